@@ -1,0 +1,29 @@
+"""The errors that are the user's to mend. One place (the command line) prints them as `Error:` and `Hint:`."""
+
+from __future__ import annotations
+
+
+class MsmdError(Exception):
+    """Something outside this program is wrong: a file, a value, the machine.
+
+    Attributes:
+        message: what is wrong, and where (file, line id, field). One sentence without a final full stop.
+        hint: what to do about it; may be empty.
+        exit_code: the exit status of a command that ends on this error.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(MsmdError):
+    """The command itself, or its manifest, is wrong; nothing was started."""
+
+    exit_code = 2
