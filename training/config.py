@@ -1,0 +1,219 @@
+"""Training configuration: dataclasses, three presets, strict YAML.
+
+A preset is a YAML file in `training/presets`; a user's file (`--config`) may name one as its `preset` and overrides single values of it. Unknown
+keys and values of a wrong type are errors that name the file, the key and the nearest valid word. The resolved configuration is stored in every checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from msmdcli.errors import UsageError
+from training.augment import AugmentConfig
+from training.losses import LossWeights
+from training.model import ModelConfig
+
+PRESETS = Path(__file__).parent / "presets"
+Variant = Literal["msmd", "msmd-anchor", "no-cross", "vae-baseline", "diffposetalk", "unconditioned"]
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    encoder: str = "hubert"
+    path: str | None = None  # local folder of the encoder; None = the shared material, else its hub name
+    layers: tuple[int, ...] | None = None  # hidden states put side by side; None = the last
+    stack: int = 1  # features per motion frame: 2 keeps all of a 50 Hz encoder at 25 frames/s
+    chunk_seconds: float = 20.0  # long audio is encoded in chunks of this length
+    overlap_seconds: float = 1.0  # context on either side of a chunk, thrown away
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    fps: str = "25"
+    sources: dict[str, float] | None = None  # share of the samples by source, `*` for all others together; None = by duration
+    voices: dict[str, int] = field(default_factory=dict)  # augmented copies of each clip's voice, by source
+    chain_short_clips: bool = False  # put clips of one speaker one after the other until two windows are full
+    validation_without: tuple[str, ...] = ()  # sources whose `val` clips are not looked at; never choose a model on the voices it trained on
+    truncate: float = 0.2  # share of windows that are cut to a random length, to teach short lines
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """Material that `msmd train` makes by itself when no --data is given."""
+
+    corpus: bool = False  # the shared talking-face corpus (`training.corpus`)
+    speech_hours: float = 0.0  # synthetic speech (`training.speech`)
+    speech_seed: int = 0
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    batch: int = 16  # pairs of windows
+    iterations: int = 200_000
+    warmup: int = 0
+    final_lr: float = 1.0  # the rate falls along a cosine to this share of `lr`; 1 = constant
+    clip_gradient: float = 1.0
+    ema: float = 0.999
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    threads: int = 0  # CPU threads; 0 = PyTorch's own choice
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    validate_every: int = 1000
+    checkpoint_every: int = 1000
+    patience: int = 20  # validations without a better one before stopping
+    keep_by: Literal["loss", "score"] = "loss"  # what "better" means: validation loss, or lip-sync and error of generated validation clips
+    log_every: int = 20
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    model: ModelConfig = field(default_factory=ModelConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossWeights = field(default_factory=LossWeights)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    variant: Variant = "msmd"
+    cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
+    drop_condition: float = 0.1  # probability of dropping each condition, for classifier-free guidance
+    null_weight: float = 1.0  # weight of the windows whose style was dropped
+    normalise: Literal["total", "within"] = "total"  # spread of a channel: over everything, or around each clip's own mean
+    contrastive_iterations: int = 0  # length of the contrastive pre-training of the style encoder (variant diffposetalk)
+    contrastive_temperature: float = 0.1
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def apply_variant(config: TrainConfig, variant: Variant) -> TrainConfig:
+    """One switch, everything else equal (design: variants; the paper's tables 1 and 2).
+
+    msmd: as designed. msmd-anchor: with the style anchor. no-cross: a window is only conditioned on itself. vae-baseline: VAE style, no basis, no cross.
+    diffposetalk: style encoder pre-trained by contrast and frozen, no basis. unconditioned: no style at all.
+    """
+    model = dataclasses.replace(config.model, style_anchor=variant == "msmd-anchor")
+    cross, contrastive = True, 0
+    normalise = config.normalise if variant == "msmd-anchor" else "total"
+    if variant == "no-cross":
+        cross = False
+    elif variant == "vae-baseline":
+        model, cross = dataclasses.replace(model, basis_size=0), False
+    elif variant == "diffposetalk":
+        model = dataclasses.replace(model, basis_size=0, style="frozen")
+        contrastive = config.contrastive_iterations or max(1, config.optimiser.iterations // 5)
+    elif variant == "unconditioned":
+        model = dataclasses.replace(model, basis_size=0, style="none")
+    return dataclasses.replace(
+        config, model=model, variant=variant, cross=cross, contrastive_iterations=contrastive, normalise=normalise
+    )
+
+
+def load_config(preset: str | None = None, file: Path | None = None) -> TrainConfig:
+    """The configuration of a preset, overridden by a file.
+
+    Raises:
+        UsageError: unknown preset, unreadable file, unknown key or wrong type.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values = _read(file)
+        preset = values.pop("preset", None) or preset
+    names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    if preset is not None:
+        if preset not in names:
+            raise UsageError(f"unknown preset '{preset}'{_nearest(preset, names)}", hint=f"Presets: {', '.join(names)}.")
+        values = _merge(_read(PRESETS / f"{preset}.yaml"), values)
+    return config_from_dict(values, str(file or preset or "configuration"))
+
+
+def config_from_dict(values: dict[str, Any], where: str = "configuration") -> TrainConfig:
+    """Strictly typed configuration from plain values, such as those of a checkpoint."""
+    config: TrainConfig = _build(TrainConfig, values, where, "")
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"configuration {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UsageError(f"configuration {path} must be a mapping of settings")
+    return values
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _nearest(word: str, words: list[str]) -> str:
+    close = difflib.get_close_matches(word, words, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _build(kind: Any, values: Any, where: str, path: str) -> Any:
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: {path or 'top level'} must be a mapping, not {values!r}")
+    hints = get_type_hints(kind)
+    arguments = {}
+    for key, value in values.items():
+        name = f"{path}.{key}" if path else str(key)
+        if key not in hints:
+            raise UsageError(f"{where}: unknown key '{name}'{_nearest(str(key), list(hints))}", hint=f"Keys here: {', '.join(hints)}.")
+        arguments[key] = _convert(hints[key], value, where, name)
+    try:
+        return kind(**arguments)
+    except ValueError as error:
+        raise UsageError(f"{where}: {path or 'configuration'}: {error}") from error
+
+
+def _convert(kind: Any, value: Any, where: str, name: str) -> Any:
+    """`value` as type `kind`, or an error that names the place."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, where, name)
+    if origin in (Union, UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where, name)
+    if origin is Literal:
+        if value not in arguments:
+            raise UsageError(f"{where}: {name} is {value!r}{_nearest(str(value), [str(a) for a in arguments])}", hint=f"Choose one of {arguments}.")
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_convert(arguments[0], v, where, name) for v in value)
+    if origin is dict and isinstance(value, dict):
+        return {_convert(arguments[0], k, where, name): _convert(arguments[1], v, where, f"{name}.{k}") for k, v in value.items()}
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind in (int, bool, str) and type(value) is kind:
+        return value
+    raise UsageError(f"{where}: {name} must be {getattr(kind, '__name__', kind)}, not {value!r}")

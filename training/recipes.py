@@ -1,0 +1,55 @@
+"""The material of a preset: which data sets it trains on, and how they come into being when they are not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msmdcli.errors import MsmdError
+from msmdcli.paths import shared_dir
+from training.config import RecipeConfig
+
+Talk = Callable[[str], None]
+
+
+def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) -> list[Path]:
+    """Data set folders of a recipe, made in `cache` where they are missing; what was begun goes on where it stood.
+
+    Raises:
+        MsmdError: the preset has no recipe, or the material for it is not on this machine.
+    """
+    folders = []
+    if recipe.corpus:
+        folders.append(_corpus(cache / "corpus", talk))
+    if recipe.speech_hours:
+        folders.append(_speech(cache / f"speech-{recipe.speech_seed}", recipe, talk, jobs))
+    if not folders:
+        raise MsmdError("this configuration names no data", hint="Give a data set with --data, as `msmd curate` writes it.")
+    return folders
+
+
+def _corpus(folder: Path, talk: Talk) -> Path:
+    from training.corpus import build_corpus
+
+    shared = shared_dir()
+    if (folder / "index.jsonl").is_file():
+        return folder
+    if shared is None or not (shared / "corpus").is_dir():
+        raise MsmdError(
+            "the talking-face corpus is not on this machine", hint="Set MSMD_SHARED to the folder that holds it, or give your own data set with --data."
+        )
+    talk(f"Reading the corpus into {folder}")
+    build_corpus(shared / "corpus", folder)
+    return folder
+
+
+def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
+    from training.speech import build
+
+    talk(f"Synthesising {recipe.speech_hours:g} h of speech in {folder} (what is there is kept)")
+    minutes = 0.0
+    for row in build(folder, recipe.speech_hours, recipe.speech_seed, jobs):
+        before, minutes = minutes, minutes + row["seconds"] / 60
+        if int(before / 10) != int(minutes / 10):
+            talk(f"  {minutes:.0f} minutes of {60 * recipe.speech_hours:.0f}")
+    return folder
