@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnx
 import torch
@@ -27,8 +27,7 @@ from training.trainer import load_run
 
 BUNDLE_FORMAT = 1
 OPSET = 20
-Precision = Literal["fp32", "fp16", "int8"]
-TOLERANCE: dict[str, float] = {"fp32": 1e-4, "fp16": 2e-2, "int8": 2e-1}  # largest relative difference of a graph that still counts as the same
+PRECISIONS = {"fp32": 1e-4, "fp16": 2e-2, "int8": 2e-1}  # and the largest relative difference that still counts as the same
 DEFAULT_STEPS = 4
 
 
@@ -37,7 +36,7 @@ def export_bundle(
     out: Path,
     *,
     name: str | None = None,
-    precision: Precision = "fp32",
+    precision: str = "fp32",
     which: str = "best",
     force: bool = False,
     steps: int | None = None,
@@ -80,9 +79,9 @@ def export_bundle(
         (folder / "bundle.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         parities.append(check_line(folder, config, model, normalisation, encoder))
         worst = max(parities, key=lambda p: p.relative)
-        if not worst.relative <= TOLERANCE[precision]:
+        if not worst.relative <= PRECISIONS[precision]:
             raise MsmdError(
-                f"{worst.name} differs from PyTorch by {worst.relative:.2g} (relative), more than {TOLERANCE[precision]:g} for {precision}",
+                f"{worst.name} differs from PyTorch by {worst.relative:.2g} (relative), more than {PRECISIONS[precision]:g} for {precision}",
                 hint="Export with --precision fp32, and report it if that fails too.",
             )
         if out.exists():

@@ -39,6 +39,7 @@ class DataConfig:
     fps: str = "25"
     sources: dict[str, float] | None = None  # share of the samples by source, `*` for all others together; None = by duration
     voices: dict[str, int] = field(default_factory=dict)  # augmented copies of each clip's voice, by source
+    memory_gb: float = 4.0  # audio features held in RAM; the rest is read from disk when needed
     chain_short_clips: bool = False  # put clips of one speaker one after the other until two windows are full
     validation_without: tuple[str, ...] = ()  # sources whose `val` clips are not looked at; never choose a model on the voices it trained on
     truncate: float = 0.2  # share of windows that are cut to a random length, to teach short lines
@@ -90,6 +91,7 @@ class TrainConfig:
     variant: Variant = "msmd"
     cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
     drop_condition: float = 0.1  # probability of dropping each condition, for classifier-free guidance
+    time_power: float = 1.0  # t = T u^power for uniform u: below 1 the noisy steps come more often, which few-step sampling lives on
     null_weight: float = 1.0  # weight of the windows whose style was dropped
     normalise: Literal["total", "within"] = "total"  # spread of a channel: over everything, or around each clip's own mean
     contrastive_iterations: int = 0  # length of the contrastive pre-training of the style encoder (variant diffposetalk)

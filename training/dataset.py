@@ -49,11 +49,8 @@ class Clip:
         return len(self.motion)
 
     def audio(self, start: int, stop: int) -> np.ndarray | None:
-        """Features of frames [start, stop), from the memory-mapped file; the last one held where the sound ends first."""
-        if self.features is None:
-            return None
-        features = self.features.load()
-        return features[np.minimum(np.arange(start, stop), len(features) - 1)]
+        """Features of frames [start, stop)."""
+        return None if self.features is None else self.features.rows(start, stop)
 
 
 def read_index(folder: Path) -> list[dict[str, Any]]:
@@ -80,20 +77,23 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
 
 
 def load_clips(
-    rows: Iterable[dict[str, Any]], rig: Rig, fps: Fraction, cache: FeatureCache, voices: dict[str, int], progress: Any = None
+    rows: Iterable[dict[str, Any]], rig: Rig, fps: Fraction, cache: FeatureCache, data: DataConfig, progress: Any = None
 ) -> list[Clip]:
-    """Clips with their features, every clip once plus `voices[source]` times in another voice.
+    """Clips with their features, every clip once plus `data.voices[source]` times in another voice.
 
     Features that are not cached yet are computed here, once for all later runs.
     """
     clips = []
+    room = data.memory_gb * 1e9
     for row in rows:
         motion = load_npz(row["motion"], rig).resample(fps).values
         known = None if row.get("known") is None else np.array([rig.index(name) for name in row["known"]])
-        sounds = range(1 + voices.get(row["source"], 0)) if row["audio"] is not None else [None]
+        sounds = range(1 + data.voices.get(row["source"], 0)) if row["audio"] is not None else [None]
         for variant in sounds:
             features = None if variant is None else cache.get(row["audio"], variant)
             pace = 1.0 if features is None else features.pace
+            if features is not None and (room := room - features.size) > 0:
+                features.hold()
             clips.append(Clip(row["id"], row["speaker"], row["source"], _at_pace(motion, pace), features, known))
         if progress is not None:
             progress(row["id"])
@@ -265,14 +265,14 @@ def _join(first: Array, second: Array) -> Array:
     return np.concatenate([first, second])
 
 
-def measure_normalisation(batches: PairBatches, how: str, samples: int = 60) -> Normalisation:
+def measure_normalisation(batches: PairBatches, how: str, sequences: int = 960) -> Normalisation:
     """Mean and spread of each channel over the first batches, as they are augmented.
 
     `total`: standard deviation over everything. `within`: root mean square departure from each sequence's own mean, for models that see
     motion relative to the style anchor (the resting pose is the anchor's business, the network's is the movement).
     """
     moving, masks = [], []
-    for index in range(min(samples, len(batches))):
+    for index in range(min(-(-sequences // batches.batch), 60)):
         batch = batches[index]
         moving.append(batch["motion"])
         masks.append(batch["mask"])
@@ -285,7 +285,7 @@ def measure_normalisation(batches: PairBatches, how: str, samples: int = 60) -> 
     return Normalisation(mean.astype(np.float32), std.astype(np.float32))
 
 
-def measure_audio(batches: PairBatches, samples: int = 30) -> tuple[Array, Array]:
+def measure_audio(batches: PairBatches, samples: int = 20) -> tuple[Array, Array]:
     """Mean and standard deviation of the audio features [C] over the first batches."""
     P = batches.previous
     rows = []

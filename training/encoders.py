@@ -97,7 +97,6 @@ class WhisperFeatures(nn.Module):
         self.layers = nn.ModuleList(list(encoder.layers)[: self.chosen[-1]])
         self.norm = encoder.layer_norm if self.chosen[-1] == depth else nn.Identity()
         self.dim: int = config.d_model * len(self.chosen)
-        self.max_seconds = config.max_source_positions / float(FEATURE_RATE) - self.padding / SAMPLE_RATE
 
     def forward(self, waveform: Tensor) -> Tensor:
         frames = (waveform.shape[1] + SAMPLES_PER_FEATURE - 1) // SAMPLES_PER_FEATURE
@@ -128,7 +127,6 @@ class Wav2Vec2Features(nn.Module):
         self.model = model
         self.normalise = normalise
         self.dim: int = model.config.hidden_size * len(self.chosen)
-        self.max_seconds = 30.0
 
     def forward(self, waveform: Tensor) -> Tensor:
         if self.normalise:
@@ -160,7 +158,9 @@ def load_encoder(name: str, source: str | Path | None = None, layers: Sequence[i
         raise MsmdError(f"audio encoder folder not found: {source}", hint="Give a folder with config.json and model.safetensors.")
     # The shared Whisper folder holds the encoder alone; a download of the whole model holds it under "encoder.".
     from transformers import AutoConfig, AutoModel, WhisperConfig
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     try:
         if name == "whisper":
             from transformers.models.whisper.modeling_whisper import WhisperEncoder

@@ -1,15 +1,16 @@
 """Audio features of a data set, computed once and cached on disk per encoder.
 
-The cache is keyed by content: the sound's bytes, the encoder with its weights and layers, the voice variant. Files are float16 `.npy` that training
-maps into memory, so that 3,000 hours need no more RAM than three.
+The cache is keyed by content: the sound's bytes, the encoder with its weights and layers, the voice variant. Files are float16 `.npy`, of which training
+reads the stretches that it needs, so that 3,000 hours need no more RAM than three; small data sets are held in RAM (`DataConfig.memory_gb`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,40 @@ from training.voice import voice_variant
 Features = np.ndarray[Any, np.dtype[np.float16]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CachedFeatures:
     """Features of one voice of one clip: file of [T, C] float16 at the motion's rate, and the variant's pace (`voice_variant`)."""
 
     path: Path
     pace: float
+    _held: list[Features] = field(default_factory=list, repr=False)
 
-    def load(self) -> Features:
-        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._layout[0] * self._layout[1] * 2
+
+    def hold(self) -> None:
+        """Keep all rows in RAM."""
+        self._held[:] = [np.load(self.path, allow_pickle=False)]
+
+    @cached_property
+    def _layout(self) -> tuple[int, int, int]:
+        """Frames T, width C, and where in the file the numbers begin."""
+        with self.path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+            return shape[0], shape[1], file.tell()
+
+    def rows(self, start: int, stop: int) -> Features:
+        """Features of frames [start, stop); the last one is held where the sound ends first. Only these are read, and no file stays open."""
+        frames, width, offset = self._layout
+        if self._held:
+            return self._held[0][np.minimum(np.arange(start, stop), frames - 1)]
+        begin, end = min(start, frames - 1), min(stop, frames)
+        values = np.fromfile(self.path, np.float16, (max(end, begin + 1) - begin) * width, offset=offset + begin * width * 2).reshape(-1, width)
+        missing = stop - start - len(values)
+        return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)]) if missing > 0 else values
 
 
 class FeatureCache:

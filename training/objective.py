@@ -47,7 +47,8 @@ class Objective(nn.Module):
         style_null = (torch.rand(rows, device=device) < drop).float()
         condition = model.denoiser.condition(batch["audio"], batch["previous"], batch["start"], style, audio_null, style_null)
 
-        t = torch.randint(0, config.model.diffusion_steps, (rows,), device=device)
+        share = torch.rand(rows, device=device) ** config.time_power  # Paper: t uniform (power 1)
+        t = (share * config.model.diffusion_steps).long().clamp(max=config.model.diffusion_steps - 1)
         x_t = model.denoiser.schedule.noise(x0, t, torch.randn_like(x0)) * mask[..., None]
         prediction = model.denoiser(x_t, t, mask, condition)
 

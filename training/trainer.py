@@ -17,7 +17,7 @@ import platform
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -101,8 +101,8 @@ def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tup
     total = len(chosen) + len(held_out)
     done = iter(range(1, total + 1))
     progress = lambda name: report.loading(name, next(done), total)  # noqa: E731
-    clips = load_clips(chosen, rig, fps, cache, config.data.voices, progress)
-    validation = load_clips(held_out, rig, fps, cache, {}, progress)
+    clips = load_clips(chosen, rig, fps, cache, config.data, progress)
+    validation = load_clips(held_out, rig, fps, cache, replace(config.data, voices={}), progress)
     batches = PairBatches(
         clips,
         rig,
@@ -133,7 +133,7 @@ class Run:
         fused = {"fused": True} if next(self.model.parameters()).device.type in ("cpu", "cuda") else {}
         kind = torch.optim.AdamW if o.weight_decay else torch.optim.Adam
         optimiser = kind(self.model.parameters(), lr=o.lr, weight_decay=o.weight_decay, **fused)
-        self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(o.ema), use_buffers=False)
+        self.ema = AveragedModel(self.model, multi_avg_fn=_averaging(o.ema), use_buffers=False)
         if o.compile:
             objective = torch.compile(objective)  # type: ignore[assignment]
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
@@ -369,6 +369,16 @@ class Run:
         self.ema.n_averaged.fill_(state["averaged"])
         if 0 < self.config.contrastive_iterations <= self.step:
             self._freeze_style_encoder()
+
+
+def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Exponential averaging that starts short: decay min(`decay`, (1 + n) / (10 + n)) after n steps, so that early validations see the model and not its birth."""
+
+    def average(averaged: Any, current: Any, count: Any) -> None:
+        n = float(count)
+        get_ema_multi_avg_fn(min(decay, (1.0 + n) / (10.0 + n)))(averaged, current, count)
+
+    return average
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

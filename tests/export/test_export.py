@@ -1,0 +1,110 @@
+"""Export: every graph and whole lines agree with PyTorch, for every variant and way of storing weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper, numpy_helper
+
+from export.onnx_export import export_bundle
+from export.weights import shrink
+from msmdcli.bundle import Bundle
+from msmdcli.errors import MsmdError, UsageError
+from training.config import TrainConfig, apply_variant, load_config
+from training.encoders import load_encoder
+from training.model import Model
+from training.trainer import RUN_FORMAT
+
+COUNT = 55
+
+
+def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object) -> Path:
+    """A run folder as training leaves it, with random weights."""
+    from safetensors.torch import save_file
+
+    base = load_config("tiny")
+    config: TrainConfig = apply_variant(dataclasses.replace(base, audio=dataclasses.replace(base.audio, path=str(whisper))), variant)  # type: ignore[arg-type]
+    dim = load_encoder("whisper", whisper, config.audio.layers).dim * config.audio.stack
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, audio_dim=dim, **model))  # type: ignore[arg-type]
+    torch.manual_seed(1)
+    network = Model(config.model)
+    for parameter in network.parameters():  # large enough weights that every path matters
+        torch.nn.init.normal_(parameter, std=0.15)
+    (folder / "best").mkdir(parents=True)
+    save_file(network.state_dict(), folder / "best" / "ema.safetensors")
+    rng = np.random.default_rng(0)
+    np.savez(folder / "statistics.npz", mean=rng.uniform(0.1, 0.4, COUNT).astype("f"), std=np.append(rng.uniform(0.02, 0.2, COUNT - 1), 0.0).astype("f"))
+    (folder / "config.json").write_text(json.dumps({"format_version": RUN_FORMAT, **config.to_dict()}))
+    (folder / "provenance.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("variant", "changes"),
+    [("msmd", {}), ("msmd-anchor", {}), ("msmd", {"audio_context": 2}), ("vae-baseline", {}), ("unconditioned", {}), ("msmd", {"head_basis": "scaled"})],
+)
+def test_graphs_and_lines_agree_with_pytorch(tmp_path: Path, tiny_whisper: Path, variant: str, changes: dict[str, object]) -> None:
+    run = make_run(tmp_path / "run", tiny_whisper, variant, **changes)
+    parities = {p.name: p for p in export_bundle(run, tmp_path / "bundle")}
+    assert {"audio_encoder", "conditioner", "denoiser", "whole line"} <= set(parities)
+    for name, parity in parities.items():
+        assert parity.relative < (1e-4 if name in ("whole line", "audio_encoder") else 1e-5), parity
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert bundle.model["variant"] == variant and (bundle.normalisation.std[-1] == 0)
+
+
+@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("int8", 0.4)])
+def test_smaller_weights_stay_close(tmp_path: Path, tiny_whisper: Path, precision: str, share: float) -> None:
+    run = make_run(tmp_path / "run", tiny_whisper)
+    export_bundle(run, tmp_path / "whole")
+    parities = export_bundle(run, tmp_path / "small", precision=precision)
+    assert max(p.relative for p in parities) < {"fp16": 5e-3, "int8": 0.15}[precision]
+    size = lambda name: (tmp_path / name / "audio_encoder.onnx").stat().st_size  # noqa: E731
+    assert size("small") < share * size("whole")
+
+
+def test_int8_rounds_each_output_channel_by_its_own_scale() -> None:
+    weight = np.random.default_rng(0).standard_normal((40, 20)).astype(np.float32) * np.logspace(-3, 0, 20, dtype=np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", 1, [1, 40])],
+        [helper.make_tensor_value_info("y", 1, [1, 20])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = shrink(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), "int8")
+    onnx.checker.check_model(model)
+    import onnxruntime
+
+    found = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": np.eye(1, 40, dtype=np.float32)})[0]
+    assert (np.abs(found[0] - weight[0]) <= np.abs(weight).max(0) / 127 * 0.51).all()
+
+
+def test_a_bundle_is_written_whole_or_not_at_all(tmp_path: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run", tiny_whisper)
+    export_bundle(run, tmp_path / "bundle")
+    with pytest.raises(UsageError, match="exists already"):
+        export_bundle(run, tmp_path / "bundle")
+    before = (tmp_path / "bundle" / "bundle.json").read_bytes()
+    monkeypatch.setattr("export.onnx_export.PRECISIONS", {"fp32": 0.0})
+    with pytest.raises(MsmdError, match="differs from PyTorch"):
+        export_bundle(run, tmp_path / "bundle", force=True)
+    assert (tmp_path / "bundle" / "bundle.json").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "run"]
+    shutil.rmtree(run / "best")
+    with pytest.raises(UsageError, match="no checkpoint"):
+        export_bundle(run, tmp_path / "other")
+
+
+def test_no_path_of_the_exporting_machine_is_in_the_files(tmp_path: Path, tiny_whisper: Path) -> None:
+    export_bundle(make_run(tmp_path / "run", tiny_whisper), tmp_path / "bundle")
+    for file in (tmp_path / "bundle").glob("*.onnx"):
+        content = file.read_bytes()
+        assert b"site-packages" not in content and b".py" not in content, file.name
