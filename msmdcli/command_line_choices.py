@@ -1,0 +1,65 @@
+"""The choices that can be made on the command line for all lines: `--style`, `--formats`, `--fps`, `--seed`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from msmdcli.errors import MsmdError, UsageError
+from msmdcli.formats import get_format
+from msmdcli.manifest import Choices
+from msmdcli.motion import parse_fps
+from msmdcli.style_field import NO_STYLE, StyleMix, StyleRef
+
+
+def parse_choices(style: str | None, formats: str | None, fps: str | None, seed: int | None) -> Choices:
+    """The options as they were typed, checked. Paths are relative to the current folder."""
+    return Choices(
+        style=None if style is None else parse_style(style),
+        formats=None if formats is None else parse_formats(formats),
+        fps=None if fps is None else _parse_fps(fps),
+        seed=seed,
+    )
+
+
+def parse_style(text: str) -> StyleMix:
+    """`angry`, `takes/take3.npz`, `none`, or a mix: `angry=0.7,takes/take3.npz=0.3`."""
+    here = Path.cwd()
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1 and "=" not in text:
+        return (_ref(text, here, 1.0),)
+    refs = []
+    for part in parts:
+        name, _, weight = part.rpartition("=")
+        try:
+            share = float(weight) if name else -1.0
+        except ValueError:
+            share = -1.0
+        if not name or not 0 <= share < 1e6:
+            raise UsageError(f"--style {text}: {part!r} is not NAME=WEIGHT", hint="as in --style angry=0.7,sad=0.3")
+        if share > 0:
+            refs.append(_ref(name.strip(), here, share))
+    if not refs:
+        raise UsageError(f"--style {text}: all weights are 0", hint="--style none is no style")
+    return tuple(refs)
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Names of formats, with commas."""
+    names = [get_format(name.strip()).name for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--formats names no format", hint="as in --formats livelink-csv,npz")
+    return tuple(dict.fromkeys(names))
+
+
+def _parse_fps(text: str) -> Fraction:
+    try:
+        return parse_fps(text)
+    except MsmdError as error:
+        raise UsageError(f"--fps: {error.message}", hint=error.hint) from None
+
+
+def _ref(name: str, base: Path, weight: float) -> StyleRef:
+    if not name:
+        raise UsageError("--style is empty", hint="give a tag, a motion file, or none")
+    return StyleRef(NO_STYLE if name.lower() == NO_STYLE else name, base, weight)

@@ -1,0 +1,49 @@
+"""`msmd evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msmdcli.commands.options import Json, Quiet, need_training
+from msmdcli.console import told
+
+
+@told
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(help="Folders of exported bundles.", metavar="MODEL...")],
+    data: Annotated[Path, typer.Option(help="A data set with people that no model was trained on.", metavar="DATASET")],
+    out: Annotated[Path, typer.Option(help="Folder of the report; results there are used again.", metavar="REPORT")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
+    split: Annotated[str, typer.Option(help="Which split of the data set.")] = "test",
+    max_clips: Annotated[int | None, typer.Option(min=1, help="Only so many clips. (default: all)")] = None,
+    head: Annotated[Path | None, typer.Option(help="Head with ARKit morph targets (GLB). (default: the shared one)")] = None,
+    sampler: Annotated[str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (default: the bundle's)")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps. (default: the bundle's)")] = None,
+    guidance_audio: Annotated[float | None, typer.Option(help="Guidance scale. (default: the bundle's)")] = None,
+    guidance_style: Annotated[float | None, typer.Option(help="Guidance scale. (default: the bundle's)")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = one per core.")] = 0,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure models on people they have never seen: errors in mm, lip-sync, style, and what doing nothing would score.
+
+    Example: msmd evaluate bundles/mine --data data/corpus --out reports/mine
+    """
+    need_training()
+    from training.evaluate import Options, run_evaluate
+
+    options = Options(
+        seeds=tuple(range(seeds)),
+        split=split,
+        max_clips=max_clips,
+        head=head,
+        sampler=sampler,
+        steps=steps,
+        guidance_audio=guidance_audio,
+        guidance_style=guidance_style,
+        threads=threads,
+    )
+    run_evaluate(models, data=data, out=out, options=options, as_json=json_lines, quiet=quiet)

@@ -1,0 +1,37 @@
+"""Options that several commands share, so that they are called and explained the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msmdcli.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per line on stdout; talk stays on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes a usable GPU.")]
+BundleFolder = Annotated[Path | None, typer.Option(help="Folder of an exported model. (default: the one that ships)")]
+StyleFolders = Annotated[
+    list[Path] | None,
+    typer.Option(help="A folder of style tags, before those that ship. Can be given several times.", metavar="DIR"),
+]
+Rig = Annotated[str, typer.Option(help="Name of a rig, or its YAML file.")]
+
+
+def console(json_lines: bool = False, verbose: bool = False, quiet: bool = False) -> Console:
+    """Where the command talks."""
+    return Console(json_lines, verbosity=1 if verbose else -1 if quiet else 0)
+
+
+def need_training() -> None:
+    """Refuse, in one sentence, a command that needs PyTorch where it is not installed."""
+    from importlib.util import find_spec
+
+    from msmdcli.errors import UsageError
+
+    missing = [name for name in ("torch", "transformers", "accelerate", "onnx") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"this command needs {', '.join(missing)}", hint='pip install "msmd[cpu,train]"')

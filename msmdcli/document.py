@@ -1,0 +1,237 @@
+"""YAML, JSON and CSV as one kind of tree in which every value knows its line and column.
+
+Only what a manifest needs: mappings with text keys, lists, and scalars kept as they were written (so that an id of
+`007` stays `007`). Anchors, aliases and the merge key `<<` of YAML work; nothing is ever constructed from a tag.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msmdcli.errors import MsmdError
+
+NULLS = ("", "~", "null", "Null", "NULL")
+INTEGER = re.compile(r"[+-]?[0-9]{1,25}")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+MAX_BYTES = 256 * 1024 * 1024
+MERGE = "tag:yaml.org,2002:merge"
+
+
+class DocumentError(MsmdError):
+    """The text is not YAML, JSON or CSV at all. The message begins with file:line:column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and its place.
+
+    Attributes:
+        content: the text of a scalar, the items of a list, or a mapping's keys with their values.
+        line, column: where it begins, counted from 1. In CSV the column is that of the cell.
+        quoted: a scalar that was written with quotes, so it is text whatever it looks like.
+    """
+
+    content: str | list[Node] | dict[Key, Node]
+    line: int
+    column: int
+    quoted: bool = False
+
+    @property
+    def kind(self) -> str:
+        """`text`, `list` or `mapping`, for messages."""
+        return {str: "text", list: "list", dict: "mapping"}[type(self.content)]
+
+    @property
+    def is_null(self) -> bool:
+        """Nothing was written, or a YAML null."""
+        return isinstance(self.content, str) and not self.quoted and self.content in NULLS
+
+    @property
+    def items(self) -> list[Node]:
+        """The items of a list; empty for anything else."""
+        return self.content if isinstance(self.content, list) else []
+
+    @property
+    def entries(self) -> Iterator[tuple[Key, Node]]:
+        """The keys and values of a mapping; none for anything else."""
+        return iter(self.content.items()) if isinstance(self.content, dict) else iter(())
+
+    @property
+    def text(self) -> str | None:
+        """A scalar's text; None for lists, mappings and null."""
+        return self.content if isinstance(self.content, str) and not self.is_null else None
+
+    @property
+    def number(self) -> float | None:
+        """A scalar as a finite number, or None."""
+        if not isinstance(self.content, str) or not NUMBER.fullmatch(self.content):
+            return None
+        value = float(self.content)
+        return value if math.isfinite(value) else None
+
+    @property
+    def integer(self) -> int | None:
+        """A scalar as an integer, or None."""
+        return int(self.content) if isinstance(self.content, str) and INTEGER.fullmatch(self.content) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a mapping. Two keys with the same text are different objects, so that a repetition can be told."""
+
+    text: str
+    line: int
+    column: int
+
+
+def read_document(path: Path) -> Node:
+    """Read a file as its suffix says: .json, .csv/.tsv, else YAML.
+
+    Raises:
+        DocumentError: it cannot be read or parsed.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DocumentError(f"{path} is larger than {MAX_BYTES >> 20} MB", hint="is it really a manifest?")
+        text = _decode(path, path.read_bytes())
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read: {error.strerror or error}") from error
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return _parse_csv(text, path)
+    if suffix == ".json":
+        return _parse_json(text, path)
+    return parse_yaml(text, str(path))
+
+
+def _decode(path: Path, content: bytes) -> str:
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DocumentError(f"{path}:{line}: this is not UTF-8 text", hint="save the file as UTF-8") from error
+
+
+def parse_yaml(text: str, name: str) -> Node:
+    """Parse one YAML document. `name` is the file's, for messages."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise DocumentError(f"{place}: this is not YAML: {what}", hint="check indentation, brackets, quotes") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentError(f"{name}:{line}: a character that YAML does not allow ({error.reason})") from error
+    except RecursionError as error:
+        raise DocumentError(f"{name}: nested too deeply") from error
+    if root is None:
+        raise DocumentError(f"{name} is empty")
+    return _from_yaml(root, name, ())
+
+
+def _from_yaml(node: Any, name: str, inside: tuple[int, ...]) -> Node:
+    line, column = node.start_mark.line + 1, node.start_mark.column + 1
+    if id(node) in inside or len(inside) > 50:
+        what = "an alias that contains itself" if id(node) in inside else "nested too deeply"
+        raise DocumentError(f"{name}:{line}:{column}: {what}")
+    if node.id == "scalar":
+        return Node(node.value, line, column, quoted=node.style in ("'", '"', "|", ">"))
+    inside = (*inside, id(node))
+    if node.id == "sequence":
+        return Node([_from_yaml(item, name, inside) for item in node.value], line, column)
+    entries: dict[Key, Node] = {}
+    merged: list[Any] = []
+    seen: set[str] = set()
+    for key, value in node.value:
+        place = key.start_mark.line + 1, key.start_mark.column + 1
+        if key.id != "scalar":
+            raise DocumentError(f"{name}:{place[0]}:{place[1]}: a key must be a word")
+        if key.tag == MERGE:
+            merged += value.value if value.id == "sequence" else [value]
+            continue
+        if key.value in seen:
+            raise DocumentError(f"{name}:{place[0]}:{place[1]}: the key {key.value!r} is there twice")
+        seen.add(key.value)
+        entries[Key(key.value, *place)] = _from_yaml(value, name, inside)
+    for source in merged:
+        for key, value in _from_yaml(source, name, inside).entries:
+            if key.text not in seen:
+                seen.add(key.text)
+                entries[key] = value
+    return Node(entries, line, column)
+
+
+def _parse_json(text: str, path: Path) -> Node:
+    """JSON, checked as such, then read as YAML (of which it is a part, but for tabs) for the places of its values."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DocumentError(f"{path}:{error.lineno}:{error.colno}: this is not JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:
+        raise DocumentError(f"{path}: this is not JSON: {error}") from error
+    return parse_yaml(_join_surrogates(text.replace("\t", " ")), str(path))
+
+
+def _join_surrogates(text: str) -> str:
+    """JSON writes characters beyond U+FFFF as two escapes; YAML as one."""
+
+    def join(match: re.Match[str]) -> str:
+        pair = bytes.fromhex(match[1] + match[2])
+        return f"\\U{ord(pair.decode('utf-16-be')):08x}"
+
+    return re.sub(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})", join, text)
+
+
+def _parse_csv(text: str, path: Path) -> Node:
+    """A table with a header row -> a list of mappings; empty cells and rows are left out."""
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    rows: list[Node] = []
+    start = 1
+    try:
+        for cells in reader:
+            line, start = start, reader.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue
+            if header is None:
+                header = [cell.strip() for cell in cells]
+                repeated = next((name for name in header if name and header.count(name) > 1), None)
+                if repeated:
+                    raise DocumentError(f"{path}:{line}: two columns are called {repeated!r}")
+                continue
+            if len(cells) > len(header):
+                raise DocumentError(
+                    f"{path}:{line}: {len(cells)} cells in a table of {len(header)} columns",
+                    hint="put quotes around a text that contains the separator",
+                )
+            rows.append(
+                Node(
+                    {
+                        Key(name, line, column): Node(cell.strip(), line, column)
+                        for column, (name, cell) in enumerate(zip(header, cells, strict=False), start=1)
+                        if name and cell.strip()
+                    },
+                    line,
+                    1,
+                )
+            )
+    except csv.Error as error:
+        raise DocumentError(f"{path}:{reader.line_num}: this is not CSV: {error}") from error
+    if header is None:
+        raise DocumentError(f"{path} is empty")
+    return Node(rows, 1, 1)

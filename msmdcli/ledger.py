@@ -1,0 +1,109 @@
+"""The ledger in OUT: which file was made from what. One JSON object per line, only ever appended to.
+
+An entry is written before the files that it names are put in place. So whatever moment the program is killed at, each
+file in OUT is either one that the ledger knows by its sha256, or one that somebody else wrote. Nothing of another run,
+even one at the same time on another machine, is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from msmdcli.errors import MsmdError
+
+FORMAT_VERSION = 1
+NAME = "ledger.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a line was made from, and into.
+
+    Attributes:
+        id: the line.
+        key: sha256 of everything that decides its motion (see `batch.content_key`).
+        outputs: path below OUT, with slashes -> sha256.
+        facts: for the report of later runs, which skip the line: seconds, frames, health, inputs.
+    """
+
+    id: str
+    key: str
+    outputs: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Ledger:
+    """The ledger of one output folder.
+
+    Args:
+        out: the folder; it need not exist until something is recorded.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / NAME
+        self._latest: dict[str, Entry] = {}
+        self._ours: dict[str, set[str]] = {}  # output -> every sha256 that we ever wrote there
+        self._torn = False
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise MsmdError(f"{self.path} cannot be read: {error.strerror or error}") from error
+        self._torn = not content.endswith(b"\n") and bool(content)
+        for number, line in enumerate(content.splitlines(), start=1):
+            self._read(line, number)
+
+    def _read(self, line: bytes, number: int) -> None:
+        try:
+            data = json.loads(line)
+            version = data["ledger"]
+            entry = Entry(data["id"], data["key"], dict(data["outputs"]), dict(data["facts"]))
+        except (ValueError, KeyError, TypeError):
+            return  # torn by a kill while it was written: that line was in flight and will be made again
+        if version != FORMAT_VERSION:
+            raise MsmdError(
+                f"{self.path}, line {number}: ledger format {version!r}; this program reads {FORMAT_VERSION}",
+                hint="update MSMD, or choose another --out",
+            )
+        self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
+        self._latest[entry.id] = entry
+        for output, digest in entry.outputs.items():
+            self._ours.setdefault(output, set()).add(digest)
+
+    def latest(self, line_id: str) -> Entry | None:
+        """The last entry of a line."""
+        return self._latest.get(line_id)
+
+    def wrote(self, output: str, digest: str) -> bool:
+        """Whether a file with that content, at that place, is one that we wrote (in whichever run)."""
+        return digest in self._ours.get(output, ())
+
+    def record(self, entry: Entry) -> None:
+        """Append an entry. Call it before the entry's files are renamed into place."""
+        self._remember(entry)
+        data = {"ledger": FORMAT_VERSION, "id": entry.id, "key": entry.key}
+        line = json.dumps(data | {"outputs": dict(entry.outputs), "facts": dict(entry.facts)}, ensure_ascii=False)
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                # One write: entries of two processes cannot mix. A torn line of a killed run is closed off first.
+                os.write(descriptor, (b"\n" if self._torn else b"") + line.encode() + b"\n")
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise MsmdError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        self._torn = False
+
+
+def key_of(content: Mapping[str, Any]) -> str:
+    """sha256 of plain data, the same for equal data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

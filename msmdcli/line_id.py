@@ -1,0 +1,45 @@
+"""What may be the id of a line: it becomes a file name below OUT, on Linux, macOS and Windows alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_PART = 100  # characters of one part; file systems allow 255 bytes, and suffixes and temporary names come on top
+MAX_LENGTH = 200
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+FORBIDDEN = '<>:"|?*\\'
+INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: control, format, surrogate, line ends
+OURS = ("report", "ledger")  # OUT/report.json, OUT/report.html, OUT/ledger.jsonl
+
+
+def id_problem(line_id: str) -> str | None:
+    """Why a text cannot be the id of a line, or None if it can. `/` makes folders."""
+    if not line_id:
+        return "it is empty"
+    if len(line_id) > MAX_LENGTH:
+        return f"it has more than {MAX_LENGTH} characters"
+    bad = next((c for c in line_id if c in FORBIDDEN or unicodedata.category(c) in INVISIBLE), None)
+    if bad is not None:
+        return f"{bad!r} cannot be part of a file name everywhere"
+    if line_id.startswith("/"):
+        return "it starts with /, so it would leave the output folder"
+    for part in line_id.split("/"):
+        if part == "..":
+            return "'..' would leave the output folder"
+        if part in ("", "."):
+            return "it has an empty part between slashes"
+        if part[0] in " ." or part[-1] in " .":
+            return f"{part!r} begins or ends with a space or a dot"
+        if len(part) > MAX_PART:
+            return f"a part of it has more than {MAX_PART} characters"
+        if RESERVED.fullmatch(part):
+            return f"{part!r} is a reserved name on Windows"
+    if folded(line_id) in OURS:
+        return f"OUT/{line_id} is where MSMD writes its own {line_id}"
+    return None
+
+
+def folded(line_id: str) -> str:
+    """The id as a file system that ignores case and Unicode's variants sees it; equal means the same file."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", line_id).casefold())

@@ -1,0 +1,388 @@
+"""Mesh decoder: motion -> vertices in millimetres, on a head with ARKit morph targets.
+
+A head is a glTF file (.glb, .gltf) whose meshes carry morph targets named like the rig's channels ("jawOpen" or
+"JawOpen", also behind a prefix as in "face.jawOpen"); other targets are ignored, and channels without a target move
+nothing. The decoder is linear:
+
+    vertices[t] = neutral + sum over channels c of motion[t, c] * delta[c]
+
+Head rotation is left out: faces are compared and styled without head motion. glTF lengths are metres; everything here
+is in millimetres. Reading a head needs the extra `mesh` (pygltflib).
+
+V is the number of vertices, C the number of the rig's channels that a face has (52 in arkit52), T frames.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msmdcli.errors import MsmdError
+from msmdcli.motion import Motion
+from msmdcli.rig import Rig
+
+MM_PER_METRE = 1000.0
+COMPONENT_TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+TRIANGLES = 4  # glTF primitive mode
+
+
+@dataclass(frozen=True, eq=False)
+class MeshPart:
+    """One primitive of the head: its material, its vertices in the decoder's numbering, its triangles.
+
+    Attributes:
+        name: material name ("skin", "teeth", ...).
+        colour: base colour, linear RGB 0..1.
+        vertices: the part's vertices.
+        triangles: [F, 3] int64 vertex numbers of the whole head, counter-clockwise seen from outside.
+    """
+
+    name: str
+    colour: tuple[float, float, float]
+    vertices: slice
+    triangles: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class MeshDecoder:
+    """A head that can be posed.
+
+    Attributes:
+        rig: whose channels drive it.
+        channels: [C] the rig's channels without the head rotation, in rig order.
+        neutral: [V, 3] float32, mm.
+        deltas: [C, V, 3] float32, mm per unit of the channel.
+        parts: what the vertices belong to.
+    """
+
+    rig: Rig
+    channels: tuple[str, ...]
+    neutral: np.ndarray
+    deltas: np.ndarray
+    parts: tuple[MeshPart, ...]
+
+    @property
+    def size(self) -> int:
+        """V."""
+        return len(self.neutral)
+
+    def decode(self, motion: Motion | np.ndarray, vertices: np.ndarray | None = None) -> np.ndarray:
+        """Vertex positions without head rotation.
+
+        Args:
+            motion: a motion on the decoder's rig, or its values [T, D].
+            vertices: numbers of the vertices wanted ([n] int); all by default. Metrics need few; [T, V, 3] is large.
+
+        Returns:
+            [T, V, 3] float32 in mm (n vertices instead of V).
+        """
+        if isinstance(motion, Motion):
+            if motion.rig.channels != self.rig.channels:
+                raise MsmdError(f"the motion is on rig {motion.rig.name}, the head on {self.rig.name}")
+            motion = motion.values
+        neutral = self.neutral if vertices is None else self.neutral[vertices]  # [n, 3]
+        deltas = self.deltas if vertices is None else self.deltas[:, vertices]  # [C, n, 3]
+        columns = [self.rig.index(name) for name in self.channels]
+        moved = motion[:, columns].astype(np.float32) @ deltas.reshape(len(columns), -1)  # [T, n * 3]
+        return (moved.reshape(len(motion), -1, 3) + neutral).astype(np.float32)
+
+    # ---- vertex sets, found from the targets' own displacements -----------------------------------------------------
+
+    def displacement(self, *channels: str) -> np.ndarray:
+        """[V] mm: how far each vertex moves under that one of these channels, set to 1, which moves it the most.
+
+        All channels, when none is named.
+        """
+        rows = [self.channels.index(name) for name in channels] if channels else list(range(len(self.channels)))
+        return np.asarray(np.linalg.norm(self.deltas[rows], axis=2).max(axis=0))
+
+    @cached_property
+    def skin(self) -> np.ndarray:
+        """Vertices of the parts that the brows move: skin and its linings, without eyes and teeth. [n] ascending."""
+        moved = self.displacement("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
+        parts = [part.vertices for part in self.parts if moved[part.vertices].max() > 0.5]
+        return np.concatenate([np.arange(part.start, part.stop) for part in parts])
+
+    @cached_property
+    def _seen(self) -> np.ndarray:
+        """[V] bool: what is seen of the skin from the front at rest (profile slopes included)."""
+        from msmdcli.raster import rasterise
+
+        pixel = 0.25  # mm
+        low = self.neutral[self.skin, :2].min(axis=0)
+        width, height = (np.ptp(self.neutral[self.skin, :2], axis=0) / pixel + 2).astype(int)
+        points = np.column_stack(
+            [(self.neutral[:, :2] - low) / pixel + 0.5, self.neutral[:, 2]]
+        )  # upside down: no matter
+        on_skin = np.isin(self.triangles[:, 0], self.skin)
+        depth = rasterise(points, self.triangles[on_skin], width, height).depth
+        column, row = points[:, :2].astype(int).T
+        nearest = depth[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+        # A slope seen from the side is up to 2 mm nearer within one pixel; linings lie farther behind.
+        seen = np.zeros(self.size, bool)
+        seen[self.skin] = (self.neutral[:, 2] >= nearest - 2.0)[self.skin]
+        return seen
+
+    @cached_property
+    def face(self) -> np.ndarray:
+        """Vertices for whole-face measures. [n] ascending.
+
+        Skin that some channel moves by at least 1 mm, seen from the front at rest, and not lower than 1.1 mouth widths
+        below the mouth. That leaves out neck, back of the head, and the linings of mouth and eye sockets.
+        """
+        line = self.neutral[self.mouth]
+        above_neck = self.neutral[:, 1] >= line[:, 1].mean() - 1.1 * np.ptp(line[:, 0])
+        return np.flatnonzero(self._seen & above_neck & (self.displacement() >= 1.0))
+
+    @cached_property
+    def lining(self) -> np.ndarray:
+        """Skin that is hidden at rest around the mouth: the inside of the lips and cheeks. [n] ascending."""
+        line = self.neutral[self.mouth]
+        width = np.ptp(line[:, 0])
+        inside = line.mean(axis=0) + (0.0, 0.0, -0.6 * width)
+        near = np.linalg.norm(self.neutral - inside, axis=1) < 0.8 * width
+        return self.skin[(near & ~self._seen)[self.skin]]
+
+    @cached_property
+    def eyes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices of the left and of the right eyeball: parts that are no skin, above the mouth. May be empty."""
+        above = self.neutral[self.mouth, 1].max() + 0.5 * np.ptp(self.neutral[self.mouth, 0])
+        middle = self.neutral[self.mouth, 0].mean()
+        found = [
+            np.arange(part.vertices.start, part.vertices.stop)
+            for part in self.parts
+            if part.vertices.start not in self.skin and self.neutral[part.vertices, 1].mean() > above
+        ]
+        both = np.concatenate(found) if found else np.zeros(0, np.int64)
+        left = self.neutral[both, 0] > middle  # the person's own left is +x
+        return both[left], both[~left]
+
+    @cached_property
+    def mouth(self) -> np.ndarray:
+        """Vertices on the line where the lips meet. [n] ascending.
+
+        Skin that has other skin within 1.5 mm at rest from which opening the jaw parts it, by a tenth or more of the
+        farthest that opening the jaw moves any skin.
+        """
+        moved = self.deltas[self.channels.index("jawOpen")]  # [V, 3]
+        near = self.displacement("mouthRollUpper", "mouthRollLower")
+        region = self.skin[near[self.skin] >= 0.1 * near[self.skin].max()]
+        opening = 0.1 * np.linalg.norm(moved[self.skin], axis=1).max()
+        on_line = np.zeros(len(region), bool)
+        for rows in np.array_split(np.arange(len(region)), len(region) // 500 + 1):  # keeps [rows, n, 3] small
+            close = np.linalg.norm(self.neutral[region[rows], None] - self.neutral[region], axis=2) < 1.5
+            parted = np.linalg.norm(moved[region[rows], None] - moved[region], axis=2) > opening
+            on_line[rows] = (close & parted).any(axis=1)
+        if not on_line.any():
+            raise MsmdError("no mouth found on this head", hint="its jawOpen target must part the lips")
+        return region[on_line]
+
+    @cached_property
+    def lips(self) -> np.ndarray:
+        """Lip vertices. [n] ascending.
+
+        Skin in an ellipse around the mouth line, not facing backwards as the lining of the mouth does. Its half axes
+        are 0.55 (across) and 0.26 (up and down) of the mouth's width: the red of the lips in common facial proportions.
+        """
+        line = self.neutral[self.mouth]
+        low, high = line[:, 0].min(), line[:, 0].max()
+        width = high - low
+        across = (self.neutral[:, 0] - (low + high) / 2) / (0.55 * width)
+        # The line bends: heights are measured from its own height at the same x.
+        order = np.argsort(line[:, 0])
+        up = (self.neutral[:, 1] - np.interp(self.neutral[:, 0], line[order, 0], line[order, 1])) / (0.26 * width)
+        forward = self.neutral[:, 2] > line[:, 2].min() - 0.1 * width  # not the back of the head
+        inside = (across**2 + up**2 <= 1) & forward & (self.normals(self.neutral)[:, 2] > -0.3)
+        return self.skin[inside[self.skin]]
+
+    @cached_property
+    def upper_face(self) -> np.ndarray:
+        """Face vertices that the rig's upper region moves farther than all other channels do. [n] ascending."""
+        upper = [name for name in self.channels if name in self.rig.regions["upper"]]
+        lower = [name for name in self.channels if name not in self.rig.regions["upper"]]
+        return self.face[(self.displacement(*upper) > self.displacement(*lower))[self.face]]
+
+    @cached_property
+    def mid_lips(self) -> tuple[int, int]:
+        """The middle of the inner lips: (upper, lower) vertex.
+
+        Of all pairs on the midline of which opening the jaw moves the one by less than a quarter, the other by more
+        than three quarters of the farthest that it moves the midline: the two nearest to each other at rest.
+        """
+        x = self.neutral[self.skin, 0]
+        middle = self.skin[np.abs(x - (x.min() + x.max()) / 2) < 0.01 * np.ptp(x) / 2]
+        moved = self.displacement("jawOpen")[middle] / self.displacement("jawOpen")[middle].max()
+        upper, lower = middle[moved < 0.25], middle[moved > 0.75]
+        if len(upper) == 0 or len(lower) == 0:
+            raise MsmdError("no lips found on the midline of this head", hint="its jawOpen target must open the mouth")
+        distance = np.linalg.norm(self.neutral[upper][:, None] - self.neutral[lower][None], axis=2)  # [upper, lower]
+        first, second = np.unravel_index(distance.argmin(), distance.shape)
+        return int(upper[first]), int(lower[second])
+
+    @cached_property
+    def triangles(self) -> np.ndarray:
+        """[F, 3] triangles of all parts."""
+        return np.concatenate([part.triangles for part in self.parts])
+
+    def normals(self, vertices: np.ndarray) -> np.ndarray:
+        """[V, 3] unit vertex normals of posed vertices [V, 3] (area-weighted mean of the triangles')."""
+        corners = vertices[self.triangles].astype(np.float64)  # [F, 3, 3]
+        faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # [F, 3]
+        index = self.triangles.T.ravel()  # [3 F]
+        summed = np.stack([np.bincount(index, np.tile(faces[:, k], 3), minlength=self.size) for k in range(3)], axis=1)
+        return np.asarray(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12))
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: Path | str, rig: Rig | str = "arkit52") -> MeshDecoder:
+        """Read a head.
+
+        Args:
+            path: .glb or .gltf file.
+            rig: the rig, or its name; its channels are looked up among the file's morph targets.
+
+        Raises:
+            MsmdError: no such file, no glTF file, no mesh with morph targets of these names, or no pygltflib.
+        """
+        rig = Rig.load(rig) if isinstance(rig, str) else rig
+        path = Path(path)
+        try:
+            import pygltflib  # type: ignore[import-untyped]
+        except ImportError:
+            raise MsmdError("reading a head needs pygltflib", hint="pip install 'msmd[mesh]'") from None
+        if not path.is_file():
+            raise MsmdError(f"no such head: {path}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a broken file is told of below, in one sentence
+                gltf = pygltflib.GLTF2().load(str(path))
+            return _decoder(gltf, rig, str(path))
+        except MsmdError:
+            raise
+        except Exception as error:  # pygltflib raises whatever a malformed file leads it to
+            raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
+
+
+def _decoder(gltf: Any, rig: Rig, where: str) -> MeshDecoder:
+    """The decoder of a parsed glTF file: all triangles of all meshes in the scene, in world space."""
+    channels = tuple(name for name in rig.channels if name not in (rig.rotation or ()))
+    columns = {name.lower(): column for column, name in enumerate(channels)}
+    blobs: dict[int, bytes] = {}
+    neutral: list[np.ndarray] = []
+    deltas: list[np.ndarray] = []
+    parts: list[MeshPart] = []
+    driven: set[int] = set()
+    first = 0
+    for mesh_number, world in _placed_meshes(gltf):
+        mesh = gltf.meshes[mesh_number]
+        names = (mesh.extras or {}).get("targetNames") or []
+        targets = [(number, columns.get(str(name).rsplit(".", 1)[-1].lower())) for number, name in enumerate(names)]
+        for primitive in mesh.primitives:
+            if primitive.mode not in (None, TRIANGLES):
+                continue
+            position = _accessor(gltf, primitive.attributes.POSITION, blobs)  # [n, 3] metres
+            count = len(position)
+            moved = np.zeros((len(channels), count, 3), np.float32)  # [C, n, 3]
+            for number, column in targets:
+                if column is not None and number < len(primitive.targets or []):
+                    accessor = _target_position(primitive.targets[number])
+                    if accessor is not None:
+                        moved[column] = _accessor(gltf, accessor, blobs) @ world[:3, :3].T * MM_PER_METRE
+                    driven.add(column)
+            index = np.arange(count) if primitive.indices is None else _accessor(gltf, primitive.indices, blobs)
+            name, colour = _material(gltf, primitive.material, len(parts))
+            neutral.append((position @ world[:3, :3].T + world[:3, 3]) * MM_PER_METRE)
+            deltas.append(moved)
+            triangles = index.reshape(-1, 3).astype(np.int64) + first
+            parts.append(MeshPart(name, colour, slice(first, first + count), triangles))
+            first += count
+    if not driven:
+        raise MsmdError(f"{where}: no morph targets are named like the channels of {rig.name}", hint="e.g. jawOpen")
+    return MeshDecoder(
+        rig, channels, np.concatenate(neutral).astype(np.float32), np.concatenate(deltas, axis=1), tuple(parts)
+    )
+
+
+def _placed_meshes(gltf: Any) -> Iterator[tuple[int, np.ndarray]]:
+    """(mesh number, world matrix [4, 4]) of each node of the scene that carries a mesh."""
+    scene = gltf.scenes[gltf.scene or 0]
+    waiting = [(number, np.eye(4)) for number in scene.nodes or []]
+    while waiting:
+        number, above = waiting.pop(0)
+        node = gltf.nodes[number]
+        world = above @ _local_matrix(node)
+        if node.mesh is not None:
+            yield node.mesh, world
+        waiting.extend((child, world) for child in node.children or [])
+
+
+def _local_matrix(node: Any) -> np.ndarray:
+    """[4, 4] of a node: its matrix (stored by columns), or translation x rotation (quaternion x, y, z, w) x scale."""
+    if node.matrix:
+        return np.array(node.matrix, np.float64).reshape(4, 4).T
+    x, y, z, w = node.rotation or (0.0, 0.0, 0.0, 1.0)
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation * np.array(node.scale or (1.0, 1.0, 1.0))
+    matrix[:3, 3] = node.translation or (0.0, 0.0, 0.0)
+    return matrix
+
+
+def _target_position(target: Any) -> int | None:
+    """The accessor of a morph target's position deltas (pygltflib gives targets as dicts or as Attributes)."""
+    found = target.get("POSITION") if isinstance(target, dict) else target.POSITION
+    return None if found is None else int(found)
+
+
+def _material(gltf: Any, number: int | None, part: int) -> tuple[str, tuple[float, float, float]]:
+    """Name and base colour of a material; grey where it has none."""
+    material = gltf.materials[number] if number is not None else None
+    factor = getattr(getattr(material, "pbrMetallicRoughness", None), "baseColorFactor", None) or (0.7, 0.7, 0.7, 1.0)
+    return (material.name if material and material.name else f"part{part}"), (factor[0], factor[1], factor[2])
+
+
+def _accessor(gltf: Any, number: int, blobs: dict[int, bytes]) -> np.ndarray:
+    """[n, components] values of an accessor (a scalar one: [n, 1]), with its sparse substitutions."""
+    accessor = gltf.accessors[number]
+    dtype, width = COMPONENT_TYPES[accessor.componentType], COMPONENTS[accessor.type]
+    values = np.zeros((accessor.count, width), dtype)
+    if accessor.bufferView is not None:
+        values[:] = _view(gltf, accessor.bufferView, accessor.byteOffset, accessor.count, dtype, width, blobs)
+    if accessor.sparse is not None:
+        sparse = accessor.sparse
+        kind = COMPONENT_TYPES[sparse.indices.componentType]
+        rows = _view(gltf, sparse.indices.bufferView, sparse.indices.byteOffset, sparse.count, kind, 1, blobs)[:, 0]
+        new = sparse.values
+        values[rows] = _view(gltf, new.bufferView, new.byteOffset, sparse.count, dtype, width, blobs)
+    if accessor.normalized:
+        limit = np.iinfo(values.dtype).max
+        return np.maximum(values.astype(np.float32) / limit, -1.0)
+    return values
+
+
+def _view(
+    gltf: Any, number: int, offset: int | None, count: int, dtype: Any, width: int, blobs: dict[int, bytes]
+) -> np.ndarray:
+    """[count, width] elements of a buffer view, interleaved or not."""
+    view = gltf.bufferViews[number]
+    if view.buffer not in blobs:
+        uri = gltf.buffers[view.buffer].uri
+        blobs[view.buffer] = gltf.binary_blob() if uri is None else gltf.get_data_from_buffer_uri(uri)
+    start = (view.byteOffset or 0) + (offset or 0)
+    size = np.dtype(dtype).itemsize
+    stride = view.byteStride or size * width
+    return np.ndarray((count, width), dtype, blobs[view.buffer], start, (stride, size))

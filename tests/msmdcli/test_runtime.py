@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from msmdcli import runtime
+from msmdcli.errors import MsmdError, UsageError
+from msmdcli.runtime import CPU, CUDA, OnnxRuntime, available_cores
+
+
+def test_feeds_are_filtered_and_missing_inputs_named(stand_in_bundle: Path) -> None:
+    graph = OnnxRuntime("cpu", 1).load(stand_in_bundle / "style_decoder.onnx")
+    out = graph.run({"code": np.zeros((2, 8), np.float32), "not declared": np.zeros(3, np.float32)})
+    assert out["basis"].shape == (2, 2, 55)
+    with pytest.raises(MsmdError, match="code"):
+        graph.run({"x": np.zeros(1, np.float32)})
+    with pytest.raises(MsmdError, match=r"style_decoder\.onnx failed"):
+        graph.run({"code": np.zeros((2, 9), np.float32)})
+
+
+def test_both_builds_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "installed_builds", lambda: {"onnxruntime": "1", "onnxruntime-gpu": "1"})
+    with pytest.raises(MsmdError, match="both installed") as error:
+        OnnxRuntime("cpu")
+    assert "pip uninstall" in error.value.hint
+    monkeypatch.setattr(runtime, "installed_builds", dict)
+    with pytest.raises(MsmdError, match="not installed"):
+        OnnxRuntime("cpu")
+
+
+class _SilentFallback:
+    """What the GPU build does on a machine without a GPU: CUDA is listed, asked for, and not used."""
+
+    __version__ = "0"
+
+    class SessionOptions:
+        pass
+
+    class InferenceSession:
+        def __init__(self, path: str, options: object, providers: list[object]) -> None:
+            pass
+
+        def get_providers(self) -> list[str]:
+            return [CPU]
+
+        def get_inputs(self) -> list[object]:
+            return []
+
+        get_outputs = get_inputs
+
+    @staticmethod
+    def get_available_providers() -> list[str]:
+        return [CUDA, CPU]
+
+
+def test_cuda_that_silently_runs_on_the_cpu_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, auto = OnnxRuntime("cpu"), OnnxRuntime("cpu")
+    for machine, device in ((asked, "cuda"), (auto, "auto")):
+        machine._ort, machine._asked, machine.device = _SilentFallback, device, "cuda"
+    with pytest.raises(MsmdError, match="would run on the CPU"):
+        asked.load(Path("x.onnx"))
+    auto.load(Path("x.onnx"))
+    assert auto.device == "cpu"
+
+
+def test_wrong_wishes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tpu"):
+        OnnxRuntime("tpu")
+    with pytest.raises(UsageError):
+        OnnxRuntime("cpu", threads=-1)
+    (tmp_path / "x.onnx").write_bytes(b"not a graph")
+    with pytest.raises(MsmdError, match=r"x\.onnx cannot be loaded"):
+        OnnxRuntime("cpu").load(tmp_path / "x.onnx")
+
+
+def test_cores_are_at_least_one() -> None:
+    assert available_cores() >= 1
