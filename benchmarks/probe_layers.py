@@ -1,10 +1,12 @@
-"""Which hidden states of Whisper's encoder know the mouth? Ridge regression from single layers and pairs to tracked channels.
+"""Which hidden states of Whisper's encoder know the mouth? Ridge regression from single layers and pairs to tracked
+channels.
 
     python benchmarks/probe_layers.py DATASET
 
-DATASET is the corpus as `python -m training.corpus` writes it. Trained on the people of split `train` outside GRID and the word clips, measured on the people of split
-`val`, so that the choice never looks at a test clip. Prints the median correlation per clip for each channel. The weakest penalty that does best
-on average is taken for every layer alike, so layers are compared at their own best.
+DATASET is the corpus as `python -m training.corpus` writes it. Trained on the people of split `train` outside GRID and
+the word clips, measured on the people of split `val`, so that the choice never looks at a test clip. Prints the median
+correlation per clip for each channel. The weakest penalty that does best on average is taken for every layer alike, so
+layers are compared at their own best.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def load(data: Path, layers: tuple[int, ...]) -> dict[str, list[tuple[np.ndarray
     rig, fps = Rig.load("arkit52"), Fraction(25)
     cache = FeatureCache(AudioConfig(encoder="whisper", layers=layers, stack=2), fps)
     columns = [rig.index(name) for name in CHANNELS]
-    projection = np.random.default_rng(0).standard_normal((cache.dim, PROJECTED)).astype(np.float32) / np.sqrt(cache.dim)
+    projection = np.random.default_rng(0).standard_normal((cache.dim, PROJECTED)).astype(np.float32) / np.sqrt(
+        cache.dim
+    )
     clips: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"train": [], "val": []}
     for row in read_index(data):
         if row["audio"] is None or row["source"] in EXCLUDED or row["split"] not in clips:
@@ -58,7 +62,11 @@ def probe(clips: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> np.ndarray:
     for penalty in PENALTIES:
         weights = np.linalg.solve(gram + penalty * len(x) * np.eye(len(gram)), target)
         correlations = [
-            [np.corrcoef(p, t)[0, 1] if t.std() > 1e-4 else np.nan for p, t in zip(((c - mean) / std @ weights).T, m.T, strict=True)] for c, m in clips["val"]
+            [
+                np.corrcoef(p, t)[0, 1] if t.std() > 1e-4 else np.nan
+                for p, t in zip(((c - mean) / std @ weights).T, m.T, strict=True)
+            ]
+            for c, m in clips["val"]
         ]
         results.append(np.nanmedian(correlations, axis=0))
     return max(results, key=np.mean)

@@ -32,7 +32,9 @@ class Graph:
 
     def dynamic_shapes(self) -> tuple[dict[int, object], ...]:
         axes: dict[str, object] = {}
-        return tuple({axis: axes.setdefault(name, Dim.DYNAMIC) for axis, name in self.dynamic[i].items()} for i in self.inputs)
+        return tuple(
+            {axis: axes.setdefault(name, Dim.DYNAMIC) for axis, name in self.dynamic[i].items()} for i in self.inputs
+        )
 
 
 class StyleEncoderGraph(nn.Module):
@@ -55,7 +57,14 @@ class ConditionerGraph(nn.Module):
         self.denoiser = denoiser
 
     def forward(
-        self, audio: Tensor, previous: Tensor, start: Tensor, code: Tensor, anchor: Tensor, audio_null: Tensor, style_null: Tensor
+        self,
+        audio: Tensor,
+        previous: Tensor,
+        start: Tensor,
+        code: Tensor,
+        anchor: Tensor,
+        audio_null: Tensor,
+        style_null: Tensor,
     ) -> tuple[Tensor, ...]:
         condition = self.denoiser.condition(audio, previous, start, Style(code, anchor), audio_null, style_null)
         return tuple(condition.named().values())
@@ -69,7 +78,15 @@ class DenoiserGraph(nn.Module):
         self.denoiser = denoiser
 
     def forward(
-        self, x: Tensor, t: Tensor, mask: Tensor, style_token: Tensor, previous_tokens: Tensor, memory: Tensor, basis: Tensor, offset: Tensor
+        self,
+        x: Tensor,
+        t: Tensor,
+        mask: Tensor,
+        style_token: Tensor,
+        previous_tokens: Tensor,
+        memory: Tensor,
+        basis: Tensor,
+        offset: Tensor,
     ) -> tuple[Tensor, Tensor]:
         return self.denoiser.step(x, t, mask, Condition(style_token, previous_tokens, memory, basis, offset))
 
@@ -79,19 +96,38 @@ def bundle_graphs(config: TrainConfig, model: Model, encoder: WhisperFeatures | 
     draw = torch.Generator().manual_seed(0)
     c = config.model
     N, P, D, S = c.window, c.previous, c.motion_dim, c.style_dim
-    normal = lambda *shape: torch.randn(*shape, generator=draw)  # noqa: E731
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw)
+
     rows = {0: "batch"}
     mask = torch.ones(2, N)
     mask[1, N // 2 :] = 0.0
     graphs = [
-        Graph("audio_encoder", encoder, {"waveform": normal(2, 2 * SAMPLE_RATE) * 0.1}, ("features",), {"waveform": {0: "batch", 1: "samples"}})
+        Graph(
+            "audio_encoder",
+            encoder,
+            {"waveform": normal(2, 2 * SAMPLE_RATE) * 0.1},
+            ("features",),
+            {"waveform": {0: "batch", 1: "samples"}},
+        )
     ]
     if hasattr(model, "style_encoder"):
         inputs = {"motion": normal(2, 60, D), "mask": torch.ones(2, 60)}
         axes = {0: "batch", 1: "frames"}
-        graphs.append(Graph("style_encoder", StyleEncoderGraph(model.style_encoder), inputs, ("code", "logvar", "anchor"), {"motion": axes, "mask": axes}))
+        graphs.append(
+            Graph(
+                "style_encoder",
+                StyleEncoderGraph(model.style_encoder),
+                inputs,
+                ("code", "logvar", "anchor"),
+                {"motion": axes, "mask": axes},
+            )
+        )
     if c.basis_size:
-        graphs.append(Graph("style_decoder", model.denoiser.style_decoder, {"code": normal(2, S)}, ("basis",), {"code": rows}))
+        graphs.append(
+            Graph("style_decoder", model.denoiser.style_decoder, {"code": normal(2, S)}, ("basis",), {"code": rows})
+        )
     window = {
         "audio": normal(2, P + N, c.audio_dim),
         "previous": normal(2, P, D),
@@ -101,10 +137,17 @@ def bundle_graphs(config: TrainConfig, model: Model, encoder: WhisperFeatures | 
         "audio_null": torch.zeros(2),
         "style_null": torch.zeros(2),
     }
-    graphs.append(Graph("conditioner", ConditionerGraph(model.denoiser), window, CONDITION_NAMES, dict.fromkeys(window, rows)))
+    graphs.append(
+        Graph("conditioner", ConditionerGraph(model.denoiser), window, CONDITION_NAMES, dict.fromkeys(window, rows))
+    )
     with torch.inference_mode():
         condition = ConditionerGraph(model.denoiser)(**window)
-    step = {"x": normal(2, N, D), "t": torch.tensor([999, 10]), "mask": mask, **dict(zip(CONDITION_NAMES, condition, strict=True))}
+    step = {
+        "x": normal(2, N, D),
+        "t": torch.tensor([999, 10]),
+        "mask": mask,
+        **dict(zip(CONDITION_NAMES, condition, strict=True)),
+    }
     step = {name: value.clone() for name, value in step.items()}
     graphs.append(Graph("denoiser", DenoiserGraph(model.denoiser), step, ("x0", "alpha"), dict.fromkeys(step, rows)))
     return graphs

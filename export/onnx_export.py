@@ -27,7 +27,11 @@ from training.trainer import load_run
 
 BUNDLE_FORMAT = 1
 OPSET = 20
-PRECISIONS = {"fp32": 1e-4, "fp16": 2e-2, "int8": 2e-1}  # and the largest relative difference that still counts as the same
+PRECISIONS = {
+    "fp32": 1e-4,
+    "fp16": 2e-2,
+    "int8": 2e-1,
+}  # and the largest relative difference that still counts as the same
 DEFAULT_STEPS = 4
 
 
@@ -55,7 +59,8 @@ def export_bundle(
         The parity of each graph with its PyTorch module, and of a whole line.
 
     Raises:
-        MsmdError: the run cannot be read, `out` exists (without `force`), or the exported graphs do not agree with the model.
+        MsmdError: the run cannot be read, `out` exists (without `force`), or the exported graphs do not agree with the
+            model.
     """
     if out.exists() and not force:
         raise UsageError(f"{out} exists already", hint="Give another --out, or --force to replace it.")
@@ -72,17 +77,23 @@ def export_bundle(
             path = folder / f"{graph.name}.onnx"
             onnx.save(shrink(to_onnx(graph), precision), str(path))
             parities.append(check_graph(graph, path))
-        description = describe(run, config, encoder.dim, name or out.name, precision, steps or DEFAULT_STEPS, licence or {})
+        description = describe(
+            run, config, encoder.dim, name or out.name, precision, steps or DEFAULT_STEPS, licence or {}
+        )
         description["normalisation"] = {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()}
-        description["files"] = {p.name: {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size} for p in sorted(folder.glob("*.onnx"))}
+        description["files"] = {
+            p.name: {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
+            for p in sorted(folder.glob("*.onnx"))
+        }
         description["parity"] = {p.name: {"precision": precision, "relative": p.relative} for p in parities}
         (folder / "bundle.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         parities.append(check_line(folder, config, model, normalisation, encoder))
         worst = max(parities, key=lambda p: p.relative)
         if not worst.relative <= PRECISIONS[precision]:
             raise MsmdError(
-                f"{worst.name} differs from PyTorch by {worst.relative:.2g} (relative), more than {PRECISIONS[precision]:g} for {precision}",
-                hint="Export with --precision fp32, and report it if that fails too.",
+                f"{worst.name} differs from PyTorch by {worst.relative:.2g} (relative); {precision} allows"
+                f" {PRECISIONS[precision]:g}",
+                hint="export with --precision fp32, and report it if that fails too",
             )
         if out.exists():
             shutil.rmtree(out)
@@ -145,7 +156,10 @@ def describe(
             "overlap_seconds": audio.overlap_seconds,
         },
         "precision": precision,
-        "training": {**provenance, "config": {k: v for k, v in config.to_dict().items() if k not in ("model", "audio")}},
+        "training": {
+            **provenance,
+            "config": {k: v for k, v in config.to_dict().items() if k not in ("model", "audio")},
+        },
         "licence": licence,
     }
 

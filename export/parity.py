@@ -1,4 +1,5 @@
-"""Parity: the exported graphs against the PyTorch modules they came from, and a whole line against the PyTorch sampler."""
+"""Parity: the exported graphs against the PyTorch modules they came from, and a whole line against the PyTorch
+sampler."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ class Parity:
 
 def compare(name: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Parity:
     absolute = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True) if a.size)
-    relative = max(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-6)) for a, b in zip(ours, theirs, strict=True) if a.size)
+    relative = max(
+        float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-6)) for a, b in zip(ours, theirs, strict=True) if a.size
+    )
     return Parity(name, absolute, relative)
 
 
@@ -59,13 +62,23 @@ def check_graph(graph: Graph, path: Path) -> Parity:
     return worst
 
 
-def check_line(bundle: Path, config: TrainConfig, model: Model, normalisation: Normalisation, encoder: nn.Module) -> Parity:
-    """A synthetic line of two and a half windows through the runtime's engine and through the PyTorch sampler; relative to the motion's range in rig units."""
+def check_line(
+    bundle: Path, config: TrainConfig, model: Model, normalisation: Normalisation, encoder: nn.Module
+) -> Parity:
+    """A synthetic line of two and a half windows through the runtime's engine and through the PyTorch sampler; relative
+    to the motion's range in rig units."""
     rig, fps = Rig.load("arkit52"), Fraction(config.data.fps)
     rng = np.random.Generator(np.random.Philox(7))
     seconds = Fraction(5 * config.model.window, 2) / fps
     samples = speech_like_noise(int(seconds * SAMPLE_RATE), rng)
-    form = EncoderFormat(SAMPLE_RATE, FEATURE_RATE, model.config.audio_dim // config.audio.stack, config.audio.stack, config.audio.chunk_seconds, config.audio.overlap_seconds)
+    form = EncoderFormat(
+        SAMPLE_RATE,
+        FEATURE_RATE,
+        model.config.audio_dim // config.audio.stack,
+        config.audio.stack,
+        config.audio.chunk_seconds,
+        config.audio.overlap_seconds,
+    )
 
     def encode(waveform: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -74,11 +87,19 @@ def check_line(bundle: Path, config: TrainConfig, model: Model, normalisation: N
 
     frames = frame_count(Fraction(len(samples), SAMPLE_RATE), fps)
     features = audio_features(samples, encode, form, fps, frames)
-    reference = np.clip(normalisation.mean + normalisation.std * rng.standard_normal((80, rig.size)), rig.lower, rig.upper).astype(np.float32)
+    reference = np.clip(
+        normalisation.mean + normalisation.std * rng.standard_normal((80, rig.size)), rig.lower, rig.upper
+    ).astype(np.float32)
     expected = generate(model, normalisation, features, reference, lambda w: window_rng(3, "parity", w), rig=rig)
 
     engine = Engine(Bundle.load(bundle), sampling=Sampling("dpmpp-2m", 4, 0.0, 0.0))
-    audio = Audio(samples=samples, rate=SAMPLE_RATE, source_rate=SAMPLE_RATE, source_channels=1, seconds=Fraction(len(samples), SAMPLE_RATE))
+    audio = Audio(
+        samples=samples,
+        rate=SAMPLE_RATE,
+        source_rate=SAMPLE_RATE,
+        source_channels=1,
+        seconds=Fraction(len(samples), SAMPLE_RATE),
+    )
     style = engine.encode_style(Motion(reference, fps, rig)) if engine.follows_style else None
     job = Job("parity", engine.encode_audio(audio), [StyleEntry(style)], seed=3)
     ((_, motion),) = engine.animate([job])

@@ -1,8 +1,9 @@
 """Smaller weights in ONNX files: stored as float16 or int8, computed with as float32.
 
-The stored tensor is followed by a Cast (and, for int8, a multiplication by the scale of each output channel), which ONNX Runtime folds into a float32
-constant when it loads the graph. So a smaller file costs rounding of the weights and nothing else: no operator changes, and a row's result still does not depend on
-what else is in the batch, as it would with activations quantised by the batch's own range.
+The stored tensor is followed by a Cast (and, for int8, a multiplication by the scale of each output channel), which
+ONNX Runtime folds into a float32 constant when it loads the graph. So a smaller file costs rounding of the weights and
+nothing else: no operator changes, and a row's result still does not depend on what else is in the batch, as it would
+with activations quantised by the batch's own range.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ SMALLEST = 256  # numbers; smaller tensors stay as they are
 
 
 def shrink(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    """Store the float32 initialisers of `model` as "fp16" or "int8" ("fp32": unchanged). The model is changed in place and returned."""
+    """Store the float32 initialisers of `model` as "fp16" or "int8" ("fp32": unchanged). The model is changed in place
+    and returned."""
     if precision == "fp32":
         return model
     graph = model.graph

@@ -229,6 +229,11 @@ class _Batch:
         parts = [f"{counts['make']} to make ({duration(seconds)} of sound)"]
         parts += [f"{counts[status]} {status}" for status in ("unchanged", "kept", "failed") if counts[status]]
         self.console.say(f"{len(plan)} lines: " + ", ".join(parts))
+        characters = {planned.line.character for planned in plan if planned.line.character}
+        for name in sorted(character.name for character in characters if character.curves):
+            self.console.warn(
+                f"character {name}: curve maps are not applied yet; its files have the rig's own channels"
+            )
         if not self.options.dry_run:
             return
         for planned in making:

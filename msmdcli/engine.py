@@ -130,7 +130,7 @@ class Engine:
     Args:
         bundle: the model.
         device: ``auto``, ``cpu`` or ``cuda``.
-        threads: per operator; 0 leaves it to ONNX Runtime (one per core).
+        threads: per operator of conditioner and denoiser; 0 leaves it to ONNX Runtime (one per core).
         max_batch: rows per ONNX call; None chooses by device. It does not change a byte of the result.
         sampling: how to solve; None takes what the bundle recommends.
     """
@@ -162,11 +162,12 @@ class Engine:
 
     @cached_property
     def _audio_encoder(self) -> Graph:
-        return self.runtime.load(self.bundle.file("audio_encoder.onnx"))
+        # One thread: ONNX Runtime divides a convolution among threads at places that show in the last bits.
+        return self.runtime.load(self.bundle.file("audio_encoder.onnx"), threads=1)
 
     @cached_property
     def _style_encoder(self) -> Graph:
-        return self.runtime.load(self.bundle.file("style_encoder.onnx"))
+        return self.runtime.load(self.bundle.file("style_encoder.onnx"), threads=1)
 
     @cached_property
     def _conditioner(self) -> Graph:
@@ -188,7 +189,10 @@ class Engine:
             graphs.append(self._style_encoder)
 
     def encode_audio(self, audio: Audio) -> Array:
-        """Features [T, C] of a whole line, T = round(seconds x bundle fps), at the rate of the bundle's motion."""
+        """Features [T, C] of a whole line, T = round(seconds x bundle fps), at the rate of the bundle's motion.
+
+        May be called from several threads at once; each call computes in one.
+        """
         form = self.bundle.audio_encoder
         if audio.rate != form.rate:
             raise ValueError(f"audio at {audio.rate} Hz for an encoder at {form.rate} Hz")

@@ -1,15 +1,14 @@
-"""One worker: tasks in, outcomes out. It owns an engine, decodes ahead in one thread and writes files in another.
+"""One worker: tasks in, outcomes out. It owns an engine, prepares recordings ahead and writes files in other threads.
 
 `msmd batch` runs one in its own process, or several in processes of their own; what it does to a line is the same.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import traceback
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,12 +24,14 @@ from msmdcli.errors import MsmdError
 from msmdcli.health import measure
 from msmdcli.motion import Motion, frame_count
 from msmdcli.outputs import Written, write_temporary
+from msmdcli.read_ahead import read_ahead
+from msmdcli.runtime import available_cores
 from msmdcli.style_field import StyleField
 from msmdcli.styles import sha256_of
 
-DECODE_AHEAD = 3  # recordings held decoded while others are computed
-DECODE_PATIENCE = 0.05  # seconds that lines in flight wait for another one to join them
-FEATURES_KEPT = 2  # lines that share a recording come one after the other
+AHEAD = 4  # recordings prepared while others are computed
+MOST_READERS = 4  # threads that prepare them
+RECORDINGS_KEPT = 2  # lines that share a recording come one after the other
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,14 @@ class Outcome:
         )
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A recording, and what the audio encoder heard: features [T, C]."""
+
+    audio: Audio
+    features: NDArray[np.float32]
+
+
 class LineWorker:
     """Makes lines with one engine.
 
@@ -108,7 +117,9 @@ class LineWorker:
     def __init__(self, engine: Engine, styles: Mapping[str, StyleCode | None]) -> None:
         self.engine = engine
         self.styles = styles
-        self._features: OrderedDict[str, NDArray[np.float32]] = OrderedDict()  # by the recording's sha256
+        self._readers = min(max(1, (engine.runtime.threads or available_cores()) // 2), MOST_READERS)
+        self._recordings: OrderedDict[str, Future[Recording]] = OrderedDict()  # by sha256
+        self._lock = threading.Lock()
 
     def run(self, tasks: Iterable[LineTask]) -> Iterator[Outcome]:
         """Make lines, several at a time. An outcome per task comes out, in the order in which they are done."""
@@ -122,20 +133,21 @@ class LineWorker:
 
         def jobs() -> Generator[Job | None]:
             nonlocal exhausted
-            with closing(_decoded_ahead(tasks, busy)) as decoded:
-                for item in decoded:
+            recordings = read_ahead(tasks, self._recording, self._readers, AHEAD, busy)
+            with closing(recordings):
+                for item in recordings:
                     if item is None:
                         yield None
                         continue
-                    task, audio = item
+                    task, recording = item
                     try:
-                        if isinstance(audio, Exception):
-                            raise audio
-                        job = self._job(task, audio)
+                        if isinstance(recording, Exception):
+                            raise recording
+                        job = self._job(task, recording)
                     except Exception as error:
                         failed.append(Outcome.failed(task.id, error))
                         continue
-                    in_flight[task.id] = task, audio
+                    in_flight[task.id] = task, recording.audio
                     yield job
             exhausted = True
 
@@ -165,15 +177,29 @@ class LineWorker:
                     for written in future.result().written:
                         written.abandon()
 
-    def _job(self, task: LineTask, audio: Audio) -> Job:
-        features = self._features.pop(task.audio_sha256, None)
-        if features is None:
-            features = self.engine.encode_audio(audio)
-        self._features[task.audio_sha256] = features
-        while len(self._features) > FEATURES_KEPT:
-            self._features.popitem(last=False)
+    def _recording(self, task: LineTask) -> Recording:
+        """Decode and encode a line's recording; lines that share one share the work. Called in several threads."""
+        with self._lock:
+            found = self._recordings.get(task.audio_sha256)
+            if found is None:
+                mine: Future[Recording] = Future()
+                self._recordings[task.audio_sha256] = mine
+                while len(self._recordings) > RECORDINGS_KEPT:
+                    self._recordings.popitem(last=False)
+        if found is not None:
+            return found.result()
+        try:
+            audio = load_audio(task.audio)
+            if sha256_of(task.audio) != task.audio_sha256:
+                raise MsmdError(f"{task.audio} has changed since the batch began", hint="run the batch again")
+            mine.set_result(Recording(audio, self.engine.encode_audio(audio)))
+        except BaseException as error:
+            mine.set_exception(error)
+        return mine.result()
+
+    def _job(self, task: LineTask, recording: Recording) -> Job:
         styles = {key: self.styles[code] for key, code in task.codes.items()}
-        bundle = self.engine.bundle
+        bundle, features = self.engine.bundle, recording.features
         return Job(task.id, features, task.field.entries(styles, len(features), bundle.fps, bundle.rig), task.seed)
 
     def _finish(self, task: LineTask, audio: Audio, motion: Motion) -> Outcome:
@@ -210,59 +236,3 @@ def _warnings(task: LineTask, seconds: float) -> Iterator[str]:
             yield f"intensity {intensity:g} is outside the safe range of {low:g} to {high:g}"
         if segment.start >= seconds:
             yield f"the segment at {segment.start:g} s begins after the end of the recording ({seconds:.2f} s)"
-
-
-def _decoded_ahead(
-    tasks: Iterable[LineTask], busy: Callable[[], bool]
-) -> Generator[tuple[LineTask, Audio | Exception] | None]:
-    """Tasks with their recordings, decoded in a background thread a few lines ahead; None where the next is not ready
-    and `busy` says that there is something else to do.
-    """
-    ready: queue.Queue[tuple[LineTask, Audio | Exception] | BaseException | None] = queue.Queue(DECODE_AHEAD)
-    stop = threading.Event()
-
-    def put(item: tuple[LineTask, Audio | Exception] | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def feed() -> None:
-        try:
-            for task in tasks:
-                try:
-                    put((task, _load(task)))
-                except Exception as error:
-                    put((task, error))
-                if stop.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=feed, name="msmd-decode", daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                item = ready.get(timeout=DECODE_PATIENCE if busy() else None)
-            except queue.Empty:
-                yield None
-                continue
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join(timeout=10)  # a thread that decodes while the interpreter ends would crash it
-
-
-def _load(task: LineTask) -> Audio:
-    audio = load_audio(task.audio)
-    if sha256_of(task.audio) != task.audio_sha256:
-        raise MsmdError(f"{task.audio} has changed since the batch began", hint="run the batch again")
-    return audio

@@ -20,7 +20,7 @@ from pathlib import Path
 from msmdcli.bundle import Bundle
 from msmdcli.engine import Engine, Sampling, StyleCode
 from msmdcli.errors import MsmdError
-from msmdcli.line_worker import DECODE_AHEAD, LineTask, LineWorker, Outcome
+from msmdcli.line_worker import AHEAD, LineTask, LineWorker, Outcome
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _main(config: WorkerConfig, connection: Connection) -> None:
     except MsmdError as error:
         connection.send(error)
         return
-    connection.send(worker.engine.max_batch + DECODE_AHEAD)
+    connection.send(worker.engine.max_batch + AHEAD)
 
     def tasks() -> Iterator[LineTask]:
         try:

@@ -102,9 +102,14 @@ class OnnxRuntime:
             )
         self.device = "cuda" if has_cuda and device != "cpu" else "cpu"
 
-    def load(self, path: Path) -> Graph:
-        """Load one graph and check that it runs where it should."""
-        session = self._session(path)
+    def load(self, path: Path, threads: int | None = None) -> Graph:
+        """Load one graph and check that it runs where it should.
+
+        Args:
+            path: the ONNX file.
+            threads: instead of the runtime's.
+        """
+        session = self._session(path, threads)
         if self.device == "cuda" and session.get_providers()[0] != CUDA:
             if self._asked == "cuda":
                 raise MsmdError(
@@ -112,12 +117,12 @@ class OnnxRuntime:
                     hint="check the GPU driver, CUDA and cuDNN with `msmd doctor`; or leave --device out",
                 )
             self.device = "cpu"  # auto: no usable GPU
-            session = self._session(path)
+            session = self._session(path, threads)
         return Graph(session, path.name)
 
-    def _session(self, path: Path) -> Any:
+    def _session(self, path: Path, threads: int | None) -> Any:
         options = self._ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
+        options.intra_op_num_threads = self.threads if threads is None else threads
         options.inter_op_num_threads = 1
         options.log_severity_level = QUIET
         options.use_deterministic_compute = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -192,6 +193,42 @@ def test_scripts_are_well_formed(script: str) -> None:
     if "environment" not in script:
         assert path.stat().st_mode & 0o100, f"{script} is not executable"
         assert "set -euo pipefail" in path.read_text()
+
+
+def in_environment(commands: str, tmp_path: Path) -> str:
+    """What a script says that sources environment.sh, with stand-ins for apt-get, and for Python in its environment.
+
+    The stand-ins write what they were asked to do to `log`; python3 is unfit until apt-get has installed it.
+    """
+    bin_folder, venv = tmp_path / "bin", tmp_path / "venv"
+    log = tmp_path / "log"
+    stubs = {
+        bin_folder / "apt-get": f'echo "apt-get $*" >> {log}; touch {tmp_path}/fit',
+        bin_folder / "sudo": 'exec "$@"',
+        bin_folder / "python3": f"""
+            case "$*" in
+              *ensurepip*) test -f {tmp_path}/fit ;;
+              *venv*) mkdir -p {venv}/bin; cp {bin_folder}/venv-python {venv}/bin/python ;;
+            esac""",
+        bin_folder / "venv-python": f'echo "${{@: -1}}" >> {log}',
+    }
+    bin_folder.mkdir(exist_ok=True)
+    for path, text in stubs.items():
+        path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+        path.chmod(0o755)
+    script = f"set -euo pipefail; PATH={bin_folder}:$PATH; source {EXAMPLES}/environment.sh; {commands}"
+    subprocess.run(["bash", "-c", script], env={**os.environ, "MSMD_VENV": str(venv)}, check=True, capture_output=True)
+    return log.read_text() if log.exists() else ""
+
+
+def test_an_environment_is_set_up_once_per_need(tmp_path: Path) -> None:
+    commands = "environment cpu; environment cpu; environment cpu,dev; environment cpu; environment dev"
+    said = in_environment(commands, tmp_path).splitlines()
+    assert [line for line in said if "apt-get" in line] == [
+        "apt-get update -qq",
+        "apt-get install -qq -y --no-install-recommends python3 python3-venv",
+    ]
+    assert [line for line in said if "apt-get" not in line] == [f"{REPOSITORY}[cpu]", f"{REPOSITORY}[cpu,dev]"]
 
 
 def test_what_the_readme_runs_is_what_continuous_integration_runs() -> None:

@@ -1,11 +1,12 @@
 """Style augmentation: a random manner for the target windows and their style reference alike.
 
-Recordings of calm readers hold one manner. If target and reference of a training sample are changed in the same random way, the manner can only
-be learned from the reference, and a model trained on neutral recordings learns to follow styles that these do not contain (design: "Style augmentation").
+Recordings of calm readers hold one manner. If target and reference of a training sample are changed in the same random
+way, the manner can only be learned from the reference, and a model trained on neutral recordings learns to follow
+styles that these do not contain (design: "Style augmentation").
 
-A manner is constant over a sample: a resting pose (everybody's neutral face differs), an expression offset built from the action units that
-Ekman, Friesen and Hager (FACS, 2002; EMFACS) give for the basic emotions, gains of the movement around the resting pose by region, head pose and
-amplitude, and a left-right mirror.
+A manner is constant over a sample: a resting pose (everybody's neutral face differs), an expression offset built from
+the action units that Ekman, Friesen and Hager (FACS, 2002; EMFACS) give for the basic emotions, gains of the movement
+around the resting pose by region, head pose and amplitude, and a left-right mirror.
 """
 
 from __future__ import annotations
@@ -22,13 +23,54 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 # Action units of the emotion prototypes as ARKit channels at full strength. AU numbers behind each line.
 PROTOTYPES: dict[str, dict[str, float]] = {
-    "happy": {"mouthSmile": 0.75, "cheekSquint": 0.5, "eyeSquint": 0.35, "mouthDimple": 0.15, "mouthUpperUp": 0.15},  # 6 + 12
-    "angry": {"browDown": 0.85, "eyeSquint": 0.45, "eyeWide": 0.15, "noseSneer": 0.3, "mouthPress": 0.3, "mouthFrown": 0.2, "jawForward": 0.1},  # 4 + 5 + 7 + 23
-    "sad": {"browInnerUp": 0.75, "browDown": 0.2, "mouthFrown": 0.5, "mouthShrugLower": 0.35, "eyeSquint": 0.15, "eyeLookDown": 0.2},  # 1 + 4 + 15 + 17
-    "fearful": {"browInnerUp": 0.7, "browOuterUp": 0.4, "browDown": 0.2, "eyeWide": 0.6, "mouthStretch": 0.45, "jawOpen": 0.08},  # 1 + 2 + 4 + 5 + 20 + 26
-    "disgusted": {"noseSneer": 0.7, "mouthUpperUp": 0.45, "browDown": 0.45, "cheekSquint": 0.3, "eyeSquint": 0.35, "mouthShrugUpper": 0.2},  # 9 + 10 + 16
+    "happy": {
+        "mouthSmile": 0.75,
+        "cheekSquint": 0.5,
+        "eyeSquint": 0.35,
+        "mouthDimple": 0.15,
+        "mouthUpperUp": 0.15,
+    },  # 6 + 12
+    "angry": {
+        "browDown": 0.85,
+        "eyeSquint": 0.45,
+        "eyeWide": 0.15,
+        "noseSneer": 0.3,
+        "mouthPress": 0.3,
+        "mouthFrown": 0.2,
+        "jawForward": 0.1,
+    },  # 4 + 5 + 7 + 23
+    "sad": {
+        "browInnerUp": 0.75,
+        "browDown": 0.2,
+        "mouthFrown": 0.5,
+        "mouthShrugLower": 0.35,
+        "eyeSquint": 0.15,
+        "eyeLookDown": 0.2,
+    },  # 1 + 4 + 15 + 17
+    "fearful": {
+        "browInnerUp": 0.7,
+        "browOuterUp": 0.4,
+        "browDown": 0.2,
+        "eyeWide": 0.6,
+        "mouthStretch": 0.45,
+        "jawOpen": 0.08,
+    },  # 1 + 2 + 4 + 5 + 20 + 26
+    "disgusted": {
+        "noseSneer": 0.7,
+        "mouthUpperUp": 0.45,
+        "browDown": 0.45,
+        "cheekSquint": 0.3,
+        "eyeSquint": 0.35,
+        "mouthShrugUpper": 0.2,
+    },  # 9 + 10 + 16
     "surprised": {"browInnerUp": 0.7, "browOuterUp": 0.75, "eyeWide": 0.5, "jawOpen": 0.12},  # 1 + 2 + 5 + 26
-    "contemptuous": {"mouthSmileRight": 0.4, "mouthDimpleRight": 0.45, "cheekSquintRight": 0.15, "eyeSquint": 0.15, "mouthPressRight": 0.15},  # R12 + R14
+    "contemptuous": {
+        "mouthSmileRight": 0.4,
+        "mouthDimpleRight": 0.45,
+        "cheekSquintRight": 0.15,
+        "eyeSquint": 0.15,
+        "mouthPressRight": 0.15,
+    },  # R12 + R14
     "tired": {"eyeBlink": 0.25, "eyeLookDown": 0.2, "browInnerUp": 0.15, "mouthShrugLower": 0.1},  # 43
     "tense": {"mouthPress": 0.4, "mouthRollLower": 0.2, "mouthRollUpper": 0.2, "browDown": 0.3},  # 23 + 24
     "pouting": {"mouthPucker": 0.3, "mouthShrugLower": 0.4, "browDown": 0.25},  # 17 + 18
@@ -72,7 +114,14 @@ class Manners:
 
         gain = np.ones(D, dtype=np.float32)
         articulation = rng.normal(0.0, config.gain)
-        for region, spread in (("jaw", 0.5), ("lips", 0.5), ("cheeks", 1.0), ("nose", 1.0), ("eyes", 1.0), ("brows", 1.5)):
+        for region, spread in (
+            ("jaw", 0.5),
+            ("lips", 0.5),
+            ("cheeks", 1.0),
+            ("nose", 1.0),
+            ("eyes", 1.0),
+            ("brows", 1.5),
+        ):
             shared = articulation if region in ("jaw", "lips") else 0.0
             gain[self.regions[region]] = np.exp(shared + rng.normal(0.0, spread * config.gain))
         gain[self.blink] = np.exp(rng.normal(0.0, 0.15))  # a blink closes the eye in every manner
@@ -83,7 +132,9 @@ class Manners:
         # A resting face: many channels near 0, some far from it, left and right nearly alike.
         sparse = rng.exponential(config.rest, D) * (rng.random(D) < 0.5)
         mirrored = sparse[self.swap]
-        offset[self.face] = np.where(rng.random() < 0.9, np.maximum(sparse, mirrored) * rng.uniform(0.85, 1.0, D), sparse)[self.face]
+        offset[self.face] = np.where(
+            rng.random() < 0.9, np.maximum(sparse, mirrored) * rng.uniform(0.85, 1.0, D), sparse
+        )[self.face]
         offset[self.rig.index("jawOpen")] *= 0.3
         offset[self.blink] *= 0.5
         offset[self.regions["head"]] = rng.normal(0.0, HEAD_OFFSET, len(self.regions["head"]))
@@ -113,7 +164,8 @@ def expression_pose(rig: Rig, strengths: dict[str, float]) -> Array:
 
 
 def mirror_map(rig: Rig) -> tuple[np.ndarray[Any, np.dtype[np.int64]], Array]:
-    """Where each channel comes from when the face is mirrored [D], and the sign it takes [D] (yaw and roll change theirs)."""
+    """Where each channel comes from when the face is mirrored [D], and the sign it takes [D] (yaw and roll change
+    theirs)."""
 
     def partner(name: str) -> str:
         for here, there in (("Left", "Right"), ("Right", "Left")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from msmdcli.console import Console, duration
 from msmdcli.errors import UsageError
@@ -29,12 +29,12 @@ class Progress:
             self.talk.event("loading", done=done, total=total)
 
     def step(self, step: int, total: int, losses: dict[str, float], seconds_left: float) -> None:
-        self.talk.event("step", step=step, total=total, seconds_left=round(seconds_left), **losses)
+        self.talk.event("step", step=step, of=total, seconds_left=round(seconds_left), losses=losses)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
         self.talk.say(f"step {step} of {total}  {shown}  {duration(seconds_left)} left")
 
     def validated(self, step: int, measures: dict[str, float], best: bool) -> None:
-        self.talk.event("validation", step=step, best=best, **measures)
+        self.talk.event("validation", step=step, best=best, measures=measures)
         shown = "  ".join(f"{name.removeprefix('val/')} {value:.4f}" for name, value in measures.items())
         self.talk.say(f"step {step} validation  {shown}{'  best so far' if best else ''}")
 
@@ -58,14 +58,22 @@ def run_train(
     Raises:
         MsmdError: as `training.trainer.train` and `training.recipes.recipe_data`.
     """
-    config = read_config(out) if resume and (out / "config.json").exists() else load_config(preset or ("starter" if config_file is None else None), config_file)
+    config = (
+        read_config(out)
+        if resume and (out / "config.json").exists()
+        else load_config(preset or ("starter" if config_file is None else None), config_file)
+    )
     if not resume:
         if variant is not None:
             if variant not in VARIANTS:
                 raise UsageError(f"unknown variant '{variant}'", hint=f"choose one of: {', '.join(VARIANTS)}")
             config = apply_variant(config, cast(Variant, variant))
-        changes = {k: v for k, v in {"iterations": iterations, "threads": threads}.items() if v is not None}
-        config = replace(config, optimiser=replace(config.optimiser, **changes), seed=config.seed if seed is None else seed)
+        changes: dict[str, Any] = {
+            k: v for k, v in {"iterations": iterations, "threads": threads}.items() if v is not None
+        }
+        config = replace(
+            config, optimiser=replace(config.optimiser, **changes), seed=config.seed if seed is None else seed
+        )
     folders = data or recipe_data(config.recipe, cache_dir() / "data", talk.say, jobs)
     result = train(config, folders, out, resume=resume, report=Progress(talk))
     talk.say(f"Trained: {result}. Next: msmd export-onnx {result} --out BUNDLE")

@@ -1,7 +1,8 @@
 """Training configuration: dataclasses, three presets, strict YAML.
 
-A preset is a YAML file in `training/presets`; a user's file (`--config`) may name one as its `preset` and overrides single values of it. Unknown
-keys and values of a wrong type are errors that name the file, the key and the nearest valid word. The resolved configuration is stored in every checkpoint.
+A preset is a YAML file in `training/presets`; a user's file (`--config`) may name one as its `preset` and overrides
+single values of it. Unknown keys and values of a wrong type are errors that name the file, the key and the nearest
+valid word. The resolved configuration is stored in every checkpoint.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ class AudioConfig:
 @dataclass(frozen=True)
 class DataConfig:
     fps: str = "25"
-    sources: dict[str, float] | None = None  # share of the samples by source, `*` for all others together; None = by duration
+    sources: dict[str, float] | None = (
+        None  # share of the samples by source, `*` for all others together; None = by duration
+    )
     voices: dict[str, int] = field(default_factory=dict)  # augmented copies of each clip's voice, by source
     memory_gb: float = 4.0  # audio features held in RAM; the rest is read from disk when needed
     chain_short_clips: bool = False  # put clips of one speaker one after the other until two windows are full
-    validation_without: tuple[str, ...] = ()  # sources whose `val` clips are not looked at; never choose a model on the voices it trained on
+    validation_without: tuple[
+        str, ...
+    ] = ()  # sources whose `val` clips are not looked at; never choose a model on the voices it trained on
     truncate: float = 0.2  # share of windows that are cut to a random length, to teach short lines
 
 
@@ -74,7 +79,9 @@ class ScheduleConfig:
     validate_every: int = 1000
     checkpoint_every: int = 1000
     patience: int = 20  # validations without a better one before stopping
-    keep_by: Literal["loss", "score"] = "loss"  # what "better" means: validation loss, or lip-sync and error of generated validation clips
+    keep_by: Literal["loss", "score"] = (
+        "loss"  # what "better" means: validation loss, or lip-sync and error of generated validation clips
+    )
     log_every: int = 20
 
 
@@ -91,10 +98,16 @@ class TrainConfig:
     variant: Variant = "msmd"
     cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
     drop_condition: float = 0.1  # probability of dropping each condition, for classifier-free guidance
-    time_power: float = 1.0  # t = T u^power for uniform u: below 1 the noisy steps come more often, which few-step sampling lives on
+    time_power: float = (
+        1.0  # t = T u^power for uniform u: below 1 the noisy steps come more often, which few-step sampling lives on
+    )
     null_weight: float = 1.0  # weight of the windows whose style was dropped
-    normalise: Literal["total", "within"] = "total"  # spread of a channel: over everything, or around each clip's own mean
-    contrastive_iterations: int = 0  # length of the contrastive pre-training of the style encoder (variant diffposetalk)
+    normalise: Literal["total", "within"] = (
+        "total"  # spread of a channel: over everything, or around each clip's own mean
+    )
+    contrastive_iterations: int = (
+        0  # length of the contrastive pre-training of the style encoder (variant diffposetalk)
+    )
     contrastive_temperature: float = 0.1
     seed: int = 0
 
@@ -105,7 +118,8 @@ class TrainConfig:
 def apply_variant(config: TrainConfig, variant: Variant) -> TrainConfig:
     """One switch, everything else equal (design: variants; the paper's tables 1 and 2).
 
-    msmd: as designed. msmd-anchor: with the style anchor. no-cross: a window is only conditioned on itself. vae-baseline: VAE style, no basis, no cross.
+    msmd: as designed. msmd-anchor: with the style anchor. no-cross: a window is only conditioned on itself.
+    vae-baseline: VAE style, no basis, no cross.
     diffposetalk: style encoder pre-trained by contrast and frozen, no basis. unconditioned: no style at all.
     """
     model = dataclasses.replace(config.model, style_anchor=variant == "msmd-anchor")
@@ -138,7 +152,9 @@ def load_config(preset: str | None = None, file: Path | None = None) -> TrainCon
     names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     if preset is not None:
         if preset not in names:
-            raise UsageError(f"unknown preset '{preset}'{_nearest(preset, names)}", hint=f"Presets: {', '.join(names)}.")
+            raise UsageError(
+                f"unknown preset '{preset}'{_nearest(preset, names)}", hint=f"Presets: {', '.join(names)}."
+            )
         values = _merge(_read(PRESETS / f"{preset}.yaml"), values)
     return config_from_dict(values, str(file or preset or "configuration"))
 
@@ -184,7 +200,10 @@ def _build(kind: Any, values: Any, where: str, path: str) -> Any:
     for key, value in values.items():
         name = f"{path}.{key}" if path else str(key)
         if key not in hints:
-            raise UsageError(f"{where}: unknown key '{name}'{_nearest(str(key), list(hints))}", hint=f"Keys here: {', '.join(hints)}.")
+            raise UsageError(
+                f"{where}: unknown key '{name}'{_nearest(str(key), list(hints))}",
+                hint=f"Keys here: {', '.join(hints)}.",
+            )
         arguments[key] = _convert(hints[key], value, where, name)
     try:
         return kind(**arguments)
@@ -203,12 +222,18 @@ def _convert(kind: Any, value: Any, where: str, name: str) -> Any:
         return _convert(next(a for a in arguments if a is not type(None)), value, where, name)
     if origin is Literal:
         if value not in arguments:
-            raise UsageError(f"{where}: {name} is {value!r}{_nearest(str(value), [str(a) for a in arguments])}", hint=f"Choose one of {arguments}.")
+            raise UsageError(
+                f"{where}: {name} is {value!r}{_nearest(str(value), [str(a) for a in arguments])}",
+                hint=f"Choose one of {arguments}.",
+            )
         return value
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_convert(arguments[0], v, where, name) for v in value)
     if origin is dict and isinstance(value, dict):
-        return {_convert(arguments[0], k, where, name): _convert(arguments[1], v, where, f"{name}.{k}") for k, v in value.items()}
+        return {
+            _convert(arguments[0], k, where, name): _convert(arguments[1], v, where, f"{name}.{k}")
+            for k, v in value.items()
+        }
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as text

@@ -1,9 +1,10 @@
 """Training data: data sets on disk, and batches of pairs of adjacent windows.
 
-A data set is a folder with `index.jsonl` (one JSON object a clip: id, audio, motion, known, speaker, source, split, ...), sound as 16 kHz mono
-files and motion as npz. `training.corpus`, `training.speech` and `msmd curate` write it.
+A data set is a folder with `index.jsonl` (one JSON object a clip: id, audio, motion, known, speaker, source, split,
+...), sound as 16 kHz mono files and motion as npz. `training.corpus`, `training.speech` and `msmd curate` write it.
 
-Batch number i is a pure function of the seed and i: a resumed run continues with the batches it would have seen, on any number of processes.
+Batch number i is a pure function of the seed and i: a resumed run continues with the batches it would have seen, on any
+number of processes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ MIN_FRAMES = 12  # a shorter window shows too little to learn from
 
 @dataclass(eq=False)
 class Clip:
-    """One clip in one voice: motion [T, D] in rig units at the training rate, and its audio features [T, C], or None for a silent clip."""
+    """One clip in one voice: motion [T, D] in rig units at the training rate, and its audio features [T, C], or None
+    for a silent clip."""
 
     id: str
     speaker: str
@@ -61,7 +63,10 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
     """
     file = folder / "index.jsonl"
     if not file.is_file():
-        raise MsmdError(f"{folder} is not a data set: it has no index.jsonl", hint="Make one with `msmd curate` or give another --data.")
+        raise MsmdError(
+            f"{folder} is not a data set: it has no index.jsonl",
+            hint="Make one with `msmd curate` or give another --data.",
+        )
     rows = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -72,7 +77,10 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
             row["audio"] = folder / row["audio"] if row.get("audio") else None
             rows.append(row)
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise MsmdError(f"{file}, line {number} is not a clip: {error!r}", hint="The file may be cut off; make the data set again.") from error
+            raise MsmdError(
+                f"{file}, line {number} is not a clip: {error!r}",
+                hint="The file may be cut off; make the data set again.",
+            ) from error
     return rows
 
 
@@ -113,7 +121,8 @@ def _at_pace(motion: Array, pace: float) -> Array:
 class PairBatches(Dataset[dict[str, Array]]):
     """Batches of pairs of adjacent windows, in normalised channels once `normalisation` is set.
 
-    Item i is batch i, a dictionary of float32 arrays. Rows 0..B-1 are the windows a (each begins its sequence), rows B..2B-1 the windows b that follow them:
+    Item i is batch i, a dictionary of float32 arrays. Rows 0..B-1 are the windows a (each begins its sequence), rows
+    B..2B-1 the windows b that follow them:
 
         motion [2B, N, D]    mask [2B, N]    previous [2B, P, D]    start [2B]    audio [2B, P + N, C]    silent [2B]
     """
@@ -133,7 +142,9 @@ class PairBatches(Dataset[dict[str, Array]]):
         seed: int,
     ) -> None:
         if not clips:
-            raise MsmdError("the data set holds no clip to train on", hint="Check the splits and sources in its index.jsonl.")
+            raise MsmdError(
+                "the data set holds no clip to train on", hint="Check the splits and sources in its index.jsonl."
+            )
         self.clips, self.rig, self.data = clips, rig, data
         self.manners = Manners(rig, augment)
         self.window, self.previous, self.batch, self.batches = window, previous, batch, batches
@@ -150,17 +161,22 @@ class PairBatches(Dataset[dict[str, Array]]):
         return self.batches
 
     def _probabilities(self) -> np.ndarray:
-        """Probability of each clip to be drawn: by duration within a source, by the configured shares between sources."""
+        """Probability of each clip to be drawn: by duration within a source, by the configured shares between
+        sources."""
         seconds = np.array([clip.frames for clip in self.clips], dtype=np.float64)
         shares = self.data.sources
         if shares is not None:
-            group = ["*" if clip.source not in shares else clip.source for clip in self.clips]  # "*": all sources not named, together
+            group = [
+                "*" if clip.source not in shares else clip.source for clip in self.clips
+            ]  # "*": all sources not named, together
             total: dict[str, float] = defaultdict(float)
             for name, length in zip(group, seconds, strict=True):
                 total[name] += length
             seconds *= [shares.get(name, 0.0) / total[name] for name in group]
         if seconds.sum() <= 0:
-            raise MsmdError("no clip belongs to the sources that the configuration names", hint=f"data.sources: {shares}")
+            raise MsmdError(
+                "no clip belongs to the sources that the configuration names", hint=f"data.sources: {shares}"
+            )
         return seconds / seconds.sum()
 
     def __getitem__(self, index: int) -> dict[str, Array]:
@@ -203,10 +219,10 @@ class PairBatches(Dataset[dict[str, Array]]):
                 "motion": frames,
                 "mask": mask,
                 "previous": before,
-                "start": np.float32(first),
+                "start": np.array(first, np.float32),
                 "audio": features,
-                "silent": np.float32(silent),
-            }  # type: ignore[dict-item]
+                "silent": np.array(silent, np.float32),
+            }
 
         return cut(0, middle, True), cut(middle, min(T, middle + N), False)
 
@@ -227,8 +243,13 @@ class PairBatches(Dataset[dict[str, Array]]):
         return clip.motion[start:stop].copy(), clip.audio(start, stop)
 
     def _chain(self, clip: Clip, rng: Generator, frames: int) -> tuple[Array, np.ndarray | None]:
-        """Clips of the same speaker, one after the other from a random place in the first; each join is blended over a few frames."""
-        others = [other for other in self.by_speaker[clip.source, clip.speaker] if (other.features is None) == (clip.features is None)]
+        """Clips of the same speaker, one after the other from a random place in the first; each join is blended over a
+        few frames."""
+        others = [
+            other
+            for other in self.by_speaker[clip.source, clip.speaker]
+            if (other.features is None) == (clip.features is None)
+        ]
         start = int(rng.integers(0, max(clip.frames - 2 * JOIN, 1)))
         motion, sounds, length = clip.motion[start:].copy(), [clip.audio(start, clip.frames)], clip.frames - start
         while length < frames:
@@ -243,7 +264,8 @@ class PairBatches(Dataset[dict[str, Array]]):
         return motion[:frames], audio
 
     def _borrow(self, motion: Array, known: np.ndarray, rng: Generator) -> Array:
-        """Channels that a synthetic clip does not define, taken from a recorded one: eyes, brows and head keep moving like a person's."""
+        """Channels that a synthetic clip does not define, taken from a recorded one: eyes, brows and head keep moving
+        like a person's."""
         if not self.donors:
             return motion
         donor = self.donors[rng.integers(len(self.donors))]
@@ -268,17 +290,23 @@ def _join(first: Array, second: Array) -> Array:
 def measure_normalisation(batches: PairBatches, how: str, sequences: int = 960) -> Normalisation:
     """Mean and spread of each channel over the first batches, as they are augmented.
 
-    `total`: standard deviation over everything. `within`: root mean square departure from each sequence's own mean, for models that see
-    motion relative to the style anchor (the resting pose is the anchor's business, the network's is the movement).
+    `total`: standard deviation over everything. `within`: root mean square departure from each sequence's own mean, for
+    models that see motion relative to the style anchor (the resting pose is the anchor's business, the network's is the
+    movement).
     """
     moving, masks = [], []
     for index in range(min(-(-sequences // batches.batch), 60)):
         batch = batches[index]
         moving.append(batch["motion"])
         masks.append(batch["mask"])
-    motion, mask = np.concatenate(moving).astype(np.float64), np.concatenate(masks)[..., None].astype(np.float64)  # [M, N, D], [M, N, 1]
+    motion, mask = (
+        np.concatenate(moving).astype(np.float64),
+        np.concatenate(masks)[..., None].astype(np.float64),
+    )  # [M, N, D], [M, N, 1]
     mean = (motion * mask).sum((0, 1)) / mask.sum()
-    centre = (motion * mask).sum(1, keepdims=True) / np.maximum(mask.sum(1, keepdims=True), 1) if how == "within" else mean
+    centre = (
+        (motion * mask).sum(1, keepdims=True) / np.maximum(mask.sum(1, keepdims=True), 1) if how == "within" else mean
+    )
     std = np.sqrt((((motion - centre) ** 2) * mask).sum((0, 1)) / mask.sum())
     constant = std < 1e-5
     std = np.where(constant, 0.0, np.maximum(std, 5e-3))

@@ -9,7 +9,8 @@ from msmdcli.schedule import Schedule
 
 
 class CosineSchedule(nn.Module):
-    """abar_t of Nichol and Dhariwal 2021, eq. 17 (s = 0.008), computed by the runtime's own function so that training and sampling cannot disagree.
+    """abar_t of Nichol and Dhariwal 2021, eq. 17 (s = 0.008), computed by the runtime's own function so that training
+    and sampling cannot disagree.
 
     q(x_0, t, eps) = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps for t in 0..T-1.
     """

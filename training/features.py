@@ -1,7 +1,8 @@
 """Audio features of a data set, computed once and cached on disk per encoder.
 
-The cache is keyed by content: the sound's bytes, the encoder with its weights and layers, the voice variant. Files are float16 `.npy`, of which training
-reads the stretches that it needs, so that 3,000 hours need no more RAM than three; small data sets are held in RAM (`DataConfig.memory_gb`).
+The cache is keyed by content: the sound's bytes, the encoder with its weights and layers, the voice variant. Files are
+float16 `.npy`, of which training reads the stretches that it needs, so that 3,000 hours need no more RAM than three;
+small data sets are held in RAM (`DataConfig.memory_gb`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ Features = np.ndarray[Any, np.dtype[np.float16]]
 
 @dataclass(frozen=True, eq=False)
 class CachedFeatures:
-    """Features of one voice of one clip: file of [T, C] float16 at the motion's rate, and the variant's pace (`voice_variant`)."""
+    """Features of one voice of one clip: file of [T, C] float16 at the motion's rate, and the variant's pace
+    (`voice_variant`)."""
 
     path: Path
     pace: float
@@ -54,12 +56,15 @@ class CachedFeatures:
             return shape[0], shape[1], file.tell()
 
     def rows(self, start: int, stop: int) -> Features:
-        """Features of frames [start, stop); the last one is held where the sound ends first. Only these are read, and no file stays open."""
+        """Features of frames [start, stop); the last one is held where the sound ends first. Only these are read, and
+        no file stays open."""
         frames, width, offset = self._layout
         if self._held:
             return self._held[0][np.minimum(np.arange(start, stop), frames - 1)]
         begin, end = min(start, frames - 1), min(stop, frames)
-        values = np.fromfile(self.path, np.float16, (max(end, begin + 1) - begin) * width, offset=offset + begin * width * 2).reshape(-1, width)
+        values = np.fromfile(
+            self.path, np.float16, (max(end, begin + 1) - begin) * width, offset=offset + begin * width * 2
+        ).reshape(-1, width)
         missing = stop - start - len(values)
         return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)]) if missing > 0 else values
 
@@ -97,7 +102,8 @@ class FeatureCache:
         a = self.audio
         layers = "-".join(map(str, self.encoder.chosen))
         rate = f"{self.fps.numerator}.{self.fps.denominator}"
-        return f"{a.encoder}-l{layers}-s{a.stack}-f{rate}-c{a.chunk_seconds:g}-{a.overlap_seconds:g}-{weights.hexdigest()[:12]}"
+        chunks = f"c{a.chunk_seconds:g}-{a.overlap_seconds:g}"
+        return f"{a.encoder}-l{layers}-s{a.stack}-f{rate}-{chunks}-{weights.hexdigest()[:12]}"
 
     def get(self, sound: Path, variant: int = 0) -> CachedFeatures:
         """Features of a 16 kHz mono sound file in one of its voices."""
@@ -106,7 +112,8 @@ class FeatureCache:
         path = self.root / digest[:2] / f"{digest[:24]}-{variant}.npy"
         key = int(digest[:16], 16)
         if path.is_file():
-            # Cheap to know again without the sound: the pace is a function of the recording's key, the variant and the length.
+            # Cheap to know again without the sound: the pace is a function of the recording's key, the variant and the
+            # length.
             return CachedFeatures(path, float(np.load(path.with_suffix(".pace.npy"), allow_pickle=False)))
         samples, rate = soundfile.read(sound, dtype="float32")
         if rate != SAMPLE_RATE or samples.ndim != 1:

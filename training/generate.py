@@ -1,4 +1,5 @@
-"""Generation with the PyTorch model, window after window: validation during training, and the reference for the exported graphs."""
+"""Generation with the PyTorch model, window after window: validation during training, and the reference for the
+exported graphs."""
 
 from __future__ import annotations
 
@@ -43,7 +44,10 @@ def generate(
     """
     config = model.config
     N, P, D, T = config.window, config.previous, config.motion_dim, len(audio)
-    as_row = lambda values: torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None]  # noqa: E731
+
+    def as_row(values: Array) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None]
+
     frames = normalisation.forward(reference if reference is not None else np.zeros((1, D), np.float32))
     style, _ = model.encode_style(as_row(frames), torch.ones(1, len(frames)))
     style_null = torch.tensor([0.0 if reference is not None else 1.0])

@@ -14,11 +14,14 @@ class LossWeights:
     velocity: float = 0.5
     smooth: float = 5e-6
     kl: float = 1e-6
-    regions: dict[str, float] = field(default_factory=dict)  # weight of the channels of a region; 1 where not named. Paper: all alike
+    regions: dict[str, float] = field(
+        default_factory=dict
+    )  # weight of the channels of a region; 1 where not named. Paper: all alike
 
 
 def masked_mean_square(x: Tensor, mask: Tensor, channels: Tensor) -> Tensor:
-    """Mean of x^2 [B, F, D] over the frames whose mask [B, F] is 1 and over the channels, weighted by `channels` [D]."""
+    """Mean of x^2 [B, F, D] over the frames whose mask [B, F] is 1 and over the channels, weighted by `channels`
+    [D]."""
     return ((x.square() * channels).mean(-1) * mask).sum() / mask.sum().clamp(min=1.0)
 
 
@@ -33,7 +36,8 @@ def motion_losses(
         channels: weight of each channel [D], 1 on average.
 
     Velocity (eq. 2) and smoothness (eq. 3) run across the join with the previous frames.
-    Paper: eq. 3 is printed without the 2; here: the second difference x[n+2] - 2 x[n+1] + x[n], because that is what penalises jerks.
+    Paper: eq. 3 is printed without the 2; here: the second difference x[n+2] - 2 x[n+1] + x[n], because that is what
+    penalises jerks.
     """
     before = (has_previous * mask[:, 0])[:, None].expand(-1, previous.shape[1])  # [B, P]
     real = torch.cat([before, mask], dim=1)  # [B, P + N]
@@ -57,7 +61,8 @@ def kl_divergence(mu: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
-    """Normalised temperature-scaled cross entropy (Chen et al. 2020): row i of a [B, F] and of b [B, F] show one clip, all other rows are others."""
+    """Normalised temperature-scaled cross entropy (Chen et al. 2020): row i of a [B, F] and of b [B, F] show one clip,
+    all other rows are others."""
     B = a.shape[0]
     z = torch.nn.functional.normalize(torch.cat([a, b]), dim=-1)  # [2 B, F]
     similarity = z @ z.T / temperature

@@ -6,8 +6,9 @@ Dimension letters used everywhere in `training`:
     T  frames of a reference     D  channels of the rig (55)         C  audio features per motion frame
     S  style code (128)          K  poses of the style basis (4)     W  width of the network (512)     L  its layers (8)
 
-Motion inside the network is normalised per channel. The forward pass is split where the exported graphs are split: `StyleEncoder` once per reference,
-`Denoiser.condition` once per window (everything that does not depend on the diffusion step), `Denoiser.step` once per diffusion step.
+Motion inside the network is normalised per channel. The forward pass is split where the exported graphs are split:
+`StyleEncoder` once per reference, `Denoiser.condition` once per window (everything that does not depend on the
+diffusion step), `Denoiser.step` once per diffusion step.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class ModelConfig:
 
 @dataclass
 class Style:
-    """What the denoiser knows of a reference. `code` is s; `anchor` its per-channel mean and standard deviation, side by side."""
+    """What the denoiser knows of a reference. `code` is s; `anchor` its per-channel mean and standard deviation, side
+    by side."""
 
     code: Tensor  # [B, S]
     anchor: Tensor  # [B, 2 D]
@@ -88,7 +90,9 @@ class Condition:
 
     style_token: Tensor  # [B, W]
     previous_tokens: Tensor  # [B, P, W]
-    memory: Tensor  # [B, L, P + N, W], audio_context 0: the finished cross-attention of each layer; else [B, L, 2 (P + N), W]: keys, then values
+    # [B, L, P + N, W], audio_context 0: the finished cross-attention of each layer; else [B, L, 2 (P + N), W]: keys,
+    # then values
+    memory: Tensor
     basis: Tensor  # [B, K, D]
     offset: Tensor  # [B, D]: b_0 of the style anchor, zero without it
 
@@ -117,7 +121,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         B, T, W = x.shape
-        q, k, v = self.qkv(x).reshape(B, T, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4)  # each [B, heads, T, W / heads]
+        q, k, v = (
+            self.qkv(x).reshape(B, T, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4)
+        )  # each [B, heads, T, W / heads]
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0)
         return self.out(y.transpose(1, 2).reshape(B, T, W))
 
@@ -128,7 +134,8 @@ class FeedForward(nn.Sequential):
 
 
 class EncoderLayer(nn.Module):
-    """Pre-norm transformer encoder layer. Paper: order of the norms not stated; here: before, because it trains without warm-up."""
+    """Pre-norm transformer encoder layer. Paper: order of the norms not stated; here: before, because it trains without
+    warm-up."""
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -145,8 +152,9 @@ class EncoderLayer(nn.Module):
 class AudioAttention(nn.Module):
     """Cross-attention of one layer to the audio frames within +-context of each motion frame.
 
-    With context 0 the softmax runs over a single key and is 1: the whole attention is a linear map of that frame's audio, which depends neither on the
-    queries nor on the diffusion step. `prepare` then returns the finished term and `forward` only adds it (queries and keys do not even exist).
+    With context 0 the softmax runs over a single key and is 1: the whole attention is a linear map of that frame's
+    audio, which depends neither on the queries nor on the diffusion step. `prepare` then returns the finished term and
+    `forward` only adds it (queries and keys do not even exist).
     """
 
     def __init__(self, width: int, heads: int, context: int) -> None:
@@ -158,7 +166,8 @@ class AudioAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def prepare(self, audio: Tensor) -> Tensor:
-        """audio [B, M, W] -> what each step needs of it: [B, M, W], or keys and values one after the other [B, 2 M, W]."""
+        """audio [B, M, W] -> what each step needs of it: [B, M, W], or keys and values one after the other [B, 2 M,
+        W]."""
         if not self.context:
             return self.out(audio)
         return torch.cat([self.key(audio), self.value(audio)], dim=1)
@@ -168,14 +177,18 @@ class AudioAttention(nn.Module):
         if not self.context:
             return memory
         B, M, W = x.shape
-        split = lambda y: y.reshape(B, M, self.heads, W // self.heads).transpose(1, 2)  # noqa: E731  [B, heads, M, W / heads]
+
+        def split(y: Tensor) -> Tensor:
+            return y.reshape(B, M, self.heads, W // self.heads).transpose(1, 2)  # [B, heads, M, W / heads]
+
         key, value = memory[:, :M], memory[:, M:]
         y = F.scaled_dot_product_attention(split(self.query(self.norm(x))), split(key), split(value), attn_mask=bias)
         return self.out(y.transpose(1, 2).reshape(B, M, W))
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm transformer decoder layer: self-attention over all tokens, audio attention of the motion tokens, feed-forward."""
+    """Pre-norm transformer decoder layer: self-attention over all tokens, audio attention of the motion tokens,
+    feed-forward."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -194,9 +207,11 @@ class DecoderLayer(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """E_style: reference motion -> mean and log variance of the style code (paper section 4.1), and the anchor's statistics.
+    """E_style: reference motion -> mean and log variance of the style code (paper section 4.1), and the anchor's
+    statistics.
 
-    forward(motion [B, T, D] normalised, mask [B, T], 1 = real frame) -> mu [B, S], log_variance [B, S], anchor [B, 2 D]. Padded frames change nothing.
+    forward(motion [B, T, D] normalised, mask [B, T], 1 = real frame) -> mu [B, S], log_variance [B, S], anchor [B, 2
+    D]. Padded frames change nothing.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -211,7 +226,9 @@ class StyleEncoder(nn.Module):
 
     def features(self, motion: Tensor, mask: Tensor) -> Tensor:
         """Masked mean of the per-frame features: [B, style_width]. The contrastive pre-training works on these."""
-        x = self.input(motion) + sinusoidal(torch.arange(motion.shape[1], device=motion.device), self.input.out_features)
+        x = self.input(motion) + sinusoidal(
+            torch.arange(motion.shape[1], device=motion.device), self.input.out_features
+        )
         bias = (1.0 - mask)[:, None, None, :] * -1e9  # [B, 1, 1, T]: nobody attends to padding
         for layer in self.layers:
             x = layer(x, bias)
@@ -238,7 +255,11 @@ class StyleDecoder(nn.Module):
         hidden = 2 * config.style_dim
         self.poses = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(config.style_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, config.motion_dim)
+                nn.Linear(config.style_dim, hidden),
+                nn.GELU(),
+                nn.Linear(hidden, hidden),
+                nn.GELU(),
+                nn.Linear(hidden, config.motion_dim),
             )
             for _ in range(config.basis_size)
         )
@@ -248,7 +269,13 @@ class StyleDecoder(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """M(x_t, t, C): predicts x_0 = dX + sum_k alpha_k b_k (paper eq. 4) from the noisy window, the previous frames, audio and style."""
+    """M(x_t, t, C): predicts x_0 = dX + sum_k alpha_k b_k (paper eq. 4) from the noisy window, the previous frames,
+    audio and style."""
+
+    audio_mean: Tensor  # [C]
+    audio_std: Tensor  # [C]
+    face: Tensor  # [D]
+    audio_bias: Tensor  # [1, 1, P + N, P + N]
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -260,11 +287,15 @@ class Denoiser(nn.Module):
         self.register_buffer("audio_std", torch.ones(config.audio_dim))
         rank = config.audio_bottleneck
         self.audio_map: nn.Module = (
-            nn.Sequential(nn.Linear(config.audio_dim, rank), nn.Linear(rank, W)) if rank else nn.Linear(config.audio_dim, W)
+            nn.Sequential(nn.Linear(config.audio_dim, rank), nn.Linear(rank, W))
+            if rank
+            else nn.Linear(config.audio_dim, W)
         )
         self.audio_dropout = nn.Dropout(config.audio_dropout)
         self.audio_null = nn.Parameter(torch.zeros(W))
-        self.audio_start = nn.Parameter(torch.randn(config.previous, W) * 0.02)  # stand in for the audio before the first window
+        self.audio_start = nn.Parameter(
+            torch.randn(config.previous, W) * 0.02
+        )  # stand in for the audio before the first window
         # Motion tokens: a noisy or previous frame and its 0/1 mark for real against padded.
         self.motion_map = nn.Linear(D + 1, W)
         self.previous_map = nn.Linear(D + 1, W)
@@ -273,13 +304,15 @@ class Denoiser(nn.Module):
         # Style
         if config.style != "none":
             self.style_map = nn.Linear(config.style_dim, W)
-            self.code_null = nn.Parameter(torch.zeros(config.style_dim))  # one null code: token *and* basis come from it
+            self.code_null = nn.Parameter(
+                torch.zeros(config.style_dim)
+            )  # one null code: token *and* basis come from it
         if config.style_anchor:
             self.anchor_map = nn.Linear(2 * D, W)
         if config.basis_size:
             self.style_decoder = StyleDecoder(config)
         self.time_map = nn.Sequential(nn.Linear(W, W), nn.SiLU(), nn.Linear(W, W))
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
+        self.layers: Any = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(W)
         self.head = nn.Linear(W, D + config.basis_size)
         if config.style_anchor:  # start at "the reference's resting pose, held" and learn the departure from it
@@ -302,11 +335,16 @@ class Denoiser(nn.Module):
             previous: the P normalised frames before the window [B, P, D].
             start: [B], 1 where there is no window before; learned features stand in for previous motion and audio.
             style: code [B, S] and anchor [B, 2 D] of the reference.
-            audio_null, style_null: [B], 1 where the condition is dropped. A null style nulls token, basis and anchor alike.
+            audio_null, style_null: [B], 1 where the condition is dropped. A null style nulls token, basis and anchor
+                alike.
         """
         config, P = self.config, self.config.previous
         B = audio.shape[0]
-        start, audio_null, style_null = start[:, None], audio_null[:, None, None], style_null[:, None]  # [B, 1], [B, 1, 1], [B, 1]
+        start, audio_null, style_null = (
+            start[:, None],
+            audio_null[:, None, None],
+            style_null[:, None],
+        )  # [B, 1], [B, 1, 1], [B, 1]
 
         a = self.audio_map(self.audio_dropout((audio - self.audio_mean) / self.audio_std))  # [B, P + N, W]
         before = torch.lerp(a[:, :P], self.audio_start.expand(B, -1, -1), start[..., None])
@@ -326,16 +364,18 @@ class Denoiser(nn.Module):
             offset = anchor[:, : config.motion_dim]
             token = token + self.anchor_map(anchor)
 
-        # With the anchor the network sees motion relative to b_0: a resting face it has never met looks like any other to it.
+        # With the anchor the network sees motion relative to b_0: a resting face it has never met looks like any other
+        # to it.
         mark = (1.0 - start)[..., None].expand(-1, P, 1)
         tokens = self.previous_map(torch.cat([previous - offset[:, None], mark], dim=-1))
         tokens = torch.lerp(tokens, self.previous_start.expand(B, -1, -1), start[..., None])  # [B, P, W]
         return Condition(token, tokens, memory, basis, offset)
 
     def step(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
-        """One network evaluation: x_t [B, N, D], t [B] in 0..T-1, mask [B, N] (1 = real frame) -> x0_hat [B, N, D], alpha [B, N, K]."""
+        """One network evaluation: x_t [B, N, D], t [B] in 0..T-1, mask [B, N] (1 = real frame) -> x0_hat [B, N, D],
+        alpha [B, N, K]."""
         config = self.config
-        B, N, D = x.shape
+        B, _, D = x.shape
         scale = self.schedule.alpha[t][:, None, None]  # the mean of x_t is scale x_0, so b_0's share of it is scale b_0
         frames = (x - scale * condition.offset[:, None]) * mask[..., None]
         motion = self.motion_map(torch.cat([frames, mask[..., None]], dim=-1))  # [B, N, W]
@@ -347,7 +387,8 @@ class Denoiser(nn.Module):
             h = layer(h, condition.memory[:, i], self_bias, self.audio_bias)
         out = self.head(self.norm(h[:, 1 + config.previous :]))  # [B, N, D + K]
         primary, alpha = out[..., :D], out[..., D:]
-        # Eq. 4. Design: alpha scales the face channels; head channels take their part of the basis as a constant offset.
+        # Eq. 4. Design: alpha scales the face channels; head channels take their part of the basis as a constant
+        # offset.
         weighted = alpha @ condition.basis if config.basis_size else torch.zeros_like(primary)  # [B, N, D]
         constant = condition.basis.sum(1, keepdim=True)  # [B, 1, D]
         styled = weighted * self.face + constant * (1.0 - self.face)

@@ -16,8 +16,11 @@ Batch = dict[str, Tensor]
 class Objective(nn.Module):
     """The model together with its losses, so that data-parallel training wraps one module.
 
-    forward(batch) -> losses by name; `total` is the one to minimise. The batch is that of `training.dataset.PairBatches`: 2B rows, row i and row i + B adjacent.
+    forward(batch) -> losses by name; `total` is the one to minimise. The batch is that of
+    `training.dataset.PairBatches`: 2B rows, row i and row i + B adjacent.
     """
+
+    channels: Tensor  # [D], weights of 1 on average
 
     def __init__(self, model: Model, config: TrainConfig, rig: Rig) -> None:
         super().__init__()
@@ -45,14 +48,17 @@ class Objective(nn.Module):
         drop = config.drop_condition
         audio_null = torch.maximum((torch.rand(rows, device=device) < drop).float(), batch["silent"])
         style_null = (torch.rand(rows, device=device) < drop).float()
-        condition = model.denoiser.condition(batch["audio"], batch["previous"], batch["start"], style, audio_null, style_null)
+        condition = model.denoiser.condition(
+            batch["audio"], batch["previous"], batch["start"], style, audio_null, style_null
+        )
 
         share = torch.rand(rows, device=device) ** config.time_power  # Paper: t uniform (power 1)
         t = (share * config.model.diffusion_steps).long().clamp(max=config.model.diffusion_steps - 1)
         x_t = model.denoiser.schedule.noise(x0, t, torch.randn_like(x0)) * mask[..., None]
         prediction = model.denoiser(x_t, t, mask, condition)
 
-        # With the anchor, motion is measured in units of movement; without a style the whole of a resting face would then drown everything else.
+        # With the anchor, motion is measured in units of movement; without a style the whole of a resting face would
+        # then drown everything else.
         counted = mask * (1.0 - (1.0 - config.null_weight) * style_null[:, None])
         losses = motion_losses(prediction, x0, counted, batch["previous"], 1.0 - batch["start"], self.channels)
         weights = config.loss
@@ -66,7 +72,8 @@ class Objective(nn.Module):
         return losses
 
     def references(self, rows: int, device: torch.device) -> Tensor:
-        """Which window each window takes its style from [2B]: the adjacent one or itself, by the toss of a coin for each pair (paper section 4.4)."""
+        """Which window each window takes its style from [2B]: the adjacent one or itself, by the toss of a coin for
+        each pair (paper section 4.4)."""
         own = torch.arange(rows, device=device)
         if not self.config.cross:
             return own

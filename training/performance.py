@@ -40,6 +40,7 @@ RESTLESS = ("brow", "eyeSquint", "cheekSquint", "mouth")
 
 # The face at rest: nobody's is all zeros.
 RESTING = {"eyeBlink": 0.035, "eyeSquint": 0.05, "browInnerUp": 0.02, "browDown": 0.02, "noseSneer": 0.01}
+CLOSURE = 0.8  # mouthClose on a bilabial, as a share of jawOpen
 KNEE = 0.8  # values above it are compressed towards 1
 LETS_GO = 0.15  # share of an expression that fades in pauses
 MICRO = 0.010  # standard deviation of the small unrest that every living face has
@@ -47,7 +48,7 @@ MICRO = 0.010  # standard deviation of the small unrest that every living face h
 # Eyes: degrees at which a channel is fully on (about the eye's comfortable range).
 YAW_RANGE, UP_RANGE, DOWN_RANGE = 35.0, 25.0, 30.0
 LID_FOLLOWS_DOWN, LID_FOLLOWS_UP = 0.35, 0.15
-GRID, EDGE = 0.01, 0.07  # seconds: the grid on which lips are judged, and how softly an expression gives way to them
+GRID, EDGE = 0.01, 0.06  # seconds: the grid on which lips are judged, and how softly an expression gives way to them
 SACCADE_SECONDS = 0.07
 LARGE_SACCADE = 6.0  # degrees; one as large often comes with a blink
 
@@ -336,7 +337,8 @@ def _expression(
     periods = {"all": 2.8, "brow": 2.2, "eye": 2.0, "mouth": 1.6}
     swell = {part: wave(times, period, rng) for part, period in periods.items()}
     sides = {part: rng.normal(0.0, 1.0) for part in ("brow", "eye", "mouth")}
-    yields = _yielding(phones, times, table)
+    lips = _lips(phones, times, table)
+    yields = _yielding(lips)
 
     pose = expression_pose(rig, {**RESTING, **manner.pose})
     for channel, value in zip(rig.channels, pose, strict=True):
@@ -367,6 +369,9 @@ def _expression(
             unrest = wave(times, 0.7, _stream(seed, f"unrest {base}"))
             face[channel] += MICRO * (0.3 + 2.0 * face[channel]) * unrest * yields.get(base, 1.0)
 
+    # A wide jaw does not wait for a closure: the lips reach for each other (that is what ARKit means by mouthClose).
+    face["mouthClose"] = np.maximum(face["mouthClose"], CLOSURE * lips.closed * face["jawOpen"])
+
     for pause, start in phrase_starts(phones):
         depth = manner.breath * min(1.0, (start - pause) / 0.5)
         breath = depth * pulse(times, start - 0.14, min(0.30, start - pause), 0.0, 0.14)
@@ -385,12 +390,23 @@ def _part(base: str) -> str:
     return "eye" if base.startswith(LIDS) else "mouth"
 
 
-def _yielding(phones: Sequence[Phone], times: np.ndarray, table: VisemeTable) -> dict[str, np.ndarray]:
-    """Channel without side -> [T] share of an expression's pose on it that speech lets through.
+@dataclass(frozen=True)
+class _Lips:
+    """What speech wants of the lips: [T] each, 0 not at all, 1 fully.
 
-    Measured on the visemes of a plain voice: closing lips keep openers away, rounded ones spreaders, open ones sealers;
-    in pauses lips that the expression opens come half together.
+    Attributes:
+        sounding: there is speech. closed: bilabials. bitten: labiodentals. rounded, opened: vowels.
     """
+
+    sounding: np.ndarray
+    closed: np.ndarray
+    bitten: np.ndarray
+    rounded: np.ndarray
+    opened: np.ndarray
+
+
+def _lips(phones: Sequence[Phone], times: np.ndarray, table: VisemeTable) -> _Lips:
+    """Measured on the visemes of a plain voice, whatever the manner."""
     fine = np.arange(0.0, phones[-1].end + GRID, GRID)  # [F]
     plain = dict(zip(table.channels, table.curves(phones, fine).astype(np.float64).T, strict=True))
     active = speaking(phones, fine)
@@ -405,15 +421,28 @@ def _yielding(phones: Sequence[Phone], times: np.ndarray, table: VisemeTable) ->
         return np.interp(times, fine, curve)
 
     sounding = np.interp(times, fine, active)
-    closed = share("mouthRollUpper", 0.035, 0.085, widen=0.03) * sounding
-    bitten = share("mouthRollLower", 0.05, 0.17, widen=0.03) * sounding  # labiodentals too
-    rounded = share("mouthPucker", 0.0, 0.35)
-    opened = share("jawOpen", 0.0, 0.22)
-    open_lips = (1.0 - 0.9 * closed) * (0.5 + 0.5 * sounding)
+    return _Lips(
+        sounding,
+        closed=share("mouthRollUpper", 0.035, 0.075, widen=0.045) * sounding,
+        bitten=share("mouthRollLower", 0.05, 0.17, widen=0.03) * sounding,
+        rounded=share("mouthPucker", 0.0, 0.35),
+        opened=share("jawOpen", 0.0, 0.22),
+    )
+
+
+def _yielding(lips: _Lips) -> dict[str, np.ndarray]:
+    """Channel without side -> [T] share of an expression's pose on it that speech lets through.
+
+    Closing lips keep openers away, rounded ones spreaders, open ones sealers; in pauses lips that the expression opens
+    come half together.
+    """
+    closed, rounded = lips.closed, lips.rounded
+    open_lips = (1.0 - closed) * (0.5 + 0.5 * lips.sounding)
     out = dict.fromkeys(OPENERS, open_lips)
-    out["mouthLowerDown"] = open_lips * (1.0 - 0.9 * bitten)
+    out["mouthLowerDown"] = open_lips * (1.0 - 0.9 * lips.bitten)
+    out |= {"noseSneer": 1.0 - 0.35 * closed, "mouthShrugUpper": 1.0 - 0.8 * closed}  # both lift the upper lip
     out |= dict.fromkeys(SPREADERS, (1.0 - 0.45 * rounded) * (1.0 - 0.2 * closed))
-    out |= dict.fromkeys(SEALERS, (1.0 - 0.85 * opened) * (1.0 - 0.5 * rounded))
+    out |= dict.fromkeys(SEALERS, (1.0 - 0.85 * lips.opened) * (1.0 - 0.5 * rounded))
     return out
 
 

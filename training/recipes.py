@@ -24,7 +24,9 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
     if recipe.speech_hours:
         folders.append(_speech(cache / f"speech-{recipe.speech_seed}", recipe, talk, jobs))
     if not folders:
-        raise MsmdError("this configuration names no data", hint="Give a data set with --data, as `msmd curate` writes it.")
+        raise MsmdError(
+            "this configuration names no data", hint="Give a data set with --data, as `msmd curate` writes it."
+        )
     return folders
 
 
@@ -36,7 +38,8 @@ def _corpus(folder: Path, talk: Talk) -> Path:
         return folder
     if shared is None or not (shared / "corpus").is_dir():
         raise MsmdError(
-            "the talking-face corpus is not on this machine", hint="Set MSMD_SHARED to the folder that holds it, or give your own data set with --data."
+            "the talking-face corpus is not on this machine",
+            hint="Set MSMD_SHARED to the folder that holds it, or give your own data set with --data.",
         )
     talk(f"Reading the corpus into {folder}")
     build_corpus(shared / "corpus", folder)

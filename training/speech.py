@@ -12,7 +12,7 @@ Written to DIR:
                           source "speech", language, seconds, fps, split, text, natural, manner
     audio/<id>.flac       16 kHz mono
     motion/<id>.npz       rig arkit52 at 25 fps; channels outside `known` are zero
-    phones/<id>.json      [[IPA symbol, start, end], ...] in seconds
+    phones/<id>.json      [[IPA symbol, start, end, level], ...]: seconds, and dB against the utterance's median vowel
     meta.json             how it was made: voices, their licences, program versions, seed, viseme table
 
 Clip n depends only on (seed, n, installed voices): any number of jobs writes the same bytes, and a run that was stopped
@@ -297,7 +297,7 @@ def write_clip(clip: Clip, name: str, out: Path, table: VisemeTable, rig: Rig, s
     audio, motion, phones = f"audio/{name}.flac", f"motion/{name}.npz", f"phones/{name}.json"
     meta = {"source": "speech", "speaker": clip.voice.id, "generator": "training.speech"}
     _whole(out / motion, lambda p: save_npz(p, Motion(values, FPS, rig, meta)))
-    rounded = [[p.symbol, round(p.start, 4), round(p.end, 4)] for p in clip.phones]
+    rounded = [[p.symbol, round(p.start, 4), round(p.end, 4), round(p.level, 1)] for p in clip.phones]
     _whole(out / phones, lambda p: p.write_text(json.dumps(rounded, ensure_ascii=False), encoding="utf-8"))
     _whole(out / audio, lambda p: soundfile.write(p, clip.samples, RATE, format="FLAC", subtype="PCM_16"))
     manner = {k: _rounded(v) for k, v in asdict(clip.manner).items()}
@@ -324,7 +324,9 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(seed: int, out: Path, only: tuple[str, ...]) -> None:
-    _worker.update(seed=seed, out=out, cast=cast(only), texts=Texts(), table=VisemeTable.load(), rig=Rig.load("arkit52"))
+    _worker.update(
+        seed=seed, out=out, cast=cast(only), texts=Texts(), table=VisemeTable.load(), rig=Rig.load("arkit52")
+    )
 
 
 def _work(number: int) -> dict[str, Any]:
@@ -381,7 +383,9 @@ def _check_same(out: Path, seed: int, table: str, who: Cast) -> None:
     path = out / "made_with.json"
     if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))) != made_with:
         changed = ", ".join(k for k in made_with if before.get(k) != made_with[k])
-        raise MsmdError(f"{out} holds speech made with other settings ({changed})", hint="choose another --out or remove the folder")
+        raise MsmdError(
+            f"{out} holds speech made with other settings ({changed})", hint="choose another --out or remove the folder"
+        )
     _whole(path, lambda p: p.write_text(json.dumps(made_with, indent=1), encoding="utf-8"))
 
 
@@ -390,7 +394,7 @@ def _meta(seed: int, table: str, who: Cast, lines: Sequence[Mapping[str, Any]]) 
     return {
         "format_version": FORMAT_VERSION,
         "made_by": "python -m training.speech",
-        "what": "synthetic speech with mouth curves computed from phoneme times; no recording of any person was used for the curves' timing",
+        "what": "synthetic speech; mouth curves computed from the synthesisers' phoneme times with training/visemes.yaml",
         "seed": seed,
         "visemes_sha256": table,
         "clips": len(lines),
@@ -399,12 +403,18 @@ def _meta(seed: int, table: str, who: Cast, lines: Sequence[Mapping[str, Any]]) 
         "engines": {name: engine.version for name, engine in who.engines.items()},
         "missing": list(who.missing),
         "texts": "written for this project",
-        "voices": {v.id: {"licence": v.licence, "language": v.language, "natural": v.natural} for v in who.voices if v.id in used},
+        "voices": {
+            v.id: {"licence": v.licence, "language": v.language, "natural": v.natural}
+            for v in who.voices
+            if v.id in used
+        },
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m training.speech", description="Make hours of synthetic speech with mouth curves.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.speech", description="Make hours of synthetic speech with mouth curves."
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--hours", type=float, default=1.0, help="how much speech (default 1)")
     parser.add_argument("--seed", type=int, default=0)
@@ -413,12 +423,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         started, seconds, shown = time.monotonic(), 0.0, 0.0
-        for n, line in enumerate(build(options.out, options.hours, options.seed, options.jobs, options.engine), start=1):
+        for n, line in enumerate(
+            build(options.out, options.hours, options.seed, options.jobs, options.engine), start=1
+        ):
             seconds += line["seconds"]
             elapsed = time.monotonic() - started
             if elapsed - shown > 10.0:
                 shown = elapsed
-                print(f"{n} clips, {seconds / 60:.1f} of {options.hours * 60:.0f} min, {seconds / elapsed:.1f} x real time", file=sys.stderr)
+                print(
+                    f"{n} clips, {seconds / 60:.1f} of {options.hours * 60:.0f} min, {seconds / elapsed:.1f} x real time",
+                    file=sys.stderr,
+                )
     except MsmdError as error:
         print(f"Error: {error.message}", file=sys.stderr)
         if error.hint:

@@ -2,11 +2,12 @@
 
 A run is a folder:
 
-    config.json        the resolved configuration            log.jsonl      one JSON object per logged step and validation
-    statistics.npz     normalisation of motion and audio     tensorboard/   the same curves
+    config.json        the resolved configuration            log.jsonl      one JSON object per logged step and
+    validation statistics.npz     normalisation of motion and audio     tensorboard/   the same curves
     provenance.json    data, licences, versions              latest/, best/ checkpoints: model, EMA, optimiser, state
 
-Every random draw of step i comes from the seed and i, so a run that was stopped and resumed repeats the undisturbed one.
+Every random draw of step i comes from the seed and i, so a run that was stopped and resumed repeats the undisturbed
+one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -58,7 +59,9 @@ class Silent:
     def validated(self, step: int, measures: dict[str, float], best: bool) -> None: ...
 
 
-def train(config: TrainConfig, data: list[Path], out: Path, *, resume: bool = False, report: Reporter | None = None) -> Path:
+def train(
+    config: TrainConfig, data: list[Path], out: Path, *, resume: bool = False, report: Reporter | None = None
+) -> Path:
     """Train a model and return the folder of its run.
 
     Args:
@@ -97,7 +100,11 @@ def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tup
     rows = [row for folder in data for row in read_index(folder)]
     shares = config.data.sources
     chosen = [r for r in rows if r["split"] == "train" and (shares is None or "*" in shares or r["source"] in shares)]
-    held_out = [r for r in rows if r["split"] == "val" and r["audio"] is not None and r["source"] not in config.data.validation_without]
+    held_out = [
+        r
+        for r in rows
+        if r["split"] == "val" and r["audio"] is not None and r["source"] not in config.data.validation_without
+    ]
     total = len(chosen) + len(held_out)
     done = iter(range(1, total + 1))
     progress = lambda name: report.loading(name, next(done), total)  # noqa: E731
@@ -122,7 +129,13 @@ class Run:
     """One training run: its state and its loop."""
 
     def __init__(
-        self, config: TrainConfig, training: PairBatches, validation: list[Clip], out: Path, accelerator: Accelerator, report: Reporter
+        self,
+        config: TrainConfig,
+        training: PairBatches,
+        validation: list[Clip],
+        out: Path,
+        accelerator: Accelerator,
+        report: Reporter,
     ) -> None:
         self.config, self.training, self.out, self.accelerator, self.report = config, training, out, accelerator, report
         self.validation = validation
@@ -130,15 +143,19 @@ class Run:
         self.model = Model(config.model)
         objective = Objective(self.model, config, training.rig)
         o = config.optimiser
-        fused = {"fused": True} if next(self.model.parameters()).device.type in ("cpu", "cuda") else {}
         kind = torch.optim.AdamW if o.weight_decay else torch.optim.Adam
-        optimiser = kind(self.model.parameters(), lr=o.lr, weight_decay=o.weight_decay, **fused)
+        optimiser = kind(self.model.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
         self.ema = AveragedModel(self.model, multi_avg_fn=_averaging(o.ema), use_buffers=False)
         if o.compile:
             objective = torch.compile(objective)  # type: ignore[assignment]
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
         self.ema.to(accelerator.device)
         self.step, self.best, self.bad_validations = 0, math.inf, 0
+
+    @property
+    def averaged(self) -> Model:
+        """The EMA model."""
+        return cast(Model, self.ema.module)
 
     # --- preparation -------------------------------------------------------------------------------------------------
 
@@ -154,10 +171,16 @@ class Run:
             audio = measure_audio(self.training)
             if self.accelerator.is_main_process:
                 self.out.mkdir(parents=True, exist_ok=True)
-                np.savez(statistics, mean=self.normalisation.mean, std=self.normalisation.std, audio_mean=audio[0], audio_std=audio[1])
+                np.savez(
+                    statistics,
+                    mean=self.normalisation.mean,
+                    std=self.normalisation.std,
+                    audio_mean=audio[0],
+                    audio_std=audio[1],
+                )
                 _write_json(self.out / "config.json", {"format_version": RUN_FORMAT, **self.config.to_dict()})
                 _write_json(self.out / "provenance.json", self._provenance())
-        for model in (self.model, self.ema.module):
+        for model in (self.model, self.averaged):
             model.denoiser.audio_mean.copy_(torch.from_numpy(audio[0]))
             model.denoiser.audio_std.copy_(torch.from_numpy(audio[1]))
         self.training.normalisation = self.normalisation
@@ -171,7 +194,9 @@ class Run:
             speakers.setdefault(clip.source, set()).add(clip.speaker)
         fps = float(Fraction(self.config.data.fps))
         return {
-            "sources": {s: {"minutes": round(n / fps / 60, 2), "speakers": len(speakers[s])} for s, n in sorted(frames.items())},
+            "sources": {
+                s: {"minutes": round(n / fps / 60, 2), "speakers": len(speakers[s])} for s, n in sorted(frames.items())
+            },
             "minutes_counts": "every augmented voice of a clip counts",
             "validation_clips": sorted(clip.id for clip in self.validation),
             "parameters": sum(p.numel() for p in self.model.parameters()),
@@ -212,9 +237,16 @@ class Run:
             recent.append(self._train_step(batch, contrast=self.step < contrast))
             self.step += 1
             if self.step % schedule.log_every == 0 or self.step == total:
-                losses = {name: float(torch.stack([r[name] for r in recent]).mean()) for name in recent[-1] if all(name in r for r in recent)}
+                losses = {
+                    name: float(torch.stack([r[name] for r in recent]).mean())
+                    for name in recent[-1]
+                    if all(name in r for r in recent)
+                }
                 if not math.isfinite(losses["total"]):
-                    raise MsmdError(f"the loss is {losses['total']} at step {self.step}", hint="Lower optimiser.lr, or use precision: no.")
+                    raise MsmdError(
+                        f"the loss is {losses['total']} at step {self.step}",
+                        hint="Lower optimiser.lr, or use precision: no.",
+                    )
                 seconds_left = (time.monotonic() - started) / (self.step - first) * (total - self.step)
                 self._log({"step": self.step, **losses})
                 self.report.step(self.step, total, losses, seconds_left)
@@ -238,7 +270,11 @@ class Run:
     def _train_step(self, batch: Batch, contrast: bool) -> dict[str, torch.Tensor]:
         o = self.config.optimiser
         # Dropout and diffusion noise of step i depend on the seed, i and the process only: resuming repeats them.
-        torch.manual_seed(np.random.SeedSequence([self.config.seed, self.step, self.accelerator.process_index]).generate_state(1)[0].item())
+        torch.manual_seed(
+            np.random.SeedSequence([self.config.seed, self.step, self.accelerator.process_index])
+            .generate_state(1)[0]
+            .item()
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = o.lr * self._rate(self.step)
         self.objective.train()
@@ -260,7 +296,7 @@ class Run:
 
     def _freeze_style_encoder(self) -> None:
         self.model.style_encoder.requires_grad_(False)
-        self.ema.module.style_encoder.load_state_dict(self.model.style_encoder.state_dict())
+        self.averaged.style_encoder.load_state_dict(self.model.style_encoder.state_dict())
 
     # --- validation --------------------------------------------------------------------------------------------------
 
@@ -270,7 +306,11 @@ class Run:
             return
         measures = self.validation_measures()
         self._log({"step": self.step, **measures})
-        value = measures.get("val/loss", -float(self.step)) if self.config.schedule.keep_by == "loss" else -measures.get("val/score", float(self.step))
+        value = (
+            measures.get("val/loss", -float(self.step))
+            if self.config.schedule.keep_by == "loss"
+            else -measures.get("val/score", float(self.step))
+        )
         better = value < self.best
         self.best = min(self.best, value)
         self.bad_validations = 0 if better else self.bad_validations + 1
@@ -282,21 +322,26 @@ class Run:
         """Loss, and what generated validation clips are worth (`_generated`)."""
         if not self.held_out:
             return {}
-        objective = Objective(self.ema.module, self.config, self.training.rig).to(self.accelerator.device).eval()
+        objective = Objective(self.averaged, self.config, self.training.rig).to(self.accelerator.device).eval()
         totals = []
         with torch.inference_mode(), torch.random.fork_rng():
             for index, batch in enumerate(self.held_out):
                 torch.manual_seed(1000 + index)
-                totals.append(objective({k: torch.from_numpy(v).to(self.accelerator.device) for k, v in batch.items()})["total"].item())
+                totals.append(
+                    objective({k: torch.from_numpy(v).to(self.accelerator.device) for k, v in batch.items()})[
+                        "total"
+                    ].item()
+                )
         return {"val/loss": float(np.mean(totals)), **self._generated()}
 
     def _generated(self) -> dict[str, float]:
         """Each half of a validation clip animated in the style of the other half.
 
-        `jaw`: median correlation of generated with recorded jawOpen. `error`: mean absolute error of the face channels over that of the reference's mean pose
-        held still. `amplitude`: generated over recorded standard deviation of the jaw. `score`: jaw - error, what `keep_by: score` maximises.
+        `jaw`: median correlation of generated with recorded jawOpen. `error`: mean absolute error of the face channels
+        over that of the reference's mean pose held still. `amplitude`: generated over recorded standard deviation of
+        the jaw. `score`: jaw - error, what `keep_by: score` maximises.
         """
-        model = self.ema.module.eval()
+        model = self.averaged.eval()
         if next(model.parameters()).device.type != "cpu":
             return {}  # generation works on the CPU; on a GPU the loss decides, and `msmd evaluate` tells the rest
         jaw, face = self.training.rig.index("jawOpen"), self.training.rig.indices("face")
@@ -310,17 +355,29 @@ class Run:
                 audio = clip.audio(start, start + half)
                 assert audio is not None  # held-out clips have sound
                 made = generate(
-                    model, self.normalisation, audio.astype(np.float32), reference, lambda w: np.random.Generator(np.random.Philox(w)), rig=self.training.rig, steps=2
+                    model,
+                    self.normalisation,
+                    audio.astype(np.float32),
+                    reference,
+                    lambda w: np.random.Generator(np.random.Philox(w)),
+                    rig=self.training.rig,
+                    steps=2,
                 )
                 made = np.clip(made, self.training.rig.lower, self.training.rig.upper)
                 still = np.abs(truth - reference.mean(0))[:, face].mean()
                 errors.append(np.abs(truth - made)[:, face].mean() / max(still, 1e-6))
                 if truth[:, jaw].std() > 1e-3:
-                    correlations.append(np.corrcoef(made[:, jaw], truth[:, jaw])[0, 1] if made[:, jaw].std() > 1e-6 else 0.0)
+                    correlations.append(
+                        np.corrcoef(made[:, jaw], truth[:, jaw])[0, 1] if made[:, jaw].std() > 1e-6 else 0.0
+                    )
                     amplitudes.append(made[:, jaw].std() / truth[:, jaw].std())
         if not correlations:
             return {}
-        measures = {"jaw": float(np.median(correlations)), "error": float(np.mean(errors)), "amplitude": float(np.median(amplitudes))}
+        measures = {
+            "jaw": float(np.median(correlations)),
+            "error": float(np.mean(errors)),
+            "amplitude": float(np.median(amplitudes)),
+        }
         measures["score"] = float(np.mean(correlations)) - measures["error"]
         return {f"val/{name}": value for name, value in measures.items()}
 
@@ -349,8 +406,18 @@ class Run:
         new.mkdir(parents=True)
         save_file(self.model.state_dict(), new / "model.safetensors")
         save_file(self.ema.module.state_dict(), new / "ema.safetensors")
-        torch.save(self.optimiser.state_dict(), new / "optimiser.pt")  # read back with weights_only=True, which runs no code
-        _write_json(new / "state.json", {"step": self.step, "best": self.best if math.isfinite(self.best) else None, "bad": self.bad_validations, "averaged": int(self.ema.n_averaged)})
+        torch.save(
+            self.optimiser.state_dict(), new / "optimiser.pt"
+        )  # read back with weights_only=True, which runs no code
+        _write_json(
+            new / "state.json",
+            {
+                "step": self.step,
+                "best": self.best if math.isfinite(self.best) else None,
+                "bad": self.bad_validations,
+                "averaged": int(self.ema.n_averaged),
+            },
+        )
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -361,9 +428,14 @@ class Run:
             state = json.loads((folder / "state.json").read_text())
             self.model.load_state_dict(load_file(folder / "model.safetensors"))
             self.ema.module.load_state_dict(load_file(folder / "ema.safetensors"))
-            self.optimiser.load_state_dict(torch.load(folder / "optimiser.pt", weights_only=True, map_location=self.accelerator.device))
+            self.optimiser.load_state_dict(
+                torch.load(folder / "optimiser.pt", weights_only=True, map_location=self.accelerator.device)
+            )
         except (OSError, ValueError, RuntimeError) as error:
-            raise MsmdError(f"checkpoint {folder} cannot be read: {str(error).splitlines()[0]}", hint="Start anew, or restore the folder.") from error
+            raise MsmdError(
+                f"checkpoint {folder} cannot be read: {str(error).splitlines()[0]}",
+                hint="Start anew, or restore the folder.",
+            ) from error
         self.step, self.bad_validations = state["step"], state["bad"]
         self.best = math.inf if state["best"] is None else state["best"]
         self.ema.n_averaged.fill_(state["averaged"])
@@ -372,11 +444,12 @@ class Run:
 
 
 def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Exponential averaging that starts short: decay min(`decay`, (1 + n) / (10 + n)) after n steps, so that early validations see the model and not its birth."""
+    """Exponential averaging that starts short: decay min(`decay`, (1 + n) / (10 + n)) after n steps, so that early
+    validations see the model and not its birth."""
 
     def average(averaged: Any, current: Any, count: Any) -> None:
         n = float(count)
-        get_ema_multi_avg_fn(min(decay, (1.0 + n) / (10.0 + n)))(averaged, current, count)
+        get_ema_multi_avg_fn(min(decay, (1.0 + n) / (10.0 + n)))(averaged, current, count)  # type: ignore[no-untyped-call]
 
     return average
 
@@ -391,9 +464,14 @@ def read_config(run: Path) -> TrainConfig:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise UsageError(f"{run} is not a training run: config.json cannot be read", hint="Give the folder that `msmd train --out` wrote.") from error
+        raise UsageError(
+            f"{run} is not a training run: config.json cannot be read",
+            hint="Give the folder that `msmd train --out` wrote.",
+        ) from error
     if values.pop("format_version", None) != RUN_FORMAT:
-        raise UsageError(f"{file} has another format version than {RUN_FORMAT}", hint="Train it again with this version of msmd.")
+        raise UsageError(
+            f"{file} has another format version than {RUN_FORMAT}", hint="Train it again with this version of msmd."
+        )
     return config_from_dict(values, str(file))
 
 

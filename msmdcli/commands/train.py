@@ -17,17 +17,28 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML file of settings over a preset's.", metavar="FILE")] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="A data set as `msmd curate` writes it. Can be given several times. (default: the preset's own recipe)", metavar="DIR"),
+        typer.Option(
+            help="A data set folder. Can be given several times. (default: the preset's own recipe)", metavar="DIR"
+        ),
     ] = None,
     variant: Annotated[
-        str | None, typer.Option(help="msmd, msmd-anchor, no-cross, vae-baseline, diffposetalk or unconditioned. (default: the preset's)")
+        str | None,
+        typer.Option(
+            help="msmd, msmd-anchor, no-cross, vae-baseline, diffposetalk or unconditioned. (default: the preset's)"
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, log, TensorBoard.", metavar="RUN")] = Path("runs/msmd"),
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, log, TensorBoard.", metavar="RUN")] = Path(
+        "runs/msmd"
+    ),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
     iterations: Annotated[int | None, typer.Option(min=1, help="Training steps. (default: the preset's)")] = None,
-    threads: Annotated[int | None, typer.Option(min=0, help="CPU threads; 0 = PyTorch's choice. (default: the preset's)")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=0, help="CPU threads; 0 = PyTorch's choice. (default: the preset's)")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random. (default: the preset's)")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that synthesise speech, where the recipe wants some.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes that synthesise speech, where the recipe wants some.")
+    ] = 1,
     json_lines: Json = False,
     quiet: Quiet = False,
 ) -> None:

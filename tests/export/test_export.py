@@ -30,7 +30,9 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
     from safetensors.torch import save_file
 
     base = load_config("tiny")
-    config: TrainConfig = apply_variant(dataclasses.replace(base, audio=dataclasses.replace(base.audio, path=str(whisper))), variant)  # type: ignore[arg-type]
+    config: TrainConfig = apply_variant(
+        dataclasses.replace(base, audio=dataclasses.replace(base.audio, path=str(whisper))), variant
+    )  # type: ignore[arg-type]
     dim = load_encoder("whisper", whisper, config.audio.layers).dim * config.audio.stack
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, audio_dim=dim, **model))  # type: ignore[arg-type]
     torch.manual_seed(1)
@@ -40,7 +42,11 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
     (folder / "best").mkdir(parents=True)
     save_file(network.state_dict(), folder / "best" / "ema.safetensors")
     rng = np.random.default_rng(0)
-    np.savez(folder / "statistics.npz", mean=rng.uniform(0.1, 0.4, COUNT).astype("f"), std=np.append(rng.uniform(0.02, 0.2, COUNT - 1), 0.0).astype("f"))
+    np.savez(
+        folder / "statistics.npz",
+        mean=rng.uniform(0.1, 0.4, COUNT).astype("f"),
+        std=np.append(rng.uniform(0.02, 0.2, COUNT - 1), 0.0).astype("f"),
+    )
     (folder / "config.json").write_text(json.dumps({"format_version": RUN_FORMAT, **config.to_dict()}))
     (folder / "provenance.json").write_text("{}")
     return folder
@@ -48,9 +54,18 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
 
 @pytest.mark.parametrize(
     ("variant", "changes"),
-    [("msmd", {}), ("msmd-anchor", {}), ("msmd", {"audio_context": 2}), ("vae-baseline", {}), ("unconditioned", {}), ("msmd", {"head_basis": "scaled"})],
+    [
+        ("msmd", {}),
+        ("msmd-anchor", {}),
+        ("msmd", {"audio_context": 2}),
+        ("vae-baseline", {}),
+        ("unconditioned", {}),
+        ("msmd", {"head_basis": "scaled"}),
+    ],
 )
-def test_graphs_and_lines_agree_with_pytorch(tmp_path: Path, tiny_whisper: Path, variant: str, changes: dict[str, object]) -> None:
+def test_graphs_and_lines_agree_with_pytorch(
+    tmp_path: Path, tiny_whisper: Path, variant: str, changes: dict[str, object]
+) -> None:
     run = make_run(tmp_path / "run", tiny_whisper, variant, **changes)
     parities = {p.name: p for p in export_bundle(run, tmp_path / "bundle")}
     assert {"audio_encoder", "conditioner", "denoiser", "whole line"} <= set(parities)
@@ -71,7 +86,9 @@ def test_smaller_weights_stay_close(tmp_path: Path, tiny_whisper: Path, precisio
 
 
 def test_int8_rounds_each_output_channel_by_its_own_scale() -> None:
-    weight = np.random.default_rng(0).standard_normal((40, 20)).astype(np.float32) * np.logspace(-3, 0, 20, dtype=np.float32)
+    weight = np.random.default_rng(0).standard_normal((40, 20)).astype(np.float32) * np.logspace(
+        -3, 0, 20, dtype=np.float32
+    )
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "g",
@@ -83,11 +100,15 @@ def test_int8_rounds_each_output_channel_by_its_own_scale() -> None:
     onnx.checker.check_model(model)
     import onnxruntime
 
-    found = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": np.eye(1, 40, dtype=np.float32)})[0]
+    found = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+        None, {"x": np.eye(1, 40, dtype=np.float32)}
+    )[0]
     assert (np.abs(found[0] - weight[0]) <= np.abs(weight).max(0) / 127 * 0.51).all()
 
 
-def test_a_bundle_is_written_whole_or_not_at_all(tmp_path: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_is_written_whole_or_not_at_all(
+    tmp_path: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = make_run(tmp_path / "run", tiny_whisper)
     export_bundle(run, tmp_path / "bundle")
     with pytest.raises(UsageError, match="exists already"):

@@ -491,14 +491,14 @@ def deadly_main(config: Any, connection: Any) -> None:
     """A worker's process that dies on line5, as one that runs out of memory does."""
     from msmdcli import processes
 
-    decode = line_worker._load
+    decode = line_worker.load_audio
 
-    def load(task: Any) -> Any:
-        if task.id == "line5":
+    def load(path: Path) -> Any:
+        if path.stem == "line5":
             os._exit(9)
-        return decode(task)
+        return decode(path)
 
-    line_worker._load = load
+    line_worker.load_audio = load
     processes._main(config, connection)
 
 

@@ -13,7 +13,9 @@ RIG = Rig.load("arkit52")
 
 def walk(frames: int = 80) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return np.clip(0.2 + 0.05 * rng.standard_normal((frames, RIG.size)).cumsum(0) / 4, RIG.lower, RIG.upper).astype(np.float32)
+    return np.clip(0.2 + 0.05 * rng.standard_normal((frames, RIG.size)).cumsum(0) / 4, RIG.lower, RIG.upper).astype(
+        np.float32
+    )
 
 
 def rng(seed: int) -> np.random.Generator:
@@ -53,7 +55,8 @@ def test_a_manner_stays_in_range_and_repeats(seed: int) -> None:
 
 
 def test_a_manner_is_constant_over_the_sample() -> None:
-    """Both halves of a still face stay (nearly) still in the new manner: what differs between windows is performance, not manner."""
+    """Both halves of a still face stay (nearly) still in the new manner: what differs between windows is performance,
+    not manner."""
     still = np.repeat(walk()[:1], 200, axis=0)
     manners = Manners(RIG, AugmentConfig(probability=1.0, mirror=0.0, expression_motion=0.0))
     changed = manners.apply(still, rng(3))

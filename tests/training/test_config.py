@@ -18,9 +18,22 @@ def test_presets_load_and_survive_a_round_trip(preset: str) -> None:
 
 def test_paper_is_the_paper() -> None:
     c = load_config("paper")
-    assert (c.model.width, c.model.layers, c.model.heads, c.model.feedforward, c.model.basis_size, c.model.style_dim) == (512, 8, 8, 2048, 4, 128)
+    assert (
+        c.model.width,
+        c.model.layers,
+        c.model.heads,
+        c.model.feedforward,
+        c.model.basis_size,
+        c.model.style_dim,
+    ) == (512, 8, 8, 2048, 4, 128)
     assert (c.loss.simple, c.loss.velocity, c.loss.smooth, c.loss.kl) == (1.0, 0.5, 5e-6, 1e-6)
-    assert (c.optimiser.lr, c.optimiser.batch, c.drop_condition, c.augment.probability, c.model.style_anchor) == (1e-4, 16, 0.1, 0.0, False)
+    assert (c.optimiser.lr, c.optimiser.batch, c.drop_condition, c.augment.probability, c.model.style_anchor) == (
+        1e-4,
+        16,
+        0.1,
+        0.0,
+        False,
+    )
     assert c.audio.encoder == "hubert" and c.cross
 
 

@@ -21,8 +21,11 @@ RIG = Rig.load("arkit52")
 C = 4  # audio features
 
 
-def ramp_clip(tmp_path: Path, name: str, frames: int, speaker: str = "one", start: float = 0.0, **changes: object) -> Clip:
-    """jawOpen rises by 0.001 a frame; the first audio feature is the same number, so that sound and picture can be compared."""
+def ramp_clip(
+    tmp_path: Path, name: str, frames: int, speaker: str = "one", start: float = 0.0, **changes: object
+) -> Clip:
+    """jawOpen rises by 0.001 a frame; the first audio feature is the same number, so that sound and picture can be
+    compared."""
     values = np.zeros((frames, RIG.size), np.float32)
     values[:, RIG.index("jawOpen")] = start + 0.001 * np.arange(frames)
     features = np.zeros((frames, C), np.float16)
@@ -33,9 +36,28 @@ def ramp_clip(tmp_path: Path, name: str, frames: int, speaker: str = "one", star
     return Clip(name, speaker, motion=values, **arguments)  # type: ignore[arg-type]
 
 
-def batches(clips: list[Clip], *, chain: bool = False, truncate: float = 0.0, augment: float = 0.0, seed: int = 0, sources: dict[str, float] | None = None) -> PairBatches:
+def batches(
+    clips: list[Clip],
+    *,
+    chain: bool = False,
+    truncate: float = 0.0,
+    augment: float = 0.0,
+    seed: int = 0,
+    sources: dict[str, float] | None = None,
+) -> PairBatches:
     data = DataConfig(chain_short_clips=chain, truncate=truncate, sources=sources)
-    return PairBatches(clips, RIG, data, AugmentConfig(probability=augment), window=20, previous=5, batch=6, batches=50, audio_dim=C, seed=seed)
+    return PairBatches(
+        clips,
+        RIG,
+        data,
+        AugmentConfig(probability=augment),
+        window=20,
+        previous=5,
+        batch=6,
+        batches=50,
+        audio_dim=C,
+        seed=seed,
+    )
 
 
 def test_windows_are_adjacent_and_the_sound_is_theirs(tmp_path: Path) -> None:
@@ -58,7 +80,9 @@ def test_a_short_clip_is_padded_and_masked(tmp_path: Path) -> None:
 
 
 def test_chains_fill_both_windows_with_one_speaker(tmp_path: Path) -> None:
-    clips = [ramp_clip(tmp_path, f"a{i}", 15, "one", 0.1) for i in range(3)] + [ramp_clip(tmp_path, f"b{i}", 15, "two", 0.6) for i in range(3)]
+    clips = [ramp_clip(tmp_path, f"a{i}", 15, "one", 0.1) for i in range(3)] + [
+        ramp_clip(tmp_path, f"b{i}", 15, "two", 0.6) for i in range(3)
+    ]
     dataset = batches(clips, chain=True)
     jaw = RIG.index("jawOpen")
     for i in range(5):
@@ -103,7 +127,9 @@ def test_unknown_channels_are_borrowed_from_a_recording(tmp_path: Path) -> None:
 
 
 def test_shares_between_sources_hold(tmp_path: Path) -> None:
-    clips = [ramp_clip(tmp_path, "long", 500, source="a", start=0.0)] + [ramp_clip(tmp_path, f"s{i}", 50, source="b") for i in range(2)]
+    clips = [ramp_clip(tmp_path, "long", 500, source="a", start=0.0)] + [
+        ramp_clip(tmp_path, f"s{i}", 50, source="b") for i in range(2)
+    ]
     p = batches(clips, sources={"a": 0.2, "*": 0.8}).probability
     assert p[0] == pytest.approx(0.2) and p[1:].sum() == pytest.approx(0.8)
     with pytest.raises(MsmdError, match="sources"):

@@ -14,7 +14,8 @@ from training.encoders import LogMel, Wav2Vec2Features, WhisperFeatures, load_en
 
 SHARED = shared_dir()
 needs_whisper = pytest.mark.skipif(
-    SHARED is None or not (SHARED / "models" / "whisper-tiny.en-encoder").is_dir(), reason="the shared Whisper encoder is not on this machine"
+    SHARED is None or not (SHARED / "models" / "whisper-tiny.en-encoder").is_dir(),
+    reason="the shared Whisper encoder is not on this machine",
 )
 
 
@@ -61,14 +62,17 @@ def test_features_follow_the_sound_in_time(tiny_hubert: Path, tiny_whisper: Path
         click = quiet.copy()
         click[320 * 50 - 20 : 320 * 50 + 20] = 0.5
         with torch.inference_mode():
-            if isinstance(encoder, Wav2Vec2Features):
-                local = lambda w: encoder.model.feature_extractor(torch.nn.functional.pad(torch.from_numpy(w)[None], (200, 720)))[0].T  # noqa: E731, B023
-            else:
-                assert isinstance(encoder, WhisperFeatures)
-                local = lambda w: encoder(torch.from_numpy(w)[None])[0]  # noqa: E731, B023
-            change = (local(click) - local(quiet)).abs().sum(-1)[:99]
+            change = (_local_features(encoder, click) - _local_features(encoder, quiet)).abs().sum(-1)[:99]
         centre = (change * torch.arange(len(change))).sum() / change.sum()
         assert abs(int(change.argmax()) - 50) <= 1 or abs(float(centre) - 50) <= 1, name
+
+
+def _local_features(encoder: WhisperFeatures | Wav2Vec2Features, samples: np.ndarray) -> torch.Tensor:
+    """Features [F, C] before any attention: what one stretch of sound alone makes of itself."""
+    wave = torch.from_numpy(samples)[None]
+    if isinstance(encoder, WhisperFeatures):
+        return encoder(wave)[0]
+    return encoder.model.feature_extractor(torch.nn.functional.pad(wave, (200, 720)))[0].T
 
 
 def test_mistakes_are_named(tmp_path: Path, tiny_whisper: Path) -> None:

@@ -10,10 +10,12 @@ import torch
 from training.losses import kl_divergence, motion_losses, nt_xent
 
 
-def by_hand(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, previous: torch.Tensor, has: torch.Tensor) -> dict[str, float]:
+def by_hand(
+    prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, previous: torch.Tensor, has: torch.Tensor
+) -> dict[str, float]:
     """Eqs. 1-3 frame by frame, over real frames only."""
     sums = {"simple": [0.0, 0], "velocity": [0.0, 0], "smooth": [0.0, 0]}
-    B, N, D = prediction.shape
+    B, N, _ = prediction.shape
     P = previous.shape[1]
     for b in range(B):
         made = [previous[b, p] for p in range(P)] + [prediction[b, n] for n in range(N)]
@@ -34,7 +36,11 @@ def by_hand(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, 
 
 def test_losses_equal_the_sums_by_hand() -> None:
     g = torch.Generator().manual_seed(0)
-    prediction, target, previous = torch.randn(3, 8, 4, generator=g), torch.randn(3, 8, 4, generator=g), torch.randn(3, 3, 4, generator=g)
+    prediction, target, previous = (
+        torch.randn(3, 8, 4, generator=g),
+        torch.randn(3, 8, 4, generator=g),
+        torch.randn(3, 3, 4, generator=g),
+    )
     mask = torch.ones(3, 8)
     mask[1, 5:] = 0.0
     has = torch.tensor([1.0, 1.0, 0.0])
@@ -45,7 +51,11 @@ def test_losses_equal_the_sums_by_hand() -> None:
 
 def test_padding_never_counts() -> None:
     g = torch.Generator().manual_seed(1)
-    prediction, target, previous = torch.randn(2, 8, 4, generator=g), torch.randn(2, 8, 4, generator=g), torch.randn(2, 3, 4, generator=g)
+    prediction, target, previous = (
+        torch.randn(2, 8, 4, generator=g),
+        torch.randn(2, 8, 4, generator=g),
+        torch.randn(2, 3, 4, generator=g),
+    )
     mask = torch.ones(2, 8)
     mask[:, 6:] = 0.0
     first = motion_losses(prediction, target, mask, previous, torch.ones(2), torch.ones(4))
@@ -69,7 +79,9 @@ def test_kl_against_its_integral() -> None:
     p = torch.exp(-0.5 * ((x - mu) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
     log_ratio = -0.5 * ((x - mu) / sigma) ** 2 - math.log(sigma) + 0.5 * x**2
     expected = torch.trapezoid(p * log_ratio, x).item()
-    assert kl_divergence(torch.tensor([[mu]]), torch.tensor([[log_variance]])).item() == pytest.approx(expected, rel=1e-5)
+    assert kl_divergence(torch.tensor([[mu]]), torch.tensor([[log_variance]])).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_nt_xent_prefers_true_pairs() -> None:

@@ -12,8 +12,8 @@ from training.config import TrainConfig, apply_variant
 from training.model import AudioAttention, Condition, Model, ModelConfig, Style, StyleEncoder, sinusoidal
 
 TINY = ModelConfig(
-    motion_dim=7, audio_dim=6, head_channels=(5, 6), window=12, previous=3, width=16, layers=2, heads=2, feedforward=32, dropout=0.0,
-    style_width=16, style_layers=1, style_heads=2, style_dim=8, basis_size=3,
+    motion_dim=7, audio_dim=6, head_channels=(5, 6), window=12, previous=3, width=16, layers=2, heads=2, feedforward=32,
+    dropout=0.0, style_width=16, style_layers=1, style_heads=2, style_dim=8, basis_size=3,
 )  # fmt: skip
 
 
@@ -51,11 +51,19 @@ def some_style(rows: int = 2, seed: int = 1) -> Style:
 
 
 def test_the_paper_s_size() -> None:
-    """34.4 M parameters in the denoiser of the paper's size with HuBERT's 768 features (measured independently), within what the audio map of context 0 saves."""
+    """34.4 M parameters in the denoiser of the paper's size with HuBERT's 768 features (measured independently), within
+    what the audio map of context 0 saves."""
     attention = Model(ModelConfig(audio_dim=768, audio_context=1)).denoiser
     count = sum(p.numel() for p in attention.parameters())
     assert 33e6 < count < 36e6
-    shapes = attention.condition(torch.zeros(1, 110, 768), torch.zeros(1, 10, 55), torch.ones(1), Style(torch.zeros(1, 128), torch.zeros(1, 110)), torch.zeros(1), torch.zeros(1))
+    shapes = attention.condition(
+        torch.zeros(1, 110, 768),
+        torch.zeros(1, 10, 55),
+        torch.ones(1),
+        Style(torch.zeros(1, 128), torch.zeros(1, 110)),
+        torch.zeros(1),
+        torch.zeros(1),
+    )
     assert shapes.memory.shape == (1, 8, 220, 512) and shapes.basis.shape == (1, 4, 55)
 
 
@@ -89,7 +97,9 @@ def test_equation_4_with_the_head_s_constant_part() -> None:
         for frame in range(TINY.window):
             for channel in range(TINY.motion_dim):
                 weights = alpha[row, frame] if channel < 5 else torch.ones(TINY.basis_size)
-                expected = primary[row, frame, channel] + sum(weights[k] * condition.basis[row, k, channel] for k in range(TINY.basis_size))
+                expected = primary[row, frame, channel] + sum(
+                    weights[k] * condition.basis[row, k, channel] for k in range(TINY.basis_size)
+                )
                 assert x0[row, frame, channel].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
@@ -127,7 +137,8 @@ def test_the_first_window_does_not_look_back() -> None:
 
 
 def test_with_the_anchor_a_shifted_face_gives_a_shifted_result() -> None:
-    """b_0 is added to the result and taken from all that the network sees, so only the anchor's own token can tell two resting faces apart."""
+    """b_0 is added to the result and taken from all that the network sees, so only the anchor's own token can tell two
+    resting faces apart."""
     model = tiny(style_anchor=True)
     torch.nn.init.zeros_(model.denoiser.anchor_map.weight)
     w, style = window(), some_style()
@@ -139,11 +150,14 @@ def test_with_the_anchor_a_shifted_face_gives_a_shifted_result() -> None:
     moved["x"] = w["x"] + model.denoiser.schedule.alpha[t] * shift
     anchor = style.anchor.clone()
     anchor[:, : TINY.motion_dim] += shift[0]
-    torch.testing.assert_close(predict(model, moved, Style(style.code, anchor), t)[0], first + shift, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        predict(model, moved, Style(style.code, anchor), t)[0], first + shift, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_audio_context_0_is_attention_over_a_single_key() -> None:
-    """The collapsed term equals real attention with a window of one frame, with the value map folded into the output map."""
+    """The collapsed term equals real attention with a window of one frame, with the value map folded into the output
+    map."""
     torch.manual_seed(0)
     full, collapsed = AudioAttention(16, 2, context=1), AudioAttention(16, 2, context=0)
     collapsed.out.weight.data = full.out.weight.data @ full.value.weight.data
@@ -165,14 +179,21 @@ def test_a_motion_frame_hears_only_its_surroundings(context: int) -> None:
     x, audio = torch.randn(1, frames, 16), torch.randn(1, frames, 16)
     changed = audio.clone()
     changed[:, 5] += 1.0
-    difference = (attention(x, attention.prepare(audio), bias) - attention(x, attention.prepare(changed), bias)).abs().amax(-1)[0]
+    difference = (
+        (attention(x, attention.prepare(audio), bias) - attention(x, attention.prepare(changed), bias))
+        .abs()
+        .amax(-1)[0]
+    )
     heard = torch.arange(frames).sub(5).abs() <= context
     assert (difference[heard] > 1e-4).all() and (difference[~heard] < 1e-6).all()
 
 
 def test_variants_compute_what_they_say() -> None:
     base = TrainConfig(model=TINY)
-    names = {v: {n for n, _ in Model(apply_variant(base, v).model).named_parameters()} for v in ("msmd", "msmd-anchor", "no-cross", "vae-baseline", "diffposetalk", "unconditioned")}  # type: ignore[arg-type]
+    names = {
+        v: {n for n, _ in Model(apply_variant(base, v).model).named_parameters()}
+        for v in ("msmd", "msmd-anchor", "no-cross", "vae-baseline", "diffposetalk", "unconditioned")
+    }  # type: ignore[arg-type]
     has = lambda variant, part: any(part in name for name in names[variant])  # noqa: E731
     assert has("msmd", "style_decoder") and has("no-cross", "style_decoder") and not has("msmd", "anchor_map")
     assert has("msmd-anchor", "anchor_map")

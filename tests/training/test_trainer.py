@@ -6,43 +6,21 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
+from made_data import make_data
 from safetensors.torch import load_file
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.motion import Motion, save_npz
 from msmdcli.rig import Rig
 from training.config import TrainConfig, apply_variant, load_config
 from training.objective import Objective
 from training.trainer import load_run, prepare_data, train
 
 RIG = Rig.load("arkit52")
-
-
-def make_data(folder: Path, clips: int = 8) -> Path:
-    """Clips whose jaw follows the loudness of their sound."""
-    (folder / "motion").mkdir(parents=True)
-    rows = []
-    rng = np.random.default_rng(0)
-    for i in range(clips):
-        frames = 80
-        loud = np.abs(np.sin(np.arange(frames) / 25 * 2 * np.pi * (1.0 + 0.2 * i)))
-        values = np.zeros((frames, RIG.size), np.float32)
-        values[:, RIG.index("jawOpen")] = 0.4 * loud
-        values[:, RIG.index("mouthSmileLeft")] = 0.1 * (i % 3)
-        save_npz(folder / "motion" / f"{i}.npz", Motion(values, Fraction(25), RIG))
-        sound = rng.standard_normal(frames * 640) * np.repeat(0.02 + 0.2 * loud, 640)
-        soundfile.write(folder / f"{i}.flac", sound.astype(np.float32), 16000)
-        split = "val" if i == clips - 1 else "train"
-        rows.append({"id": str(i), "audio": f"{i}.flac", "motion": f"motion/{i}.npz", "speaker": f"s{i % 2}", "source": "made", "split": split})
-    (folder / "index.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    return folder
 
 
 @pytest.fixture
@@ -74,7 +52,9 @@ def test_the_loss_falls_and_the_run_can_be_read(config: TrainConfig, data: Path,
 
 
 def test_a_resumed_run_repeats_the_undisturbed_one(config: TrainConfig, data: Path, tmp_path: Path) -> None:
-    config = replace(config, model=replace(config.model, dropout=0.2), optimiser=replace(config.optimiser, iterations=30))
+    config = replace(
+        config, model=replace(config.model, dropout=0.2), optimiser=replace(config.optimiser, iterations=30)
+    )
     whole = train(config, [data], tmp_path / "whole")
     # The same run in a process that dies at step 20, five steps after its checkpoint.
     program = f"""
@@ -86,7 +66,8 @@ from training.trainer import Silent, train
 class Die(Silent):
     def step(self, step, total, losses, left):
         if step >= 20: os.kill(os.getpid(), 9)
-train(config_from_dict(json.loads({json.dumps(json.dumps(config.to_dict()))})), [Path({str(data)!r})], Path({str(tmp_path / "part")!r}), report=Die())
+train(config_from_dict(json.loads({json.dumps(json.dumps(config.to_dict()))})), [Path({str(data)!r})],
+Path({str(tmp_path / "part")!r}), report=Die())
 """
     died = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert died.returncode == -9, died.stderr
@@ -139,7 +120,11 @@ def test_no_cross_never_sees_the_other_window(config: TrainConfig, data: Path) -
 @pytest.mark.parametrize("variant", ["msmd-anchor", "no-cross", "vae-baseline", "diffposetalk", "unconditioned"])
 def test_every_variant_trains(config: TrainConfig, data: Path, tmp_path: Path, variant: str) -> None:
     config = apply_variant(replace(config, optimiser=replace(config.optimiser, iterations=4)), variant)  # type: ignore[arg-type]
-    config = replace(config, contrastive_iterations=3 if config.contrastive_iterations else 0, schedule=replace(config.schedule, validate_every=4, log_every=1))
+    config = replace(
+        config,
+        contrastive_iterations=3 if config.contrastive_iterations else 0,
+        schedule=replace(config.schedule, validate_every=4, log_every=1),
+    )
     run = train(config, [data], tmp_path / "run")
     assert load_run(run)[0].variant == variant
     if variant == "diffposetalk":  # the second phase leaves the style encoder as the first one made it

@@ -1,0 +1,91 @@
+"""The real chain in miniature: sound and motion -> train -> export -> batch, through the command line, with the
+networks of the `tiny` preset."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from made_data import make_data
+
+from msmdcli.formats import read_motion
+from msmdcli.motion import Motion, save_npz
+from msmdcli.rig import Rig
+
+RIG = Rig.load("arkit52")
+
+
+def msmd(*arguments: str | Path, cwd: Path, blocked: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own; importing a blocked package there is an error."""
+    program = (
+        "import sys\n"
+        + "".join(f"sys.modules[{name!r}] = None\n" for name in blocked)
+        + "from msmdcli.cli import main; main()"
+    )
+    environment = {**os.environ, "MSMD_CACHE": str(cwd / "cache"), "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, tiny_whisper: Path) -> Path:
+    """A bundle trained for some seconds and exported, by the commands a user would type."""
+    folder = tmp_path_factory.mktemp("chain")
+    make_data(folder / "data")
+    (folder / "tiny.yaml").write_text(f"preset: tiny\naudio: {{path: {tiny_whisper}}}\n")
+    done = msmd(
+        "train",
+        "--config",
+        "tiny.yaml",
+        "--data",
+        "data",
+        "--variant",
+        "msmd-anchor",
+        "--iterations",
+        "40",
+        "--out",
+        "run",
+        "--json",
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "trained" and any(e["event"] == "validation" for e in events)
+    done = msmd("export-onnx", "run", "--out", "bundle", "--precision", "fp16", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    parities = [e for line in done.stdout.splitlines() if (e := json.loads(line))["event"] == "parity"]
+    assert {"denoiser", "whole line"} <= {p["graph"] for p in parities}
+    return folder / "bundle"
+
+
+def test_lines_are_animated_in_the_style_of_an_example(bundle: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lengths = {"short": 0.1, "long": 7.3, "windows": 3.0}
+    for name, seconds in lengths.items():
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(int(22050 * seconds)), 22050)
+    smile = np.zeros((60, RIG.size), np.float32)
+    smile[:, RIG.index("mouthSmileLeft")] = 0.7
+    save_npz(tmp_path / "smile.npz", Motion(smile, Fraction(25), RIG))
+    save_npz(tmp_path / "calm.npz", Motion(smile * 0, Fraction(25), RIG))
+    means = {}
+    for style in ("smile", "calm"):
+        done = msmd("batch", tmp_path, "--style", tmp_path / f"{style}.npz", "--bundle", bundle, "--fps", "30",
+        "--formats", "npz,livelink-csv", "--out", style,
+                    cwd=tmp_path, blocked=("torch", "transformers", "accelerate"))  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        for name, seconds in lengths.items():
+            for suffix in (".npz", ".csv"):
+                motion = read_motion(tmp_path / style / f"{name}{suffix}")
+                assert motion.frames == round(seconds * 30)
+            values = read_motion(tmp_path / style / f"{name}.npz").values
+            assert (values >= RIG.lower - 1e-6).all() and (values <= RIG.upper + 1e-6).all()
+        means[style] = values[:, RIG.index("mouthSmileLeft")].mean()
+    assert means["smile"] > means["calm"] + 0.3  # the anchor's resting pose arrives
