@@ -347,20 +347,6 @@ class _Batch:
         if outcome.error:
             planned = replace(planned, error=outcome.error, hint=outcome.hint)
             return replace(self.record(planned, "failed"), details=outcome.details)
-        out = self.options.out
-        kept, ours = list(planned.kept), []
-        for written in outcome.written:
-            path = written.target.relative_to(out).as_posix()
-            digest = None if self.options.force else _existing_sha256(written.target)
-            if digest is not None and not self.ledger.wrote(path, digest):  # edited while we computed
-                written.abandon()
-                kept.append(path)
-            else:
-                ours.append((path, written))
-        outputs = {path: written.sha256 for path, written in ours}
-        before = self.ledger.latest(planned.line.id)
-        if before is not None and before.key == planned.key:
-            outputs = {**before.outputs, **outputs}  # made earlier in other formats, and still of the same content
         facts = {
             "seconds": outcome.seconds,
             "frames": outcome.frames,
@@ -372,12 +358,25 @@ class _Batch:
             "seed": _seed(planned.choices),
             "sampling": asdict(self.sampling),
         }
+        kept, ours = list(planned.kept), {}
         try:
+            for written in outcome.written:
+                path = written.target.relative_to(self.options.out).as_posix()
+                digest = None if self.options.force else _existing_sha256(written.target)
+                if digest is not None and not self.ledger.wrote(path, digest):  # edited while we computed
+                    written.abandon()
+                    kept.append(path)
+                else:
+                    ours[path] = written
+            outputs = {path: written.sha256 for path, written in ours.items()}
+            before = self.ledger.latest(planned.line.id)
+            if before is not None and before.key == planned.key:
+                outputs = {**before.outputs, **outputs}  # made earlier in other formats, and still of the same content
             self.ledger.record(Entry(planned.line.id, planned.key, outputs, facts))
-            for _, written in ours:
+            for written in ours.values():
                 written.commit()
         except MsmdError as error:
-            _abandon(written for _, written in ours)
+            _abandon(outcome.written)
             return self.record(replace(planned, error=error.message, hint=error.hint), "failed")
         return self.record(replace(planned, kept=tuple(kept)), "made" if ours else "kept")
 
@@ -548,8 +547,11 @@ def _seconds(audio: Path) -> float:
 
 def _existing_sha256(path: Path) -> str | None:
     """sha256 of a file that is there; None for none, and for an empty one: no format writes that, so it is damage."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return None
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return None
+    except OSError as error:
+        raise MsmdError(f"{path} cannot be read: {error.strerror or error}") from error
     return sha256_of(path)
 
 

@@ -41,8 +41,15 @@ class Console:
     ) -> None:
         self.json_lines = json_lines
         self.verbosity = verbosity
-        self._stdout = stdout or sys.stdout
-        self._stderr = stderr or sys.stderr
+        self._given = stdout, stderr
+
+    @property
+    def _stdout(self) -> IO[str]:
+        return self._given[0] or sys.stdout
+
+    @property
+    def _stderr(self) -> IO[str]:
+        return self._given[1] or sys.stderr  # looked up each time: a progress bar puts itself between
 
     def say(self, text: str) -> None:
         """Something the user wants to know."""

@@ -57,6 +57,8 @@ class RecipeConfig:
     corpus: bool = False  # the shared talking-face corpus (`training.corpus`)
     speech_hours: float = 0.0  # synthetic speech (`training.speech`)
     speech_seed: int = 0
+    # Synthesisers. Piper is left out: its voice was tuned from recordings whose terms it does not state.
+    speech_engines: tuple[str, ...] = ("espeak-ng", "flite", "festival")
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
 
     talk(f"Synthesising {recipe.speech_hours:g} h of speech in {folder} (what is there is kept)")
     minutes = 0.0
-    for row in build(folder, recipe.speech_hours, recipe.speech_seed, jobs):
+    for row in build(folder, recipe.speech_hours, recipe.speech_seed, jobs, recipe.speech_engines):
         before, minutes = minutes, minutes + row["seconds"] / 60
         if int(before / 10) != int(minutes / 10):
             talk(f"  {minutes:.0f} minutes of {60 * recipe.speech_hours:.0f}")

