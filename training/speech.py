@@ -356,7 +356,7 @@ def build(out: Path, hours: float, seed: int = 0, jobs: int = 1, only: Sequence[
         raise MsmdError(f"--hours must be above 0, not {hours}")
     who = cast(only)
     out.mkdir(parents=True, exist_ok=True)
-    table = hashlib.sha256(TABLE.read_bytes()).hexdigest()
+    table = _content(TABLE)
     _check_same(out, seed, table, who)
     lines: list[dict[str, Any]] = []
     wanted, done, number = hours * 3600.0, 0.0, 0
@@ -380,7 +380,7 @@ def _check_same(out: Path, seed: int, table: str, who: Cast) -> None:
     """A folder holds one data set: refuse to add clips made with other visemes, texts or voices."""
     made_with = {
         "format_version": FORMAT_VERSION, "seed": seed, "visemes": table,
-        "texts": hashlib.sha256(TEXTS.read_bytes()).hexdigest(),
+        "texts": _content(TEXTS),
         "voices": hashlib.sha256(json.dumps([v.id for v in who.voices]).encode()).hexdigest(),
     }  # fmt: skip
     path = out / "made_with.json"
@@ -390,6 +390,11 @@ def _check_same(out: Path, seed: int, table: str, who: Cast) -> None:
             f"{out} holds speech made with other settings ({changed})", hint="choose another --out or remove the folder"
         )
     _whole(path, lambda p: p.write_text(json.dumps(made_with, indent=1), encoding="utf-8"))
+
+
+def _content(path: Path) -> str:
+    """Hash of a YAML file's content, comments apart."""
+    return hashlib.sha256(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))).encode()).hexdigest()
 
 
 def _meta(seed: int, table: str, who: Cast, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -484,7 +484,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = [
             f"  {c:<16} {b:5.2f} -> {a:4.2f}"
             for c, b, a in zip(hand.unsided, before, after, strict=True)
-            if np.isfinite(a) and np.isfinite(b)
+            if np.isfinite(a) and np.isfinite(b) and (targets != hand.targets)[:, hand.unsided.index(c)].any()
         ]
         header = HEADER.format(
             digest=hashlib.sha256(HAND.read_bytes()).hexdigest()[:16],

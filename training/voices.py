@@ -23,6 +23,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -179,7 +180,7 @@ class Espeak:
         starts = [sample / self.rate for sample, _ in events]
         ends = starts[1:] + [seconds]
         phones = [Phone(s, a, b) for (_, s), a, b in zip(events, starts, ends, strict=True) if b > a]
-        phones = with_closures(covered(phones, seconds), samples, self.rate)
+        phones = with_closures(covered(marks_joined(phones), seconds), samples, self.rate)
         return Spoken(samples, self.rate, with_levels(phones, samples, self.rate))
 
     def _in_child(self, name: str, text: str, tempo: float, pitch: float) -> tuple[np.ndarray, list[tuple[int, str]]]:
@@ -231,6 +232,18 @@ class Espeak:
         self._lib.espeak_Synchronize()
         samples = np.concatenate(chunks).astype(np.float32) / 32768.0 if chunks else np.zeros(0, dtype=np.float32)
         return samples, events
+
+
+def marks_joined(phones: Sequence[Phone]) -> list[Phone]:
+    """Phones that are a modifier only (espeak's "ʲ" after a consonant) become part of the one before, be it silence."""
+    out: list[Phone] = []
+    for phone in phones:
+        if out and phone.symbol and all(_is_mark(ch) for ch in phone.symbol):
+            symbol = out[-1].symbol and out[-1].symbol + phone.symbol
+            out[-1] = replace(out[-1], symbol=symbol, end=phone.end)
+        else:
+            out.append(phone)
+    return out
 
 
 def with_closures(phones: Sequence[Phone], samples: np.ndarray, rate: int) -> list[Phone]:
@@ -496,8 +509,6 @@ def piper_phones(sounds: Sequence[tuple[str, float]], clock: float) -> list[Phon
 
 
 def _is_mark(symbol: str) -> bool:
-    import unicodedata
-
     return unicodedata.category(symbol) in ("Mn", "Lm", "Sk")
 
 

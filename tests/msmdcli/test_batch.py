@@ -429,9 +429,9 @@ class Running:
 
     def send(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal to all its processes, as a terminal does; its exit code and talk."""
-        assert self.first.wait(60)
+        assert self.first.wait(180)
         os.killpg(self.process.pid, number)
-        code = self.process.wait(60)
+        code = self.process.wait(120)
         self._reader.join(10)
         self._talk.seek(0)
         return code, self._talk.read()

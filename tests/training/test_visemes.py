@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import yaml
@@ -67,9 +69,10 @@ def test_stress_digits_of_cmu_phones_are_read_over() -> None:
 @pytest.mark.parametrize(
     ("symbol", "names"),
     [
-        ("p", ["p"]), ("tʃ", ["t", "sh"]), ("t͡ʃ", ["t", "sh"]), ("ʧ", ["t", "sh"]), ("uː", ["u"]), ("ɑ̃", ["aa"]), ("tʰ", ["t"]),
-        ("aɪ", ["a", "ihg"]), ("əʊ", ["schwa", "uhg"]), ("ç", ["sj"]), ("n̩", ["n"]), ("kʷ", ["k"]), ("a5", ["a"]), ("", ["rest"]),
-        ("ˈɛ", ["eh"]), ("iə", ["i", "schwa"]), ("õ", ["o"]),
+        ("p", ["p"]), ("tʃ", ["t", "sh"]), ("t͡ʃ", ["t", "sh"]), ("ʧ", ["t", "sh"]), ("uː", ["u"]),
+        ("ɑ̃", ["aa"]), ("tʰ", ["t"]), ("aɪ", ["a", "ihg"]), ("əʊ", ["schwa", "uhg"]), ("ç", ["sj"]),
+        ("n̩", ["n"]), ("kʷ", ["k"]), ("a5", ["a"]), ("", ["rest"]), ("ˈɛ", ["eh"]), ("iə", ["i", "schwa"]),
+        ("õ", ["o"]),
     ],
 )  # fmt: skip
 def test_ipa_with_marks(table: VisemeTable, symbol: str, names: list[str]) -> None:
@@ -147,7 +150,10 @@ def test_fast_speech_undershoots(table: VisemeTable) -> None:
 
 def test_loud_vowels_open_further(table: VisemeTable) -> None:
     loud = [Phone(p.symbol, p.start, p.end, 6.0 if p.symbol == "a" else 0.0) for p in say("t", "a", "t", each=0.12)]
-    assert during(table, loud, 2, "jawOpen").max() > 1.05 * during(table, say("t", "a", "t", each=0.12), 2, "jawOpen").max()
+    assert (
+        during(table, loud, 2, "jawOpen").max()
+        > 1.05 * during(table, say("t", "a", "t", each=0.12), 2, "jawOpen").max()
+    )
 
 
 def test_any_frame_rate_samples_the_same_curve(table: VisemeTable) -> None:
@@ -189,7 +195,7 @@ def test_covered_fills_every_gap() -> None:
     phones = covered([Phone("a", 0.2, 0.3), Phone("b", 0.3, 0.4), Phone("a", 0.6, 0.7)], 1.0)
     assert [p.symbol for p in phones] == ["", "a", "b", "", "a", ""]
     assert phones[0].start == 0.0 and phones[-1].end == 1.0
-    assert all(a.end == b.start for a, b in zip(phones, phones[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(phones))
 
 
 def test_faulty_tables_are_refused() -> None:
