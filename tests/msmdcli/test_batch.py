@@ -416,6 +416,8 @@ class Running:
             text=True,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             start_new_session=True,
+            # A shell starts background jobs deaf to Ctrl-C, and children inherit that; a terminal's user is not.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
