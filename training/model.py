@@ -346,16 +346,17 @@ class Denoiser(nn.Module):
             style_null[:, None],
         )  # [B, 1], [B, 1, 1], [B, 1]
 
+        first = start[..., None] > 0.5  # [B, 1, 1]
         a = self.audio_map(self.audio_dropout((audio - self.audio_mean) / self.audio_std))  # [B, P + N, W]
-        before = torch.lerp(a[:, :P], self.audio_start.expand(B, -1, -1), start[..., None])
-        a = torch.lerp(torch.cat([before, a[:, P:]], dim=1), self.audio_null.expand_as(a), audio_null)
+        before = torch.where(first, self.audio_start, a[:, :P])
+        a = torch.where(audio_null > 0.5, self.audio_null, torch.cat([before, a[:, P:]], dim=1))
         memory = torch.stack([layer.audio.prepare(a) for layer in self.layers], dim=1)
 
         offset = torch.zeros_like(previous[:, 0])  # [B, D]
         token = previous.new_zeros(B, config.width)
         basis = previous.new_zeros(B, config.basis_size, config.motion_dim)
         if config.style != "none":
-            code = torch.lerp(style.code, self.code_null.expand_as(style.code), style_null)
+            code = torch.where(style_null > 0.5, self.code_null, style.code)
             token = self.style_map(code)
             if config.basis_size:
                 basis = self.style_decoder(code)
@@ -368,7 +369,7 @@ class Denoiser(nn.Module):
         # to it.
         mark = (1.0 - start)[..., None].expand(-1, P, 1)
         tokens = self.previous_map(torch.cat([previous - offset[:, None], mark], dim=-1))
-        tokens = torch.lerp(tokens, self.previous_start.expand(B, -1, -1), start[..., None])  # [B, P, W]
+        tokens = torch.where(first, self.previous_start, tokens)  # [B, P, W]
         return Condition(token, tokens, memory, basis, offset)
 
     def step(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:

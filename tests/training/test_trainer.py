@@ -117,6 +117,32 @@ def test_no_cross_never_sees_the_other_window(config: TrainConfig, data: Path) -
     assert references("no-cross") == {False} and references("vae-baseline") == {False}
 
 
+def test_bfloat16_trains_close_to_float32(tiny_whisper: Path, data: Path, tmp_path: Path) -> None:
+    """In processes of their own: Accelerate allows one precision a process."""
+    losses = []
+    for precision in ("no", "bf16"):
+        file = tmp_path / f"{precision}.yaml"
+        file.write_text(
+            f"preset: tiny\naudio: {{path: {tiny_whisper}}}\noptimiser: {{precision: '{precision}', iterations: 10}}\n"
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "msmdcli",
+            "train",
+            "--config",
+            file,
+            "--data",
+            data,
+            "--out",
+            tmp_path / precision,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+        assert done.returncode == 0, done.stderr
+        losses.append([row["total"] for row in log(tmp_path / precision) if "total" in row])
+    assert losses[0] != losses[1] and np.allclose(losses[0], losses[1], rtol=0.05)
+
+
 @pytest.mark.parametrize("variant", ["msmd-anchor", "no-cross", "vae-baseline", "diffposetalk", "unconditioned"])
 def test_every_variant_trains(config: TrainConfig, data: Path, tmp_path: Path, variant: str) -> None:
     config = apply_variant(replace(config, optimiser=replace(config.optimiser, iterations=4)), variant)  # type: ignore[arg-type]
