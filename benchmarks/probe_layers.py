@@ -5,8 +5,11 @@ channels.
 
 DATASET is the corpus as `python -m training.corpus` writes it. Trained on the people of split `train` outside GRID and
 the word clips, measured on the people of split `val`, so that the choice never looks at a test clip. Prints the median
-correlation per clip for each channel. The weakest penalty that does best on average is taken for every layer alike, so
-layers are compared at their own best.
+correlation per clip for each channel, at the penalty that is best for these layers on average.
+
+The starter's layers (2, 3) were chosen earlier, by a probe of this kind on other people, 25 of whose 57 clips are in
+the test split. This one came after. It gives for jawOpen 0.43, 0.55, 0.48, 0.47, 0.43 (layers 0 to 4) and 0.54 (1+2);
+layer 2 is best for mouthLowerDown, layer 3 for mouthPucker.
 """
 
 from __future__ import annotations

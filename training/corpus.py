@@ -276,7 +276,7 @@ def corpus_rows(corpus: Path) -> Iterator[dict[str, str]]:
     except FileNotFoundError as error:
         raise MsmdError(
             f"no talking-face corpus in {corpus}: metadata.csv is missing",
-            hint="point MSMD_SHARED at the folder that holds corpus/, or use `msmd curate` on your own videos",
+            hint="point MSMD_SHARED at the folder that holds corpus/",
         ) from error
 
 
@@ -388,7 +388,7 @@ def read_index(dataset: Path) -> list[ClipRecord]:
     except OSError as error:
         raise MsmdError(
             f"no data set in {dataset}: cannot read index.jsonl ({error.strerror})",
-            hint="make one with `msmd curate`, or with `python -m training.corpus --out DIR`",
+            hint="make one with `python -m training.corpus --out DIR`",
         ) from error
     fields = set(ClipRecord.__dataclass_fields__)
     records = []

@@ -1,7 +1,7 @@
 """Training data: data sets on disk, and batches of pairs of adjacent windows.
 
 A data set is a folder with `index.jsonl` (one JSON object a clip: id, audio, motion, known, speaker, source, split,
-...), sound as 16 kHz mono files and motion as npz. `training.corpus`, `training.speech` and `msmd curate` write it.
+...), sound as 16 kHz mono files and motion as npz. `training.corpus` and `training.speech` write it.
 
 Batch number i is a pure function of the seed and i: a resumed run continues with the batches it would have seen, on any
 number of processes.
@@ -65,7 +65,7 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         raise MsmdError(
             f"{folder} is not a data set: it has no index.jsonl",
-            hint="Make one with `msmd curate` or give another --data.",
+            hint="name a folder that holds one, such as `python -m training.speech` writes",
         )
     rows = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):

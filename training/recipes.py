@@ -25,7 +25,7 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
         folders.append(_speech(cache / f"speech-{recipe.speech_seed}", recipe, talk, jobs))
     if not folders:
         raise MsmdError(
-            "this configuration names no data", hint="Give a data set with --data, as `msmd curate` writes it."
+            "this configuration names no data", hint="name a data set with --data: a folder with an index.jsonl"
         )
     return folders
 
