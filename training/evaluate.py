@@ -11,6 +11,8 @@ Protocol
              reference's mean pose held; *copy*: the reference played as it is; *average*: the mean pose of the training
              persons held.
     Seeds    Every generated system with several seeds; right, wrong and none start from the same noise.
+    Judges   Sync and manner (`training.judges`), trained on real clips of the split `train` only. They also judge
+             *tracked*, the real performance itself: what a perfect system would get.
     Numbers  `training.metrics` on the two halves and averaged over halves and seeds: one number per clip, system and
              metric. Jaw timing and silence are measured on the whole clip, both halves joined; for the timing each
              half's mean is taken off, tracked and made, because the halves have different references and a step between
@@ -43,11 +45,13 @@ from msmdcli.motion import Motion, load_npz
 from msmdcli.paths import shared_dir
 from training import metrics
 from training.corpus import ClipRecord, read_index, unit_hash
+from training.judges import Judges, judges_of, shipped_encoder
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MIN_SECONDS = 2.0
 GENERATED = ("right", "wrong", "none")
 BASELINES = ("still", "copy", "average")
+TRACKED = "tracked"
 
 Say = Callable[[str], None]
 
@@ -78,6 +82,7 @@ class Options:
         sampler, steps, guidance_audio, guidance_style: None: what each bundle recommends.
         threads: of ONNX Runtime (0: one per core).
         pictures: number of clips drawn as faces in the report.
+        judges: also ask the judges of sync and manner.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -91,6 +96,7 @@ class Options:
     guidance_style: float | None = None
     threads: int = 0
     pictures: int = 3
+    judges: bool = True
 
 
 # ---- the material ----------------------------------------------------------------------------------------------------
@@ -285,7 +291,33 @@ class Face:
         return metrics.mouth_opening(self.mesh.decode(values, self.mid_lips))
 
 
-def measure(face: Face, clip: TestClip, made: Sequence[np.ndarray], generated: bool = True) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """The judges, with what they need to know of the clips.
+
+    Attributes:
+        judges: see `training.judges`.
+        features: clip id -> [T, C] of its sound in the judges' ears.
+        others: clip id -> a stretch of another person.
+    """
+
+    judges: Judges
+    features: dict[str, np.ndarray]
+    others: dict[str, Motion]
+
+    def verdict(self, clip: TestClip, made: Sequence[np.ndarray]) -> dict[str, float]:
+        """See `Judges.verdict`: each half is compared with the other half of the real clip, its style reference."""
+        features = self.features[clip.record.id][: clip.motion.frames]
+        missing = clip.motion.frames - len(features)  # a sound may end a frame early
+        features = np.concatenate([features, np.repeat(features[-1:], missing, axis=0)]) if missing else features
+        other = self.others.get(clip.record.id)
+        references = [clip.half(1).values, clip.half(0).values]
+        return self.judges.verdict(features, made, references, None if other is None else other.values)
+
+
+def measure(
+    face: Face, clip: TestClip, made: Sequence[np.ndarray], generated: bool = True, judging: Judging | None = None
+) -> dict[str, Any]:
     """All numbers of one clip under one system.
 
     Args:
@@ -293,6 +325,7 @@ def measure(face: Face, clip: TestClip, made: Sequence[np.ndarray], generated: b
         clip: the clip.
         made: animation of its two halves, [T_half, D] each.
         generated: by a model, which is expected to move the jaw.
+        judging: whom to ask about sync and manner.
 
     Returns:
         metric -> number (mean over the halves where a metric is one of stretches); `jaw_curve`: correlation of the jaw
@@ -317,7 +350,7 @@ def measure(face: Face, clip: TestClip, made: Sequence[np.ndarray], generated: b
     silent = metrics.silent_frames(clip.audio.samples, clip.audio.rate, clip.motion.fps, clip.motion.frames)
     for name, values in (("silence", whole), ("silence_tracked", clip.motion.values)):
         found[name] = metrics.movement_in_silence(face.opening(values), silent, clip.motion.fps)
-    return found
+    return found | (judging.verdict(clip, made) if judging else {})
 
 
 def baseline(name: str, clip: TestClip, average: np.ndarray | None) -> list[np.ndarray] | None:
@@ -328,6 +361,8 @@ def baseline(name: str, clip: TestClip, average: np.ndarray | None) -> list[np.n
             if average is None
             else [np.tile(average.astype(np.float32), (m.frames, 1)) for m in map(clip.half, (0, 1))]
         )
+    if name == TRACKED:
+        return [clip.half(part).values for part in (0, 1)]
     made = []
     for part in (0, 1):
         reference, frames = clip.half(1 - part).values, clip.half(part).frames
@@ -346,7 +381,9 @@ def _mean(values: Sequence[float]) -> float:
 # ---- one model -------------------------------------------------------------------------------------------------------
 
 
-def evaluate_model(model: Animator, material: Material, face: Face, options: Options, say: Say) -> dict[str, Any]:
+def evaluate_model(
+    model: Animator, material: Material, face: Face, options: Options, say: Say, judging: Judging | None = None
+) -> dict[str, Any]:
     """All results of one model.
 
     Returns:
@@ -389,7 +426,7 @@ def evaluate_model(model: Animator, material: Material, face: Face, options: Opt
         for name in systems:
             for seed in options.seeds:
                 halves = made[clip.record.id, name, seed]
-                rows.append(_row(clip, name, seed, measure(face, clip, [halves[0], halves[1]])))
+                rows.append(_row(clip, name, seed, measure(face, clip, [halves[0], halves[1]], judging=judging)))
         shown = made[clip.record.id, systems[0], options.seeds[0]]
         curves[clip.record.id] = np.concatenate([shown[0], shown[1]])
     say("  measured")
@@ -494,12 +531,14 @@ def evaluate(
         f"{len(material.styles)} emotional references on {len(material.lines)} lines"
     )
 
+    judging = _judging(data, material, say) if options.judges else None
     rows: list[dict[str, Any]] = []
-    for name in BASELINES:
+    for name in (*BASELINES, TRACKED):
         for clip in material.clips:
             made = baseline(name, clip, material.average)
             if made is not None:
-                rows.append({"model": "", **_row(clip, name, 0, measure(face, clip, made, generated=False))})
+                numbers = measure(face, clip, made, generated=False, judging=judging)
+                rows.append({"model": "", **_row(clip, name, 0, numbers)})
 
     emotion: list[dict[str, Any]] = []
     curves: dict[str, dict[str, np.ndarray]] = {}
@@ -512,7 +551,7 @@ def evaluate(
         if found is None:
             say(f"{label}: {path}")
             engine = Engine(bundle, threads=options.threads, sampling=sampling)
-            found = evaluate_model(engine, material, face, options, say)
+            found = evaluate_model(engine, material, face, options, say, judging)
             _store(out / "models" / f"{label}.npz", key, found)
         else:
             say(f"{label}: results of an earlier run")
@@ -535,11 +574,21 @@ def evaluate(
         },
         "head": {"file": face.path.name, "face": len(face.mesh.face), "lips": len(face.mesh.lips)},
         "seeds": list(options.seeds),
+        "judges": judging.judges.checked if judging else None,
         "models": described,
         **summarise(rows, emotion, labels),
     }
     write_report(report, rows, curves, material, face, options, out)
     return report
+
+
+def _judging(data: Path, material: Material, say: Say) -> Judging | None:
+    encode = shipped_encoder()
+    judges = judges_of(data, encode, material.clips[0].motion.rig, say)
+    if judges is None:
+        return None
+    features = {clip.record.id: encode(data / str(clip.record.audio)) for clip in material.clips}
+    return Judging(judges, features, material.wrong)
 
 
 def run_evaluate(

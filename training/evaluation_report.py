@@ -1,4 +1,4 @@
-"""The report of an evaluation: report.json, report.md, and pictures beside it."""
+"""The report of an evaluation: report.json, report.md, the same as a page (report.html), and pictures beside it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ SYSTEM_WORDS = {
     "still": "*still*: the reference's mean pose, held",
     "copy": "*copy*: the reference, played as it is",
     "average": "*average*: mean pose of the training persons, held",
+    "tracked": "*tracked*: the real performance",
 }
 METRIC_WORDS = {
     "mse": "MSE mm",
@@ -39,7 +40,11 @@ METRIC_WORDS = {
     "mod": "MOD mm",
     "head": "head deg",
     "agreement": "agreement",
+    "sync_zero": "sync",
+    "look": "look",
+    "movement": "movement",
 }
+IN_TABLE = ("mse", "lve", "fdd", "mod", "head", "agreement")
 CURVES_SHOWN = 12
 
 
@@ -56,7 +61,9 @@ def write_report(
     pictures = draw_curves(curves, material, out) + draw_faces(curves, material, face, options.pictures, out)
     _write(out / "rows.jsonl", "".join(json.dumps(without_nan(row)) + "\n" for row in rows))
     _write(out / "report.json", json.dumps(without_nan(report), indent=1))
-    _write(out / "report.md", markdown(report, pictures))
+    text = markdown(report, pictures)
+    _write(out / "report.md", text)
+    _write(out / "report.html", page(text))
 
 
 # ---- Markdown --------------------------------------------------------------------------------------------------------
@@ -85,9 +92,13 @@ def markdown(report: dict[str, Any], pictures: list[str]) -> str:
         parts += [f"## {group[0].upper()}{group[1:]}: {lines[0]['clips']} clips, {lines[0]['persons']} persons"]
         parts += [_metric_table(lines), "### Timing of the jaw", _jaw_table(lines)]
         parts += ["### Amplitude (made / tracked) and silence", _amplitude_table(lines)]
+        judged = _judged_table(lines)
+        if judged:
+            parts += ["### What the judges say", judged]
         tests = [test for test in report["tests"] if test["group"] == group]
         if tests:
             parts += ["### Paired tests", _test_table(tests)]
+    parts += _judges(report.get("judges"))
     parts += _emotion(report["emotion"])
     parts += ["## By source", _source_table(report["sources"])]
     parts += [f"![{Path(name).stem}]({name})" for name in pictures]
@@ -97,6 +108,29 @@ def markdown(report: dict[str, Any], pictures: list[str]) -> str:
         _paper_table(),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Evaluation</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1150px; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+table {{ border-collapse: collapse; margin: 1rem 0; font-size: 13px; display: block; overflow-x: auto }}
+th, td {{ border-bottom: 1px solid #ddd; padding: .25rem .6rem; text-align: left; vertical-align: top }}
+thead th {{ border-bottom: 2px solid #888 }}
+tbody tr:hover {{ background: #f4f6f8 }}
+img {{ max-width: 100% }}
+code {{ background: #f2f2f2; padding: 0 .2em }}
+</style>
+{body}
+</html>
+"""
+
+
+def page(text: str) -> str:
+    """Markdown as a page that stands alone but for its pictures; HTML in the text stays text."""
+    from markdown_it import MarkdownIt
+
+    return PAGE.format(body=MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
 def _models(report: dict[str, Any]) -> str:
@@ -172,15 +206,80 @@ def _metric_table(lines: list[Row]) -> str:
             return "-"
         return f"{value['mean']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"
 
-    rows = [[_name(line), *(cell(line, name) for name in METRIC_WORDS)] for line in lines]
-    return _table(["system", *METRIC_WORDS.values()], rows)
+    rows = [[_name(line), *(cell(line, name) for name in IN_TABLE)] for line in lines if line["system"] != "tracked"]
+    return _table(["system", *(METRIC_WORDS[name] for name in IN_TABLE)], rows)
+
+
+def _judged_table(lines: list[Row]) -> str:
+    """What the judges say; empty where they were not asked."""
+    rows = []
+    for line in lines:
+        judged = line["judged"]
+        if not judged:
+            continue
+        rows.append(
+            [
+                _name(line),
+                _with_interval(judged["sync_zero"]),
+                _number(judged["sync"]["mean"]),
+                _with_interval(judged["look"]),
+                _share(judged["look_picks"]["mean"]),
+                _with_interval(judged["movement"]),
+                _share(judged["movement_picks"]["mean"]),
+                _number(judged["statistics"]["mean"]),
+            ]
+        )
+    header = ["system", "sync at lag 0", "at the best lag", "look", "picked", "movement", "picked", "statistics"]
+    return _table(header, rows) if rows else ""
+
+
+def _judges(checked: Row | None) -> list[str]:
+    """What the judges are and how they fare on real clips of people they never saw."""
+    if not checked:
+        return []
+    explained = (
+        "Two stand-ins for the paper's user studies, trained on real motion of the training persons only. *Sync*: how "
+        "much better mouth and sound agree than at other shifts in time (cosine; 0 is chance). *Look* (resting pose "
+        "and movement) and *movement* (movement alone): cosine with the other half of the real clip; *picked*: how "
+        "often it is judged nearer to that than to another person, the negative anchor. *Statistics*: distance from "
+        "that half in standard deviations. They show whether a mouth goes with its sound and whether a manner is the "
+        "reference's; not whether a viewer likes it, and not whether shapes are large enough (the sync judge sees each "
+        "mouth in units of its own movement)."
+    )
+    parts = ["## The judges", explained]
+    if "sync_curve" in checked:
+        shown = [
+            (shift, value)
+            for shift, value in zip(checked["sync_shifts"], checked["sync_curve"], strict=True)
+            if shift % 2 == 0
+        ]
+        fares = (
+            f"On {checked['clips']} real clips of unseen people: a clip's own mouth scores {checked['sync_zero']:.2f}, "
+            f"another clip's {checked['sync_other']:.2f} (own above other with probability "
+            f"{checked['sync_auc']:.2f}). Real sound shifted against the real mouth:"
+        )
+        header = ["shift, frames", *(f"{shift:+d}" for shift, _ in shown)]
+        parts += [fares, _table(header, [["agreement", *(f"{value:.2f}" for _, value in shown)]])]
+    parts.append(
+        f"Halves judged nearer to their own other half than to another person: look {_share(checked['look_picks'])}, "
+        f"movement {_share(checked['movement_picks'])}."
+    )
+    return parts
+
+
+def _with_interval(value: Row) -> str:
+    return f"{_number(value['mean'])} ({_number(value['low'])} to {_number(value['high'])})"
+
+
+def _share(value: float | None) -> str:
+    return f"{value:.0%}" if _known(value) and value is not None else "-"
 
 
 def _jaw_table(lines: list[Row]) -> str:
     rows = []
     for line in lines:
         jaw = line["jaw"]
-        if not _known(jaw["jaw"]["median"]):
+        if line["system"] == "tracked" or not _known(jaw["jaw"]["median"]):
             continue
         at_zero = f"{_number(jaw['jaw']['median'])} ({_number(jaw['jaw']['low'])} to {_number(jaw['jaw']['high'])})"
         lag = "-" if jaw["group_lag"] is None else f"{jaw['group_lag']:+d}"
@@ -203,7 +302,7 @@ def _amplitude_table(lines: list[Row]) -> str:
     regions = ["lips", "jaw", "cheeks", "nose", "eyes", "brows", "head", "face"]
     rows = []
     for line in lines:
-        if line["system"] in ("still", "average"):
+        if line["system"] in ("still", "average", "tracked"):
             continue
         silence = f"{_number(line['silence']['silence'])} ({_number(line['silence']['silence_tracked'])})"
         rows.append([_name(line), *(_number(line["amplitude"].get(region)) for region in regions), silence])

@@ -19,7 +19,8 @@ Row = dict[str, Any]
 
 TABLE = ("mse", "lve", "fdd", "mod", "head", "agreement")
 JAW = ("jaw", "jaw_best", "jaw_lag")
-TESTED = ("mse", "lve", "fdd", "mod", "agreement")
+JUDGED = ("sync_zero", "sync", "sync_lag", "look", "look_picks", "movement", "movement_picks", "statistics")
+TESTED = ("mse", "lve", "fdd", "mod", "agreement", "sync_zero", "look", "movement")
 EVERYTHING = "all"  # the group that holds all clips
 
 
@@ -33,14 +34,14 @@ def summarise(rows: Sequence[Row], emotion: Sequence[Row], models: Sequence[str]
 
     Returns:
         `systems`: list of {model, system, group, clips, persons, metrics: {name: {mean, low, high, seed_spread}},
-        jaw: {...}, amplitude: {region: median}}; `tests`: paired tests; `emotion`: per model; `sources`: right style by
-        source; `clips`: clip means.
+        jaw: {...}, judged: {name: {mean, low, high}}, amplitude: {region: median}}; `tests`: paired tests; `emotion`:
+        per model; `sources`: right style by source; `clips`: clip means.
     """
     clips = clip_means(rows)
     groups = sorted({row["group"] for row in clips})
     groups = [*groups, EVERYTHING] if len(groups) > 1 else groups
     order = [(model, system) for model in models for system in ("right", "wrong", "none")]
-    order += [("", system) for system in ("still", "copy", "average")]
+    order += [("", system) for system in ("still", "copy", "average", "tracked")]
     systems, tests = [], []
     for group in groups:
         for model, system in order:
@@ -130,6 +131,12 @@ def describe(clips: Sequence[Row], rows: Sequence[Row], model: str, system: str,
     jaw["group_lag"] = None if peak is None else peak - len(curve) // 2
     jaw["per_person"] = nan_median(np.array(list(person_means(clips, "jaw").values())))
 
+    judged: Row = {}
+    for name in JUDGED if JUDGED[0] in clips[0] else ():
+        values = np.array([clip[name] for clip in clips])
+        low, high = bootstrap_interval(values, rng)
+        judged[name] = {"mean": float(nan_mean(values)), "low": low, "high": high}
+
     regions = [name for name in clips[0] if name.startswith("amplitude_")]
     return {
         "model": model,
@@ -139,6 +146,7 @@ def describe(clips: Sequence[Row], rows: Sequence[Row], model: str, system: str,
         "persons": len({clip["person"] for clip in clips}),
         "metrics": table,
         "jaw": jaw,
+        "judged": judged,
         "amplitude": {
             name.removeprefix("amplitude_"): nan_median(np.array([c[name] for c in clips])) for name in regions
         },
@@ -156,6 +164,8 @@ def compare(
     shared = [(row, other[row["clip"]]) for row in first if row["clip"] in other]
     results = []
     for name in TESTED:
+        if name not in first[0]:  # the judges were not asked
+            continue
         a, b = (np.array([pair[side][name] for pair in shared]) for side in (0, 1))
         by_clip = paired_t(a, b)
         persons_a, persons_b = person_means([p[0] for p in shared], name), person_means([p[1] for p in shared], name)
