@@ -1,0 +1,247 @@
+"""Curation as a whole: records to a data set, shards, reruns; and real videos where there are some."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from msmdcli.audio import RATE
+from msmdcli.cli import app
+from msmdcli.console import Console
+from msmdcli.errors import MsmdError, UsageError
+from msmdcli.motion import Motion, load_npz
+from msmdcli.paths import shared_dir
+from msmdcli.rig import Rig
+from training.corpus import read_index
+from training.curate import CurateOptions, run_curate
+from training.curation.checks import Limits
+from training.curation.clip_data import ClipData, Measures
+from training.curation.clip_names import ClipFacts
+from training.curation.listing import SourceClip
+from training.curation.shard import parse_shard
+from training.curation.store import Row, Store, write_bytes
+from training.dataset import read_index as rows_for_training
+
+RIG = Rig.load("arkit52")
+LAGS = tuple(float(0.6 * np.exp(-0.5 * (lag / 2.5) ** 2)) for lag in range(-10, 11))
+QUIET = Console(verbosity=-1)
+
+
+def data_of(seed: int, **changes: object) -> ClipData:
+    """A clip as if it had been looked at: 3 s at 30000/1001 fps."""
+    rng = np.random.default_rng(seed)
+    values = np.zeros((90, RIG.size), np.float32)
+    values[:, RIG.index("jawOpen")] = rng.uniform(0, 1, 90)
+    measures: dict[str, object] = {
+        "seconds": 3.003,
+        "frames": 90,
+        "fps": "30000/1001",
+        "sound": True,
+        "sound_share": 1.0,
+        "loudness": -12.0,
+        "speech_seconds": 2.0,
+        "speech_share": 0.66,
+        "cut_score": 0.0,
+        "tracked": True,
+        "found": 1.0,
+        "longest_loss": 0.0,
+        "several": 0.0,
+        "turn": 4.0,
+        "turn_often": 6.0,
+        "jump": 2.0,
+        "confidence": 0.9,
+        "face_pixels": 120.0,
+        "lag_agreement": LAGS,
+    }
+    sound = rng.integers(-9000, 9000, round(3.003 * RATE)).astype(np.int16)
+    thumbnail = rng.integers(0, 255, (72, 128, 3)).astype(np.uint8)
+    motion = Motion(values, Fraction(30000, 1001), RIG)
+    return ClipData(Measures(**(measures | changes)), motion, sound, thumbnail)  # type: ignore[arg-type]
+
+
+CLIPS: dict[str, tuple[str, ClipData | None, str]] = {
+    "a1": ("anna", data_of(1), ""),
+    "a2": ("anna", data_of(2), ""),
+    "b1": ("ben", data_of(3), ""),
+    "b2": ("ben", data_of(4, turn_often=60.0), ""),
+    "c1": ("cleo", data_of(5), ""),
+    "c1_again": ("cleo", data_of(5), ""),
+    "c2": ("cleo", None, "labelled eat"),
+}
+
+
+def fill(out: Path, shards: int = 1) -> None:
+    """Write records and lists as looking at CLIPS leaves them."""
+    store = Store(out)
+    store.begin()
+    rows = []
+    for name, (person, data, dropped) in CLIPS.items():
+        key = ""
+        if data is not None:
+            content = data.to_bytes()
+            key = hashlib.sha256(content).hexdigest()
+            write_bytes(store.record(key), content)
+        facts = ClipFacts(speaker=person, tag="angry", intensity="high", dropped=dropped, commercial=person != "ben")
+        rows.append(Row.of(SourceClip(f"takes_{name}", Path(name), f"{name}.mp4", "takes", "plain", facts), key))
+    for number in range(shards):
+        store.write_shard(number + 1, shards, rows[number::shards])
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """Every file of the data set."""
+    files = [p for p in out.rglob("*") if p.is_file() and ".curation" not in p.parts]
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
+
+
+def merge(out: Path, **changes: object) -> dict[str, bytes]:
+    run_curate(QUIET, CurateOptions(sources=(), out=out, merge=True, **changes))  # type: ignore[arg-type]
+    return content(out)
+
+
+@pytest.fixture(scope="module")
+def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("curated") / "data"
+    fill(out)
+    merge(out)
+    return out
+
+
+def test_training_and_evaluation_read_it(data_set: Path) -> None:
+    rows = rows_for_training(data_set)
+    assert [row["id"] for row in rows] == ["takes_a1", "takes_a2", "takes_b1", "takes_c1"]
+    assert all(row["intensity"] == "high" and row["tag"] == "angry" for row in rows)
+    for row, record in zip(rows, read_index(data_set), strict=True):
+        motion = load_npz(row["motion"], RIG)
+        assert motion.fps == 25 and motion.frames == round(record.seconds * 25)
+        import soundfile
+
+        info = soundfile.info(row["audio"])
+        assert (info.samplerate, info.channels) == (RATE, 1) and info.frames == round(record.seconds * RATE)
+
+
+def test_splits_hold_whole_persons(data_set: Path) -> None:
+    sides: dict[str, set[str]] = {}
+    for record in read_index(data_set):
+        sides.setdefault(record.speaker, set()).add(record.split)
+    assert all(len(splits) == 1 for splits in sides.values())
+    assert {split for splits in sides.values() for split in splits} == {"train", "val"}
+
+
+def test_the_report_has_every_reason_with_its_number(data_set: Path) -> None:
+    report = json.loads((data_set / "report" / "report.json").read_text())
+    why = {clip["id"]: clip["rejections"][0] for clip in report["clips"] if not clip["accepted"]}
+    assert {name: r["reason"] for name, r in why.items()} == {
+        "takes_b2": "turned",
+        "takes_c1_again": "duplicate",
+        "takes_c2": "label",
+    }
+    assert (why["takes_b2"]["value"], why["takes_b2"]["limit"]) == (60.0, Limits().max_turn)
+    assert report["summary"]["may train a released model"]["clips"] == 3
+    assert (data_set / "report" / "rejects.png").read_bytes().startswith(b"\x89PNG")
+    page = (data_set / "report" / "report.html").read_text()
+    assert "takes_b2" in page and page.count("<svg") == 10
+
+
+@pytest.mark.parametrize(("shards", "jobs"), [(3, 1), (1, 2)])
+def test_the_division_of_the_work_does_not_matter(data_set: Path, tmp_path: Path, shards: int, jobs: int) -> None:
+    fill(tmp_path / "other", shards)
+    assert merge(tmp_path / "other", jobs=jobs) == content(data_set)
+
+
+def test_other_limits_need_no_new_look_and_leave_nothing_behind(data_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    shutil.copytree(data_set, out)
+    (out / "motion" / ".takes_a1.npz.0123abcd.msmd-tmp").write_bytes(b"from a killed run")
+    loose = merge(out, limits=Limits(max_turn=90.0))
+    assert "motion/takes_b2.npz" in loose
+    assert merge(out) == content(data_set)
+
+
+def test_a_split_file_rules(data_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "split"
+    shutil.copytree(data_set, out)
+    (tmp_path / "split.yaml").write_text("test: [cleo]\nval: [anna]\n")
+    merge(out, split_file=tmp_path / "split.yaml")
+    assert {r.speaker: r.split for r in read_index(out)} == {"anna": "val", "ben": "train", "cleo": "test"}
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    fill(tmp_path / "data", 3)
+    (tmp_path / "data" / ".curation" / "shards" / "2-of-3.jsonl").unlink()
+    with pytest.raises(MsmdError, match="1 of 3 shards are not done: 2"):
+        merge(tmp_path / "data")
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    fill(tmp_path / "data")
+    record = next((tmp_path / "data" / ".curation" / "records").rglob("*.npz"))
+    record.write_bytes(record.read_bytes()[:100])
+    with pytest.raises(MsmdError, match="damaged"):
+        merge(tmp_path / "data")
+
+
+def test_records_keep_what_they_hold(tmp_path: Path) -> None:
+    data = data_of(1)
+    (tmp_path / "record.npz").write_bytes(data.to_bytes())
+    again = ClipData.load(tmp_path / "record.npz")
+    assert again.measures == data.measures and again.motion is not None and data.motion is not None
+    assert (again.motion.values == data.motion.values).all() and again.motion.fps == data.motion.fps
+    assert (again.sound == data.sound).all() and (again.thumbnail == data.thumbnail).all()
+    assert again.to_bytes() == data.to_bytes()
+
+
+def test_wrong_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("dear")
+    wrong = [
+        CurateOptions(sources=(), out=tmp_path / "new"),
+        CurateOptions(sources=(tmp_path,), out=tmp_path / "new", merge=True),
+        CurateOptions(sources=(tmp_path,), out=tmp_path / "mine"),
+        CurateOptions(sources=(tmp_path,), out=tmp_path / "new", engine="cluster"),
+        CurateOptions(sources=(tmp_path / "nowhere",), out=tmp_path / "new"),
+    ]
+    for options in wrong:
+        with pytest.raises(UsageError):
+            run_curate(QUIET, options)
+    assert not (tmp_path / "new").exists()
+    for text in ("0/4", "5/4", "3", "a/b", "1/", "/2", "-1/2"):
+        with pytest.raises(UsageError):
+            parse_shard(text)
+    assert parse_shard("3/16") == (3, 16)
+
+
+def test_real_videos_and_files_that_are_none(tmp_path: Path) -> None:
+    shared = shared_dir()
+    if shared is None or not (shared / "corpus" / "bad").is_dir():
+        pytest.skip("needs the shared corpus")
+    pytest.importorskip("mediapipe")
+    corpus, videos = shared / "corpus", tmp_path / "videos"
+    videos.mkdir()
+    shutil.copy(sorted((corpus / "clips" / "lrwar").glob("*.mp4"))[0], videos / "good.mp4")
+    shutil.copy(corpus / "bad" / "bad_no_audio_track.mp4", videos / "mute.mp4")
+    (videos / "text.mp4").write_text("Dear diary,\n" * 100)
+    (videos / "nothing.mp4").touch()
+    (videos / "picture.mp4").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    (videos / "folder.mp4").mkdir()
+    out = tmp_path / "data"
+    ran = CliRunner().invoke(app, ["curate", str(videos), "--out", str(out), "--json"])
+    assert ran.exit_code == 0, ran.output
+    events = [json.loads(line) for line in ran.stdout.splitlines()]
+    reasons = {e["file"]: e.get("reason") for e in events if e["event"] == "clip"}
+    assert reasons == {
+        "good.mp4": None,
+        "mute.mp4": "no-audio",
+        "nothing.mp4": "unreadable",
+        "picture.mp4": "unreadable",
+        "text.mp4": "unreadable",
+    }
+    before = content(out)
+    again = CliRunner().invoke(app, ["curate", str(videos), "--out", str(out), "--quiet"])
+    assert again.exit_code == 0 and content(out) == before
