@@ -1,22 +1,31 @@
-"""Mesh decoder: motion -> vertices in millimetres, on a head with ARKit morph targets.
+"""Mesh decoder: motion -> vertices in millimetres, on a head with ARKit morph targets or with a learned code.
 
-A head is a glTF file (.glb, .gltf) whose meshes carry morph targets named like the rig's channels ("jawOpen" or
-"JawOpen", also behind a prefix as in "face.jawOpen"); other targets are ignored, and channels without a target move
-nothing. The decoder is linear:
+A head is
+
+- a glTF file (.glb, .gltf) whose meshes carry morph targets named like the rig's channels, in any usual spelling
+  (`msmdcli.morph_names`); other targets are ignored, and channels without a target move nothing; or
+- a rig file (.yaml) with a decoder, as `msmd rig import` writes it (an npz of morph targets), or one for a learned code
+  (an ONNX file, `msmdcli.learned_code`).
+
+The decoder of morph targets is linear:
 
     vertices[t] = neutral + sum over channels c of motion[t, c] * delta[c]
 
 Head rotation is left out: faces are compared and styled without head motion. glTF lengths are metres; everything here
-is in millimetres. Reading a head needs the extra `mesh` (pygltflib).
+is in millimetres. Reading a glTF head needs the extra `mesh` (pygltflib); an imported one does not.
 
 V is the number of vertices, C the number of the rig's channels that a face has (52 in arkit52), T frames.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,9 +33,14 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.heads import find_head
+from msmdcli.morph_names import Matching, match_targets
 from msmdcli.motion import Motion
+from msmdcli.paths import PACKAGE
 from msmdcli.rig import Rig
 
+FORMAT_VERSION = 1  # of the mesh npz
+BROWS = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")  # they move the skin, and neither eyes nor teeth
 MM_PER_METRE = 1000.0
 COMPONENT_TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -60,6 +74,8 @@ class MeshDecoder:
         neutral: [V, 3] float32, mm.
         deltas: [C, V, 3] float32, mm per unit of the channel.
         parts: what the vertices belong to.
+        stored: names of `VERTEX_SETS` -> [n] vertex numbers that the rig file gives. What it does not give is found
+            from the targets' own displacements.
     """
 
     rig: Rig
@@ -67,6 +83,7 @@ class MeshDecoder:
     neutral: np.ndarray
     deltas: np.ndarray
     parts: tuple[MeshPart, ...]
+    stored: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -93,7 +110,31 @@ class MeshDecoder:
         moved = motion[:, columns].astype(np.float32) @ deltas.reshape(len(columns), -1)  # [T, n * 3]
         return (moved.reshape(len(motion), -1, 3) + neutral).astype(np.float32)
 
-    # ---- vertex sets, found from the targets' own displacements -----------------------------------------------------
+    # ---- vertex sets: from the rig file, else found from the targets' own displacements -----------------------------
+
+    def has(self, name: str) -> bool:
+        """Whether this head has the vertex set of that name (of `VERTEX_SETS`), given or found."""
+        try:
+            return len(self.vertex_set(name)) > 0
+        except MsmdError:
+            return False
+
+    def vertex_set(self, name: str) -> np.ndarray:
+        """The vertices [n] of that name (of `msmdcli.rig.VERTEX_SETS`), given or found.
+
+        Raises:
+            MsmdError: they are not given and cannot be found.
+        """
+        return np.asarray(getattr(self, ATTRIBUTES.get(name, name)), np.int64)
+
+    def _need(self, what: str, *channels: str) -> None:
+        """Refuse to look for vertices with channels that the rig does not have."""
+        absent = next((name for name in channels if name not in self.channels), None)
+        if absent is not None:
+            raise MsmdError(
+                f"the head of rig {self.rig.name} has no {what}: it has no channel {absent} to find them with",
+                hint=f"name them in the rig file: `vertices: {{{what}: 3 7-12}}`",
+            )
 
     def displacement(self, *channels: str) -> np.ndarray:
         """[V] mm: how far each vertex moves under that one of these channels, set to 1, which moves it the most.
@@ -106,9 +147,11 @@ class MeshDecoder:
     @cached_property
     def skin(self) -> np.ndarray:
         """Vertices of the parts that the brows move: skin and its linings, without eyes and teeth. [n] ascending."""
-        moved = self.displacement("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
+        if any(name not in self.channels for name in BROWS):
+            return np.arange(self.size)
+        moved = self.displacement(*BROWS)
         parts = [part.vertices for part in self.parts if moved[part.vertices].max() > 0.5]
-        return np.concatenate([np.arange(part.start, part.stop) for part in parts])
+        return np.concatenate([np.arange(part.start, part.stop) for part in parts]) if parts else np.arange(self.size)
 
     @cached_property
     def _seen(self) -> np.ndarray:
@@ -137,6 +180,8 @@ class MeshDecoder:
         Skin that some channel moves by at least 1 mm, seen from the front at rest, and not lower than 1.1 mouth widths
         below the mouth. That leaves out neck, back of the head, and the linings of mouth and eye sockets.
         """
+        if "face" in self.stored:
+            return self.stored["face"]
         line = self.neutral[self.mouth]
         above_neck = self.neutral[:, 1] >= line[:, 1].mean() - 1.1 * np.ptp(line[:, 0])
         return np.flatnonzero(self._seen & above_neck & (self.displacement() >= 1.0))
@@ -144,6 +189,8 @@ class MeshDecoder:
     @cached_property
     def lining(self) -> np.ndarray:
         """Skin that is hidden at rest around the mouth: the inside of the lips and cheeks. [n] ascending."""
+        if "lining" in self.stored or "mouth_line" in self.stored:
+            return self.stored.get("lining", np.zeros(0, np.int64))
         line = self.neutral[self.mouth]
         width = np.ptp(line[:, 0])
         inside = line.mean(axis=0) + (0.0, 0.0, -0.6 * width)
@@ -171,6 +218,9 @@ class MeshDecoder:
         Skin that has other skin within 1.5 mm at rest from which opening the jaw parts it, by a tenth or more of the
         farthest that opening the jaw moves any skin.
         """
+        if "mouth_line" in self.stored:
+            return self.stored["mouth_line"]
+        self._need("mouth_line", "jawOpen", "mouthRollUpper", "mouthRollLower")
         moved = self.deltas[self.channels.index("jawOpen")]  # [V, 3]
         near = self.displacement("mouthRollUpper", "mouthRollLower")
         region = self.skin[near[self.skin] >= 0.1 * near[self.skin].max()]
@@ -191,6 +241,9 @@ class MeshDecoder:
         Skin in an ellipse around the mouth line, not facing backwards as the lining of the mouth does. Its half axes
         are 0.55 (across) and 0.26 (up and down) of the mouth's width: the red of the lips in common facial proportions.
         """
+        if "lips" in self.stored:
+            return self.stored["lips"]
+        self._need("lips", "jawOpen", "mouthRollUpper", "mouthRollLower")
         line = self.neutral[self.mouth]
         low, high = line[:, 0].min(), line[:, 0].max()
         width = high - low
@@ -205,8 +258,15 @@ class MeshDecoder:
     @cached_property
     def upper_face(self) -> np.ndarray:
         """Face vertices that the rig's upper region moves farther than all other channels do. [n] ascending."""
-        upper = [name for name in self.channels if name in self.rig.regions["upper"]]
-        lower = [name for name in self.channels if name not in self.rig.regions["upper"]]
+        if "upper_face" in self.stored:
+            return self.stored["upper_face"]
+        upper = [name for name in self.channels if name in self.rig.regions.get("upper", ())]
+        lower = [name for name in self.channels if name not in upper]
+        if not upper or not lower:
+            raise MsmdError(
+                f"the head of rig {self.rig.name} has no upper_face: the rig has no region `upper` to find it with",
+                hint="name the vertices in the rig file: `vertices: {upper_face: 3 7-12}`",
+            )
         return self.face[(self.displacement(*upper) > self.displacement(*lower))[self.face]]
 
     @cached_property
@@ -216,14 +276,19 @@ class MeshDecoder:
         Of all pairs on the midline of which opening the jaw moves the one by less than a quarter, the other by more
         than three quarters of the farthest that it moves the midline: the two nearest to each other at rest.
         """
+        if "mouth_opening" in self.stored:
+            first, second = self.stored["mouth_opening"]
+            return int(first), int(second)
+        self._need("mouth_opening", "jawOpen")
         x = self.neutral[self.skin, 0]
         middle = self.skin[np.abs(x - (x.min() + x.max()) / 2) < 0.01 * np.ptp(x) / 2]
-        moved = self.displacement("jawOpen")[middle] / self.displacement("jawOpen")[middle].max()
+        distance = self.displacement("jawOpen")[middle]
+        moved = distance / max(distance.max(initial=0.0), 1e-6)
         upper, lower = middle[moved < 0.25], middle[moved > 0.75]
         if len(upper) == 0 or len(lower) == 0:
             raise MsmdError("no lips found on the midline of this head", hint="its jawOpen target must open the mouth")
-        distance = np.linalg.norm(self.neutral[upper][:, None] - self.neutral[lower][None], axis=2)  # [upper, lower]
-        first, second = np.unravel_index(distance.argmin(), distance.shape)
+        apart = np.linalg.norm(self.neutral[upper][:, None] - self.neutral[lower][None], axis=2)  # [upper, lower]
+        first, second = np.unravel_index(apart.argmin(), apart.shape)
         return int(upper[first]), int(lower[second])
 
     @cached_property
@@ -246,57 +311,216 @@ class MeshDecoder:
         """Read a head.
 
         Args:
-            path: .glb or .gltf file.
-            rig: the rig, or its name; its channels are looked up among the file's morph targets.
+            path: .glb or .gltf file, or a rig file (.yaml) with a decoder.
+            rig: of a glTF head: the rig, or its name; its channels are looked up among the file's morph targets. A rig
+                file is its own rig.
 
         Raises:
-            MsmdError: no such file, no glTF file, no mesh with morph targets of these names, or no pygltflib.
+            MsmdError: no such file, no glTF file, no mesh with morph targets of these names, no decoder, no pygltflib.
         """
-        rig = Rig.load(rig) if isinstance(rig, str) else rig
         path = Path(path)
+        if path.suffix.lower() in RIG_SUFFIXES:
+            return load_decoder(Rig.load(path))
+        gltf = read_gltf(path)
+        rig = Rig.load(rig) if isinstance(rig, str) else rig
         try:
-            import pygltflib  # type: ignore[import-untyped]
-        except ImportError:
-            raise MsmdError("reading a head needs pygltflib", hint="pip install 'msmd[mesh]'") from None
-        if not path.is_file():
-            raise MsmdError(f"no such head: {path}")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a broken file is told of below, in one sentence
-                gltf = pygltflib.GLTF2().load(str(path))
-            return _decoder(gltf, rig, str(path))
+            return decoder_of_gltf(gltf, rig, str(path))[0]
         except MsmdError:
             raise
-        except Exception as error:  # pygltflib raises whatever a malformed file leads it to
+        except Exception as error:  # a malformed file leads to whatever
             raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
 
 
-def _decoder(gltf: Any, rig: Rig, where: str) -> MeshDecoder:
-    """The decoder of a parsed glTF file: all triangles of all meshes in the scene, in world space."""
-    channels = tuple(name for name in rig.channels if name not in (rig.rotation or ()))
-    columns = {name.lower(): column for column, name in enumerate(channels)}
+RIG_SUFFIXES = (".yaml", ".yml")
+DEFAULT_HEAD = "face468"
+ATTRIBUTES = {"mouth_line": "mouth", "mouth_opening": "mid_lips"}  # vertex sets whose attribute has another name
+
+
+def find_mesh(given: Path | None = None) -> Path:
+    """The head to draw on or to measure: as given, else `MSMD_HEAD`, else the head that ships (`msmdcli.heads`); where
+    glTF cannot be read for want of pygltflib, the default face of 468 points.
+
+    Raises:
+        MsmdError: a head that was named is not there.
+    """
+    from importlib.util import find_spec
+
+    path = find_head(given)
+    named = given is not None or bool(os.environ.get("MSMD_HEAD"))
+    return path if named or find_spec("pygltflib") is not None else PACKAGE / "rigs" / f"{DEFAULT_HEAD}.yaml"
+
+
+def load_decoder(rig: Rig) -> MeshDecoder:
+    """The mesh decoder that a rig file names.
+
+    Raises:
+        MsmdError: it names none, or the file is absent or not the one that belongs to it.
+    """
+    if rig.decoder is None:
+        raise MsmdError(
+            f"rig {rig.name} has no mesh decoder", hint="`msmd rig import head.glb --out RIG.yaml` makes one of a head"
+        )
+    path = rig.decoder.path
+    if not path.is_file():
+        raise MsmdError(f"rig {rig.name}: its decoder {path} is not there", hint="keep it beside the rig file")
+    if rig.decoder.sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != rig.decoder.sha256:
+        raise MsmdError(f"rig {rig.name}: {path} is not the decoder that belongs to it (its sha256 differs)")
+    if rig.decoder.onnx is not None:
+        from msmdcli.learned_code import load_code_decoder
+
+        return load_code_decoder(rig)
+    mesh = load_mesh(path, rig)
+    check_sets(mesh)
+    return mesh
+
+
+def check_sets(mesh: MeshDecoder) -> None:
+    """Refuse vertex sets of a rig file that the mesh does not have."""
+    for name, numbers in mesh.stored.items():
+        if len(numbers) and numbers.max() >= mesh.size:
+            raise MsmdError(f"rig {mesh.rig.name}: vertices {name}: there are only {mesh.size}, not {numbers.max()}")
+        if name == "mouth_opening" and len(numbers) != 2:
+            raise MsmdError(f"rig {mesh.rig.name}: mouth_opening is two vertices (upper, lower), not {len(numbers)}")
+
+
+def save_mesh(path: Path, mesh: MeshDecoder) -> None:
+    """Write a linear decoder as npz: `neutral` [V, 3] float32 mm, `deltas` [C, V, 3] float16 mm, `channels` [C],
+    `triangles` [F, 3], `parts` (JSON: name, colour, vertices, number of triangles), `format_version`.
+
+    float16 keeps a displacement of 10 mm to 0.004 mm. The same decoder gives the same bytes.
+    """
+    parts = [
+        {
+            "name": part.name,
+            "colour": list(part.colour),
+            "vertices": [part.vertices.start, part.vertices.stop],
+            "triangles": len(part.triangles),
+        }
+        for part in mesh.parts
+    ]
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            format_version=np.array(FORMAT_VERSION),
+            channels=np.array(mesh.channels),
+            neutral=mesh.neutral.astype(np.float32),
+            deltas=mesh.deltas.astype(np.float16),
+            triangles=mesh.triangles.astype(np.int32),
+            parts=np.array(json.dumps(parts)),
+        )
+
+
+def load_mesh(path: Path, rig: Rig) -> MeshDecoder:
+    """Read what `save_mesh` wrote. Channels are matched by name; those of the rig that it lacks move nothing.
+
+    Raises:
+        MsmdError: it is no such file.
+    """
+    channels = face_channels(rig)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data: dict[str, Any] = {name: file[name] for name in file.files}
+        if int(data["format_version"]) != FORMAT_VERSION:
+            raise MsmdError(f"{path}: mesh format {data['format_version']}; this program reads {FORMAT_VERSION}")
+        neutral, triangles = data["neutral"].astype(np.float32), data["triangles"].astype(np.int64)
+        given = data["deltas"].astype(np.float32)
+        deltas = np.zeros((len(channels), len(neutral), 3), np.float32)  # [C, V, 3]
+        for number, name in enumerate(data["channels"].tolist()):
+            if name in channels:
+                deltas[channels.index(name)] = given[number]
+        parts = []
+        first = 0
+        for part in json.loads(str(data["parts"])):
+            start, stop = (int(number) for number in part["vertices"])
+            red, green, blue = (float(value) for value in part["colour"])
+            last = first + int(part["triangles"])
+            parts.append(MeshPart(str(part["name"]), (red, green, blue), slice(start, stop), triangles[first:last]))
+            first = last
+        if neutral.ndim != 2 or not np.isfinite(neutral).all() or not np.isfinite(deltas).all():
+            raise ValueError("it holds NaN, or has another shape")
+        if len(triangles) and not 0 <= triangles.min() <= triangles.max() < len(neutral):
+            raise ValueError("a triangle has a vertex that is not there")
+    except MsmdError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise MsmdError(f"{path} is no mesh decoder ({type(error).__name__}: {error})") from error
+    return MeshDecoder(rig, channels, neutral, deltas, tuple(parts), rig.vertices)
+
+
+def face_channels(rig: Rig) -> tuple[str, ...]:
+    """[C] a rig's channels without the head rotation, in rig order."""
+    return tuple(name for name in rig.channels if name not in (rig.rotation or ()))
+
+
+# ---- glTF ------------------------------------------------------------------------------------------------------------
+
+
+def read_gltf(path: Path) -> Any:
+    """A parsed glTF file (`pygltflib.GLTF2`).
+
+    Raises:
+        MsmdError: there is none, it is broken, or pygltflib is not installed.
+    """
+    try:
+        import pygltflib  # type: ignore[import-untyped]
+    except ImportError:
+        raise MsmdError("reading a head needs pygltflib", hint="pip install 'msmd[mesh]'") from None
+    if not path.is_file():
+        raise MsmdError(f"no such head: {path}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a broken file is told of below, in one sentence
+            return pygltflib.GLTF2().load(str(path))
+    except Exception as error:  # pygltflib raises whatever a malformed file leads it to
+        raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
+
+
+def target_names(gltf: Any, mesh_number: int) -> list[str]:
+    """The names of a mesh's morph targets, in order; empty where the file gives none."""
+    return [str(name) for name in (gltf.meshes[mesh_number].extras or {}).get("targetNames") or []]
+
+
+def decoder_of_gltf(
+    gltf: Any, rig: Rig, where: str, given: Mapping[str, Sequence[str]] | None = None
+) -> tuple[MeshDecoder, list[Matching]]:
+    """The decoder of a parsed glTF file (all triangles of all meshes in the scene, in world space), and what became of
+    the morph targets of each mesh that has some.
+
+    Args:
+        gltf: of `read_gltf`.
+        rig: whose channels are looked for.
+        where: the file, for messages.
+        given: channel -> morph targets that a person has named.
+
+    Raises:
+        MsmdError: no channel has a target.
+    """
+    channels = face_channels(rig)
+    matchings: dict[int, Matching] = {}  # by mesh
     blobs: dict[int, bytes] = {}
     neutral: list[np.ndarray] = []
     deltas: list[np.ndarray] = []
     parts: list[MeshPart] = []
-    driven: set[int] = set()
     first = 0
     for mesh_number, world in _placed_meshes(gltf):
-        mesh = gltf.meshes[mesh_number]
-        names = (mesh.extras or {}).get("targetNames") or []
-        targets = [(number, columns.get(str(name).rsplit(".", 1)[-1].lower())) for number, name in enumerate(names)]
-        for primitive in mesh.primitives:
+        names = target_names(gltf, mesh_number)
+        if names and mesh_number not in matchings:
+            matchings[mesh_number] = match_targets(names, channels, given)
+        found = matchings[mesh_number].found if names else {}
+        for primitive in gltf.meshes[mesh_number].primitives:
             if primitive.mode not in (None, TRIANGLES):
                 continue
             position = _accessor(gltf, primitive.attributes.POSITION, blobs)  # [n, 3] metres
             count = len(position)
             moved = np.zeros((len(channels), count, 3), np.float32)  # [C, n, 3]
-            for number, column in targets:
-                if column is not None and number < len(primitive.targets or []):
-                    accessor = _target_position(primitive.targets[number])
+            for channel, chosen in found.items():
+                for number in {names.index(name) for name in chosen}:
+                    accessor = (
+                        _target_position(primitive.targets[number]) if number < len(primitive.targets or []) else None
+                    )
                     if accessor is not None:
-                        moved[column] = _accessor(gltf, accessor, blobs) @ world[:3, :3].T * MM_PER_METRE
-                    driven.add(column)
+                        displaced = _accessor(gltf, accessor, blobs) @ world[:3, :3].T * MM_PER_METRE
+                        moved[channels.index(channel)] += displaced
             index = np.arange(count) if primitive.indices is None else _accessor(gltf, primitive.indices, blobs)
             name, colour = _material(gltf, primitive.material, len(parts))
             neutral.append((position @ world[:3, :3].T + world[:3, 3]) * MM_PER_METRE)
@@ -304,11 +528,17 @@ def _decoder(gltf: Any, rig: Rig, where: str) -> MeshDecoder:
             triangles = index.reshape(-1, 3).astype(np.int64) + first
             parts.append(MeshPart(name, colour, slice(first, first + count), triangles))
             first += count
-    if not driven:
+    if not any(matching.found for matching in matchings.values()):
         raise MsmdError(f"{where}: no morph targets are named like the channels of {rig.name}", hint="e.g. jawOpen")
-    return MeshDecoder(
-        rig, channels, np.concatenate(neutral).astype(np.float32), np.concatenate(deltas, axis=1), tuple(parts)
+    mesh = MeshDecoder(
+        rig,
+        channels,
+        np.concatenate(neutral).astype(np.float32),
+        np.concatenate(deltas, axis=1),
+        tuple(parts),
+        rig.vertices,
     )
+    return mesh, list(matchings.values())
 
 
 def _placed_meshes(gltf: Any) -> Iterator[tuple[int, np.ndarray]]:

@@ -1,33 +1,164 @@
-"""`msmd rig`: rigs and their channels."""
+"""`msmd rig`: rigs, their channels, and heads made into rigs."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msmdcli.commands.options import Json, console
+from msmdcli.commands.options import Json, Quiet, console
 from msmdcli.console import told
 
-rig_app = typer.Typer(no_args_is_help=True, help="Rigs: channels, ranges, regions.")
+if TYPE_CHECKING:
+    from msmdcli.rig import Rig
+
+rig_app = typer.Typer(no_args_is_help=True, help="Rigs: channels, ranges, regions; heads made into rigs.")
 
 
 @rig_app.command("show")
 @told
 def show_rig(
-    rig: Annotated[str, typer.Argument(help="Name of a rig, or its YAML file.")] = "arkit52", json_lines: Json = False
+    rig: Annotated[str, typer.Argument(help="Name of a rig or of a curve map, or its YAML file.")] = "arkit52",
+    picture: Annotated[
+        Path | None, typer.Option(help="Picture (.png) to draw of the vertices that measures look at.", metavar="PNG")
+    ] = None,
+    head: Annotated[
+        Path | None, typer.Option(help="Head to draw on: GLB or rig file. (default: the rig's own, or MSMD_HEAD)")
+    ] = None,
+    json_lines: Json = False,
 ) -> None:
     """The channels of a rig, in order, with region and range.
 
-    Example: msmd rig show arkit52
+    Example: msmd rig show hero.yaml --picture hero.png
     """
-    from msmdcli.rig import Rig
-
     talk = console(json_lines)
-    shown = Rig.load(rig)
+    shown = _find(rig)
     regions = {name: [r for r, members in shown.regions.items() if name in members] for name in shown.channels}
     width = max(len(name) for name in shown.channels)
     for index, name in enumerate(shown.channels):
         low, high = float(shown.lower[index]), float(shown.upper[index])
-        talk.event("channel", index=index, name=name, lower=low, upper=high, regions=regions[name])
-        talk.result(f"{index:3}  {name:{width}}  {low:7.3f} to {high:6.3f}  {', '.join(regions[name])}")
+        bounds = {"lower": _finite(low), "upper": _finite(high)}
+        talk.event("channel", index=index, name=name, **bounds, regions=regions[name])
+        talk.result(f"{index:3}  {name:{width}}  {low:7.3f} to {high:6.3f}  {', '.join(regions[name])}".rstrip())
+    if shown.decoder is not None:
+        counts = {name: len(numbers) for name, numbers in shown.vertices.items()}
+        talk.event("decoder", file=str(shown.decoder.path), vertices=counts)
+        talk.result(f"decoder: {shown.decoder.path.name}")
+        for name, count in counts.items():
+            talk.result(f"  {name}: {count} vertices")
+    if picture is not None:
+        from msmdcli.mesh import MeshDecoder, find_mesh, load_decoder
+        from msmdcli.mesh_picture import draw_sets
+
+        own = head is None and shown.decoder is not None
+        sets = draw_sets(load_decoder(shown) if own else MeshDecoder.load(find_mesh(head), shown), picture)
+        talk.event("picture", output=str(picture), sets=sets)
+        talk.say(f"{picture}: " + ", ".join(f"{name} {count}" for name, count in sets.items()))
+
+
+@rig_app.command("import")
+@told
+def import_rig(
+    head: Annotated[Path, typer.Argument(help="Head with morph targets (.glb, .gltf).")],
+    out: Annotated[
+        Path, typer.Option(help="Rig file to write; the decoder (.npz) goes beside it.", metavar="RIG.yaml")
+    ],
+    rig: Annotated[str, typer.Option(help="Rig whose channels are looked for.")] = "arkit52",
+    use: Annotated[
+        list[str] | None,
+        typer.Option(help="Name a morph target yourself. Can be given several times.", metavar="CHANNEL=TARGET"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Picture (.png) to draw of the proposed vertices.", metavar="PNG")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a rig file of a head: its morph targets, its mesh decoder, its lips, upper face and mouth opening.
+
+    Example: msmd rig import hero.glb --out hero.yaml --picture hero.png
+    """
+    from msmdcli.errors import UsageError
+    from msmdcli.mesh import RIG_SUFFIXES
+    from msmdcli.rig_import import import_head, write_rig
+
+    if out.suffix.lower() not in RIG_SUFFIXES:
+        raise UsageError(f"--out {out} is no .yaml file", hint="name a rig file, such as hero.yaml")
+    for path in (out, out.with_suffix(".npz")):
+        if path.exists() and not force:
+            raise UsageError(f"{path} is there already", hint="--force overwrites it, --out names another file")
+    given: dict[str, list[str]] = {}
+    for text in use or ():
+        channel, equals, target = text.partition("=")
+        if not (channel and equals and target):
+            raise UsageError(f"--use {text!r} is not CHANNEL=TARGET", hint="example: --use jawOpen=Mouth_Open")
+        given.setdefault(channel, []).append(target)
+    talk = console(json_lines, quiet=quiet)
+    found = import_head(head, _find(rig), given)
+    names = {channel: list(targets) for channel, targets in found.targets.items()}
+    comment = [
+        f"{out.stem}: made by `msmd rig import` of {head.name}.",
+        f"{len(names)} of {len(found.mesh.channels)} channels have a morph target."
+        + (f" Missing, so they move nothing: {', '.join(found.missing)}." if found.missing else ""),
+        *(f"Doubtful: {channel}, {why}." for channel, why in found.doubtful.items()),
+        *found.remarks,
+    ]
+    decoder = write_rig(out, found.mesh, comment, names)
+    counts = {name: len(numbers) for name, numbers in found.mesh.stored.items()}
+    talk.event(
+        "imported",
+        rig=str(out),
+        decoder=str(decoder),
+        targets=names,
+        missing=list(found.missing),
+        doubtful=dict(found.doubtful),
+        unused=list(found.unused),
+        remarks=list(found.remarks),
+        vertices=counts,
+    )
+    talk.say(f"{out}: {len(names)} of {len(found.mesh.channels)} channels have a morph target")
+    talk.say("proposed vertices: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    if found.missing:
+        talk.warn(f"missing: {', '.join(found.missing)}")
+    for channel, why in found.doubtful.items():
+        talk.warn(f"doubtful: {channel}, {why}; --use {channel}=TARGET decides it")
+    if found.unused:
+        talk.say(f"morph targets that are no channel: {', '.join(found.unused)}")
+    for remark in found.remarks:
+        talk.warn(remark)
+    if picture is not None:
+        from msmdcli.mesh_picture import draw_sets
+
+        draw_sets(found.mesh, picture)
+        talk.say(str(picture))
+
+
+def _find(name: str) -> Rig:
+    """A rig, or the one that a curve map makes."""
+    from msmdcli.curve_map import CurveMap, shipped_curve_maps
+    from msmdcli.errors import MsmdError
+    from msmdcli.rig import Rig, did_you_mean, shipped_rigs
+
+    if name not in shipped_rigs():
+        if name in shipped_curve_maps() or _is_curve_map(name):
+            return CurveMap.load(name).rig
+        if not Path(name).exists():
+            known = [*shipped_rigs(), *shipped_curve_maps()]
+            raise MsmdError(f"rig {name!r} is neither a known rig nor a file", hint=did_you_mean(name, known))
+    return Rig.load(name)
+
+
+def _is_curve_map(path: str) -> bool:
+    """Whether a file says of itself that it is a curve map and no rig: it has `controls`."""
+    import re
+
+    try:
+        return re.search(r"^[\"']?controls[\"']?\s*:", Path(path).read_text(encoding="utf-8"), re.MULTILINE) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) != float("inf") else None

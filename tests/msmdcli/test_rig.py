@@ -49,7 +49,7 @@ def test_unknown_names_are_answered_with_known_ones() -> None:
         RIG.index("jawOpened")
     assert "jawOpen" in error.value.hint
     with pytest.raises(MsmdError) as error:
-        RIG.indices("mouth")
+        RIG.indices("chin")
     assert "lips" in error.value.hint
     with pytest.raises(MsmdError) as error:
         Rig.load("metahuman")
