@@ -3,40 +3,201 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console
-from msmdcli.console import told
+from msmdcli.console import Console, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from msmdcli.curve_map import CurveMap
+    from msmdcli.formats import Format
+
+
+def _list_formats(wanted: bool) -> None:
+    if wanted:
+        from msmdcli.formats import COMMON, FORMATS, REDUCE
+
+        for form in FORMATS.values():
+            print(f"{form.name} (*{form.suffix}): {form.about}{'' if form.readable else '; cannot be read'}")
+            for name, meaning in {**form.options, **(REDUCE if form.sparse else {})}.items():
+                print(f"    {name}: {meaning}")
+        print("all formats:")
+        for name, meaning in COMMON.items():
+            print(f"    {name}: {meaning}")
+        raise typer.Exit
 
 
 @told
 def convert(
-    motion: Annotated[Path, typer.Argument(help="A motion file: npz or Live Link Face CSV.")],
-    to: Annotated[str, typer.Option("--to", help="Format to write: livelink-csv, npz.", metavar="FORMAT")],
-    out: Annotated[Path | None, typer.Option(help="File to write. (default: beside MOTION)")] = None,
+    motion: Annotated[list[Path], typer.Argument(help="Motion files of any readable format.", metavar="MOTION...")],
+    to: Annotated[str, typer.Option("--to", help="Format to write; --formats lists them.", metavar="FORMAT")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; of several, the folder. (default: beside each MOTION)")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", "-o", help="An option of the format. Can be given several times.", metavar="NAME=VALUE"
+        ),
+    ] = None,
+    read_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An option for reading, such as fps=30 of a CSV with a broken timecode.", metavar="NAME=VALUE"
+        ),
+    ] = None,
     fps: Annotated[str | None, typer.Option(help="Frame rate to resample to. (default: as it is)")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    curves: Annotated[
+        str | None,
+        typer.Option(help="Curve map: a YAML file, or metahuman, vrm, oculus-visemes.", metavar="MAP"),
+    ] = None,
+    reduce_keys: Annotated[
+        float | None, typer.Option(help="Keep the fewest linear keys within this tolerance.", metavar="TOLERANCE")
+    ] = None,
+    pre_roll: Annotated[str | None, typer.Option(help="Seconds to put before the line.", metavar="SECONDS")] = None,
+    post_roll: Annotated[str | None, typer.Option(help="Seconds to put after the line.", metavar="SECONDS")] = None,
+    roll: Annotated[
+        str | None, typer.Option(help="ease: from and to the neutral face (default); hold: repeat the end poses.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    list_formats: Annotated[
+        bool,
+        typer.Option(
+            "--formats", callback=_list_formats, is_eager=True, help="List formats and their options and stop."
+        ),
+    ] = False,
     json_lines: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Convert motion from one format or frame rate to another.
 
-    Example: msmd convert take.csv --to npz --fps 25
+    \b
+    Examples:
+      msmd convert take.csv --to npz --fps 25
+      msmd convert out/*.npz --to glb --option head=hero.glb --out glb/
+      msmd convert line.npz --to json --curves metahuman
+      msmd convert line.npz --to maya --reduce-keys 0.005 --pre-roll 0.5 --option namespace=hero
+
+    Exit code: 0 all well, 1 some files failed, 2 wrong usage, 130 interrupted.
     """
-    from msmdcli.errors import UsageError
-    from msmdcli.formats import get_format, read_motion
-    from msmdcli.outputs import write_temporary
+    from msmdcli.curve_map import CurveMap
+    from msmdcli.errors import MsmdError, UsageError
+    from msmdcli.formats import check_options, companions, get_format
+    from msmdcli.motion import parse_fps
+    from msmdcli.outputs import write_text
 
     form = get_format(to)
-    target = out or motion.with_suffix(form.suffix)
-    if target.exists() and not force:
-        raise UsageError(f"{target} is there already", hint="--force overwrites it, --out names another file")
-    values = read_motion(motion)
-    if fps is not None:
-        values = values.resample(fps)
-    write_temporary(values, target, form.name).commit()
+    rolls = {"pre_roll": pre_roll, "post_roll": post_roll, "roll": roll, "reduce_keys": reduce_keys}
+    options = {**_pairs(option), **{name: value for name, value in rolls.items() if value is not None}}
+    check_options(to, options)
+    rate = None if fps is None else parse_fps(fps)
+    curve_map = None if curves is None else CurveMap.load(curves)
+    if curve_map is not None and not form.holds(curve_map.rig):
+        raise UsageError(
+            f"format {to} holds the channels of {form.rig} only, and the curve map {curve_map.name} makes others",
+            hint="choose another format; `msmd convert --formats` lists them",
+        )
+    targets = _targets(motion, form, out)
+    if not force:
+        _refuse_existing(targets)
     talk = console(json_lines, quiet=quiet)
-    talk.event("converted", output=str(target), frames=values.frames, fps=str(values.fps))
-    talk.say(f"{target}: {values.frames} frames at {float(values.fps):g} fps")
+    failed = 0
+    with talk.progress("convert", len(motion), len(motion)) as shown:
+        for source, target in zip(motion, targets, strict=True):
+            try:
+                _convert(source, target, form, rate, curve_map, options, _pairs(read_option), talk)
+            except MsmdError as error:
+                if len(motion) == 1:
+                    raise
+                failed += 1
+                talk.event("failed", input=str(source), error=error.message, hint=error.hint)
+                talk.error(error)
+            shown.advance(1)
+    if failed < len(motion):
+        for name, text in companions([to]).items():
+            beside = targets[0].parent / name if len(motion) == 1 or out is None else out / name
+            write_text(beside, text)
+            talk.say(f"{beside}: run it in the Editor; how is written at its top")
+    if len(motion) > 1:
+        talk.event("end", converted=len(motion) - failed, failed=failed)
+        talk.say(f"{len(motion) - failed} of {len(motion)} converted")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _convert(
+    source: Path,
+    target: Path,
+    form: Format,
+    rate: object,
+    curve_map: CurveMap | None,
+    options: dict[str, Any],
+    read_options: dict[str, str],
+    talk: Console,
+) -> None:
+    from msmdcli.formats import read_motion
+    from msmdcli.outputs import write_temporary
+
+    values = read_motion(source, read_options)
+    if rate is not None:
+        values = values.resample(rate)  # type: ignore[arg-type]
+    if curve_map is not None:
+        values = curve_map.apply(values)
+    written = write_temporary(values, target, form.name, options)
+    written.commit()
+    notes = dict(written.notes)
+    for warning in notes.pop("warnings", ()):
+        talk.warn(f"{target}: {warning}")
+    frames, rate_text = notes.pop("frames"), f"{float(values.fps):g}"
+    talk.event("converted", input=str(source), output=str(target), frames=frames, fps=str(values.fps), **notes)
+    kept = ""
+    if "keys" in notes:
+        share = 100 * notes["keys"] / notes["keys_before"]
+        kept = f", {notes['keys']} of {notes['keys_before']} keys ({share:.0f} %), off by {notes['largest_error']:.4g}"
+    talk.say(f"{target}: {frames} frames at {rate_text} fps{kept}")
+
+
+def _targets(sources: Sequence[Path], form: Format, out: Path | None) -> list[Path]:
+    """Where each file goes; two that would be one file are refused."""
+    from msmdcli.errors import UsageError
+    from msmdcli.formats import stem
+
+    folder = out is not None and (len(sources) > 1 or out.is_dir())
+    if out is not None and not folder:
+        return [out]
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file", hint="of several motions, --out is the folder")
+    targets = [(out or source.parent) / f"{stem(source)}{form.suffix}" for source in sources]
+    seen: dict[Path, Path] = {}
+    for source, target in zip(sources, targets, strict=True):
+        other = seen.setdefault(target, source)
+        if other is not source:
+            raise UsageError(f"{other} and {source} would both become {target}", hint="convert them apart")
+    return targets
+
+
+def _refuse_existing(targets: Sequence[Path]) -> None:
+    from msmdcli.errors import UsageError
+
+    there = [target for target in targets if target.exists()]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise UsageError(f"{there[0]}{more} is there already", hint="--force overwrites it, --out names another place")
+
+
+def _pairs(given: Sequence[str] | None) -> dict[str, str]:
+    """NAME=VALUE texts as a mapping."""
+    from msmdcli.errors import UsageError
+
+    def split() -> Iterator[tuple[str, str]]:
+        for text in given or ():
+            name, equals, value = text.partition("=")
+            if not equals or not name:
+                raise UsageError(f"option {text!r} is not NAME=VALUE", hint="example: --option head=hero.glb")
+            yield name.strip(), value
+
+    return dict(split())

@@ -13,14 +13,15 @@ from msmdcli.console import Console, told
 
 @told
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A bundle's folder, a motion file, or a recording.")],
+    path: Annotated[Path, typer.Argument(help="A bundle's folder, a motion file, a head, or a recording.")],
     json_lines: Json = False,
 ) -> None:
-    """What a file holds: a bundle, motion, or a recording.
+    """What a file holds: a bundle, motion in any format, a head, or a recording.
 
     \b
     Examples:
       msmd inspect out/guard_001.csv
+      msmd inspect hero.glb
       msmd inspect runs/starter/bundle
     """
     from msmdcli.manifest import AUDIO_SUFFIXES
@@ -75,10 +76,24 @@ def _recording(path: Path, talk: Console) -> None:
 def _motion(path: Path, talk: Console) -> None:
     import numpy as np
 
-    from msmdcli.formats import read_motion
+    from msmdcli.errors import MsmdError
+    from msmdcli.formats import format_of, read_motion
 
+    form = format_of(path)
+    if form is not None and form.name == "glb":
+        from msmdcli.formats.glb import contents
+
+        facts = dict(contents(path))
+        _tell("glTF", facts, talk)
+        if facts["animations"] == "none":
+            return
+    if form is not None and not form.readable:
+        raise MsmdError(
+            f"{path} is {form.name}, which MSMD writes and does not read", hint="inspect the npz or JSON of it"
+        )
     motion = read_motion(path)
     known: dict[str, object] = {
+        "format": form.name if form else "?",
         "rig": motion.rig.name,
         "frames": motion.frames,
         "frames per second": str(motion.fps),

@@ -86,7 +86,7 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> None:
         start: timecode of the first frame, `HH:MM:SS:FF` or `HH:MM:SS:FF.sss`, FF in sixtieths; default 00:00:00:00.
     """
     shapes = motion.values[:, [motion.rig.index(_channel(name)) for name in SHAPES]].astype(np.float64)  # [T, 52]
-    rows = np.concatenate([shapes, _head_columns(motion), _eye_columns(shapes)], axis=1)  # [T, 61]
+    rows = np.concatenate([shapes, head_columns(motion), _eye_columns(shapes)], axis=1)  # [T, 61]
     rows = np.round(rows, 10) + 0.0  # + 0.0: no "-0.0000000000"
     start = _parse_timecode(str(options.get("start", "00:00:00:00")))
     if start is None or start.frame >= TIMECODE_RATE:
@@ -98,9 +98,9 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> None:
     step = TIMECODE_RATE / motion.fps
     with path.open("w", encoding="ascii", newline="") as file:
         file.write(",".join(HEADER) + "\n")
+        form = ",".join(["%.10f"] * rows.shape[1])  # a whole row in one call: this is where a short line's time went
         for i, row in enumerate(rows):
-            numbers = ",".join(f"{value:.10f}" for value in row)
-            file.write(f"{_timecode(first + i * step)},{rows.shape[1]},{numbers}\n")
+            file.write(f"{_timecode(first + i * step)},{rows.shape[1]},{form % tuple(row.tolist())}\n")
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Motion:
@@ -115,10 +115,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
     rig = Rig.load("arkit52")
     values = np.zeros((len(table.values), rig.size))  # [rows, D]
     values[:, [rig.index(_channel(name)) for name in SHAPES]] = table.values[:, : len(SHAPES)]
-    head_yaw, head_pitch, head_roll = table.values[:, len(SHAPES) :].T
-    angles = euler_from_quaternion(quaternion_from_engine(np.stack([head_pitch, -head_yaw, -head_roll], axis=-1)))
-    head = list(rig.rotation_indices or ())
-    values[:, head] = np.unwrap(angles, axis=0)
+    values[:, list(rig.rotation_indices or ())] = head_angles(table.values[:, len(SHAPES) :])
 
     clock = _Clock.of_rate(table, parse_fps(options["fps"])) if "fps" in options else _read_clock(path, table)
     frames = clock.frames[-1] + 1
@@ -138,13 +135,20 @@ def _channel(name: str) -> str:
     return name[0].lower() + name[1:]
 
 
-def _head_columns(motion: Motion) -> np.ndarray:
-    """HeadYaw, HeadPitch, HeadRoll [T, 3]."""
+def head_columns(motion: Motion) -> np.ndarray:
+    """HeadYaw, HeadPitch, HeadRoll [T, 3] in radians, as the app and Unreal have them."""
     columns = motion.rig.rotation_indices
     if columns is None:
         return np.zeros((motion.frames, len(HEAD)))
     pitch, yaw, roll = engine_from_quaternion(quaternion_from_euler(motion.values[:, list(columns)])).T
     return np.stack([-yaw, pitch, -roll], axis=1)
+
+
+def head_angles(columns: np.ndarray) -> np.ndarray:
+    """The inverse of `head_columns`: the rig's pitch, yaw, roll [T, 3], without jumps."""
+    yaw, pitch, roll = columns.T
+    angles = euler_from_quaternion(quaternion_from_engine(np.stack([pitch, -yaw, -roll], axis=-1)))
+    return np.unwrap(angles, axis=0)
 
 
 def _eye_columns(shapes: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from msmdcli.motion import Motion, load_npz, save_npz
 
 
 def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> None:
-    """Write the motion; there are no options."""
+    """Write the motion; it has no options of its own."""
     save_npz(path, motion)
 
 

@@ -1,0 +1,177 @@
+"""A glTF file as it is: its JSON and its bytes, read and written whole, so that nothing of a user's head gets lost.
+
+Parsed into classes and written back, a file would lose what the classes do not know (extensions, extras); here the JSON
+stays a dict. Format: glTF 2.0 specification, section 4 (binary container).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from msmdcli.errors import MsmdError
+
+MAGIC = b"glTF"
+JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
+TYPES: dict[int, Any] = {
+    5120: np.int8,
+    5121: np.uint8,
+    5122: np.int16,
+    5123: np.uint16,
+    5125: np.uint32,
+    5126: np.float32,
+}
+FLOAT = 5126
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+IMAGES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".ktx2": "image/ktx2",
+}
+
+
+@dataclass
+class GltfFile:
+    """A parsed file.
+
+    Attributes:
+        tree: the JSON.
+        blob: the bytes of its only buffer.
+    """
+
+    tree: dict[str, Any]
+    blob: bytearray
+
+    @classmethod
+    def load(cls, path: Path) -> GltfFile:
+        """Read a .glb or .gltf; what it keeps in other files (buffers, pictures) is taken in.
+
+        Raises:
+            MsmdError: no such file, or not glTF 2.0.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise MsmdError(f"{path} cannot be read: {error.strerror or error}") from error
+        try:
+            tree, binary = _split(data)
+            if str(tree["asset"]["version"]).split(".")[0] != "2":
+                raise MsmdError(f"{path} is glTF {tree['asset']['version']}, not 2.0")
+            return cls(tree, _gather(tree, binary, path.parent))
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, struct.error) as error:
+            raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
+        except OSError as error:
+            raise MsmdError(
+                f"{path} needs {error.filename}, which cannot be read: {error.strerror or error}"
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Write a .glb."""
+        self.tree["buffers"] = [{"byteLength": len(self.blob)}] if self.blob else []
+        if not self.blob:
+            del self.tree["buffers"]
+        text = json.dumps(self.tree, ensure_ascii=False, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 4)
+        binary = bytes(self.blob) + b"\0" * (-len(self.blob) % 4)
+        chunks = struct.pack("<II", len(text), JSON_CHUNK) + text
+        if binary:
+            chunks += struct.pack("<II", len(binary), BINARY_CHUNK) + binary
+        path.write_bytes(MAGIC + struct.pack("<II", 2, 12 + len(chunks)) + chunks)
+
+    def list_of(self, name: str) -> list[Any]:
+        """A top-level list, made if it is not there."""
+        entries: list[Any] = self.tree.setdefault(name, [])
+        return entries
+
+    def add_floats(self, values: np.ndarray, kind: str, bounds: bool = False) -> int:
+        """Add an accessor of float32 values ([n] or [n, components]); its number.
+
+        `bounds` writes min and max, as times and positions must have.
+        """
+        table = np.ascontiguousarray(values, dtype="<f4")
+        number = self.add_bytes(table.tobytes())
+        accessor: dict[str, Any] = {"bufferView": number, "componentType": FLOAT, "count": len(table), "type": kind}
+        if bounds:
+            rows = table.reshape(len(table), -1)
+            accessor["min"] = [float(value) for value in rows.min(axis=0)]
+            accessor["max"] = [float(value) for value in rows.max(axis=0)]
+        self.list_of("accessors").append(accessor)
+        return len(self.list_of("accessors")) - 1
+
+    def add_bytes(self, data: bytes) -> int:
+        """Add a buffer view; its number."""
+        self.blob.extend(b"\0" * (-len(self.blob) % 4))
+        self.list_of("bufferViews").append({"buffer": 0, "byteOffset": len(self.blob), "byteLength": len(data)})
+        self.blob.extend(data)
+        return len(self.list_of("bufferViews")) - 1
+
+    def values(self, number: int) -> np.ndarray:
+        """[n, components] values of an accessor without sparse parts; normalised integers as floats."""
+        accessor = self.tree["accessors"][number]
+        if "sparse" in accessor or "bufferView" not in accessor:
+            raise MsmdError("an animation with sparse accessors cannot be read")
+        view = self.tree["bufferViews"][accessor["bufferView"]]
+        dtype, width = np.dtype(TYPES[accessor["componentType"]]).newbyteorder("<"), WIDTHS[accessor["type"]]
+        start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+        stride = view.get("byteStride", dtype.itemsize * width)
+        values = np.ndarray((accessor["count"], width), dtype, self.blob, start, (stride, dtype.itemsize))
+        if accessor.get("normalized"):
+            return np.maximum(values.astype(np.float32) / np.iinfo(dtype).max, -1.0)
+        return values
+
+
+def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """(JSON, binary chunk) of a .glb or .gltf."""
+    if not data.startswith(MAGIC):
+        return json.loads(data.decode("utf-8-sig")), b""
+    _, version, length = struct.unpack("<4sII", data[:12])
+    if version != 2 or length > len(data):
+        raise ValueError(f"container version {version}" if version != 2 else "the file is cut off")
+    found: dict[int, bytes] = {}
+    at = 12
+    while at + 8 <= length:
+        size, kind = struct.unpack("<II", data[at : at + 8])
+        found.setdefault(kind, data[at + 8 : at + 8 + size])
+        at += 8 + size
+    return json.loads(found[JSON_CHUNK]), found.get(BINARY_CHUNK, b"")
+
+
+def _gather(tree: dict[str, Any], binary: bytes, folder: Path) -> bytearray:
+    """All buffers as one, with pictures from other files at its end; the JSON is changed to say so."""
+    blob, starts = bytearray(), []
+    for number, buffer in enumerate(tree.get("buffers", [])):
+        blob.extend(b"\0" * (-len(blob) % 4))
+        starts.append(len(blob))
+        data = _resource(buffer["uri"], folder) if "uri" in buffer else binary if number == 0 else b""
+        if len(data) < buffer["byteLength"]:
+            raise ValueError(f"buffer {number} is cut off")
+        blob.extend(data[: buffer["byteLength"]])
+    for view in tree.get("bufferViews", []):
+        view["byteOffset"] = view.get("byteOffset", 0) + starts[view["buffer"]]
+        view["buffer"] = 0
+    for image in tree.get("images", []):
+        uri = image.get("uri", "data:")
+        if not uri.startswith("data:"):
+            data = _resource(image.pop("uri"), folder)
+            blob.extend(b"\0" * (-len(blob) % 4))
+            tree.setdefault("bufferViews", []).append({"buffer": 0, "byteOffset": len(blob), "byteLength": len(data)})
+            blob.extend(data)
+            image["bufferView"] = len(tree["bufferViews"]) - 1
+            image.setdefault("mimeType", IMAGES.get(Path(uri).suffix.lower(), "image/png"))
+    return blob
+
+
+def _resource(uri: str, folder: Path) -> bytes:
+    """What a URI names: data within it, or a file beside the glTF file."""
+    if uri.startswith("data:"):
+        return base64.b64decode(uri.split(",", 1)[1])
+    return (folder / unquote(uri)).read_bytes()
