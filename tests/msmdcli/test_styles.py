@@ -11,7 +11,7 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion import Motion, save_npz
 from msmdcli.rig import Rig
 from msmdcli.style_field import StyleRef
-from msmdcli.styles import StyleLibrary, check_style, read_style
+from msmdcli.styles import StyleLibrary, check_style, part_of, read_style, split_range
 
 RIG = Rig.load("arkit52")
 
@@ -51,9 +51,6 @@ def test_a_path_is_a_style_too(library: StyleLibrary, tmp_path: Path) -> None:
         with pytest.raises(MsmdError) as error:
             library.resolve(wrong, tmp_path)
         assert words in str(error.value)
-    (tmp_path / "take.mp4").touch()
-    with pytest.raises(MsmdError, match="must be tracked"):
-        library.resolve("take.mp4", tmp_path)
     assert library.knows("none", tmp_path) and library.knows("x.csv", tmp_path) and not library.knows("angri", tmp_path)
 
 
@@ -72,7 +69,11 @@ def test_a_clip_that_was_changed_is_noticed(library: StyleLibrary) -> None:
     ("changes", "words"),
     [
         ({"licens": "MIT"}, "did you mean licence"),
-        ({"format_version": 2}, "style format 2"),
+        ({"format_version": 3}, "style format 3"),
+        ({"private": True}, "needs format_version 2"),
+        ({"format_version": 2, "private": "yes"}, "true or false"),
+        ({"format_version": 2, "preview": "../x.png"}, "outside"),
+        ({"format_version": 2, "clips": [{"file": "clip.npz", "sha256": "", "made_from": "x"}]}, "is not"),
         ({"tag": "other"}, "in a folder called"),
         ({"clips": []}, "no clips"),
         ({"clips": [{"file": "../../x.npz", "sha256": ""}]}, "outside"),
@@ -113,3 +114,104 @@ def test_references_are_told_apart_by_name_and_folder() -> None:
     assert (
         StyleRef("x", here, 0.3, "f:1:1").key == StyleRef("x", here, 0.7, "f:2:2").key != StyleRef("x", Path("b")).key
     )
+
+
+def test_the_users_own_tags_come_before_those_that_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MSMD_STYLES", str(tmp_path / "own"))
+    assert "mine" not in StyleLibrary().tags  # there is no such folder yet
+    write_style(tmp_path / "own/mine", 0)
+    write_style(tmp_path / "own/angry", 0)
+    write_style(tmp_path / "project/angry", 1)
+    assert StyleLibrary().tags["angry"] == tmp_path / "own/angry" and "happy" in StyleLibrary().tags
+    assert StyleLibrary([tmp_path / "project"]).tags["angry"] == tmp_path / "project/angry"
+    assert "mine" not in StyleLibrary([tmp_path / "project"], shipped=False).tags
+
+
+def test_a_folder_on_its_way_in_or_out_is_no_tag(library: StyleLibrary, tmp_path: Path) -> None:
+    write_style(tmp_path / "styles/.angry.00000000.msmd-tmp", 0)
+    assert list(StyleLibrary([tmp_path / "styles"], shipped=False).tags) == ["angry", "neutral", "sad"]
+
+
+def test_format_2_says_where_a_tag_comes_from(tmp_path: Path) -> None:
+    write_style(tmp_path / "angry", 0, format_version=2, private=True, preview="preview.png")
+    style = read_style(tmp_path / "angry")
+    assert style.private and style.preview == tmp_path / "angry/preview.png" and style.made_from == ({},)
+    assert check_style(tmp_path / "angry", RIG) == ["its preview preview.png is missing"]
+    (tmp_path / "angry/preview.png").touch()
+    assert check_style(tmp_path / "angry", RIG) == []
+    assert "private" in check_style(tmp_path / "angry", RIG, for_release=True)[0]
+    reference = StyleLibrary([tmp_path], shipped=False).resolve("angry")
+    assert reference is not None and reference.private
+
+
+def test_release_needs_a_consent(tmp_path: Path) -> None:
+    write_style(tmp_path / "angry", 0, consent=" ")
+    assert check_style(tmp_path / "angry", RIG) == []
+    assert check_style(tmp_path / "angry", RIG, for_release=True) == ["consent is empty"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("take.mp4", ("take.mp4", 0.0, None)),
+        ("take.mp4@3.2-9.0", ("take.mp4", 3.2, 9.0)),
+        ("a@b/take.csv@3-", ("a@b/take.csv", 3.0, None)),
+        ("take.npz@-9", ("take.npz", 0.0, 9.0)),
+        ("me@home.mp4", ("me@home.mp4", 0.0, None)),
+        ("take.mp4@x-9", ("take.mp4@x-9", 0.0, None)),
+    ],
+)
+def test_a_part_of_a_take_is_named_after_it(tmp_path: Path, name: str, expected: tuple[str, float, float]) -> None:
+    assert split_range(name, tmp_path) == (tmp_path / expected[0], *expected[1:])
+
+
+def test_a_file_that_is_called_like_a_part_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "take@1-2").touch()
+    assert split_range("take@1-2", tmp_path) == (tmp_path / "take@1-2", 0.0, None)
+
+
+def test_a_part_of_a_take_is_another_style(library: StyleLibrary, tmp_path: Path) -> None:
+    values = np.arange(60, dtype=np.float32)[:, None] / 60 * np.ones((1, 55), np.float32)
+    save_npz(tmp_path / "take.npz", Motion(values, Fraction(30), RIG))
+    whole, part = library.resolve("take.npz", tmp_path), library.resolve("take.npz@0.5-1.5", tmp_path)
+    assert whole is not None and part is not None and whole.sha256 != part.sha256
+    (motion,) = part.load()
+    np.testing.assert_array_equal(motion.values, values[15:45])
+    with pytest.raises(MsmdError, match="is a folder"):
+        library.resolve("styles/sad@0-1", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "words"),
+    [
+        (1.0, 1.0, "is empty"),
+        (2.0, 1.0, "runs backwards"),
+        (2.0, None, "starts at 2 s, after the end"),
+        (0.0, 2.5, "ends at 2.5 s, after the end"),
+        (-1.0, None, "no moment"),
+        (float("nan"), None, "no moment"),
+        (0.0, float("inf"), "no moment"),
+    ],
+)
+def test_a_part_that_a_take_does_not_have_is_refused(start: float, stop: float | None, words: str) -> None:
+    motion = Motion(np.zeros((60, 55), np.float32), Fraction(30), RIG)
+    with pytest.raises(MsmdError, match=words):
+        part_of(motion, start, stop, "take")
+
+
+def test_the_end_of_a_part_may_be_a_hair_late() -> None:
+    motion = Motion(np.zeros((60, 55), np.float32), Fraction(30), RIG)
+    assert part_of(motion, 1.0, 2.05, "take").frames == 30
+
+
+def test_what_is_no_take_is_refused(library: StyleLibrary, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "notes.txt").write_text("no motion")
+    (tmp_path / "empty").mkdir()
+    for name, words in (("text.mp4", "cannot be read as a video"), ("notes.txt", "no motion file")):
+        reference = library.resolve(name, tmp_path)
+        assert reference is not None
+        with pytest.raises(MsmdError, match=words):
+            reference.load()
+    with pytest.raises(MsmdError, match=r"without a style\.yaml"):
+        library.resolve("./empty", tmp_path)
