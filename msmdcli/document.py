@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ NULLS = ("", "~", "null", "Null", "NULL")
 INTEGER = re.compile(r"[+-]?[0-9]{1,25}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 MAX_BYTES = 256 * 1024 * 1024
-MERGE = "tag:yaml.org,2002:merge"
+SMALL_BYTES = 1 << 20
+MAX_DEPTH = 50
+FREE_ALIASES = 100_000  # values that aliases may stand for beyond the length of the text: no file grows a billionfold
+MERGE, PLAIN = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 
 
 class DocumentError(MsmdError):
@@ -70,16 +74,21 @@ class Node:
 
     @property
     def number(self) -> float | None:
-        """A scalar as a finite number, or None."""
-        if not isinstance(self.content, str) or not NUMBER.fullmatch(self.content):
-            return None
-        value = float(self.content)
-        return value if math.isfinite(value) else None
+        """A scalar as a finite number, or None. What was written in quotes is a text."""
+        return number_in(self.content) if isinstance(self.content, str) and not self.quoted else None
 
     @property
     def integer(self) -> int | None:
-        """A scalar as an integer, or None."""
-        return int(self.content) if isinstance(self.content, str) and INTEGER.fullmatch(self.content) else None
+        """A scalar as an integer, or None. What was written in quotes is a text."""
+        if not isinstance(self.content, str) or self.quoted or not INTEGER.fullmatch(self.content):
+            return None
+        return int(self.content)
+
+
+def number_in(text: str) -> float | None:
+    """The finite number that a text is, or None."""
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +129,41 @@ def _decode(path: Path, content: bytes) -> str:
         raise DocumentError(f"{path}:{line}: this is not UTF-8 text", hint="save the file as UTF-8") from error
 
 
+def load_small_yaml(path: Path) -> Any:
+    """The plain values of a small YAML file that somebody else may have made (a style's description, a gesture).
+
+    Raises:
+        DocumentError: it is no ordinary file, too large, not YAML, or endless (aliases in a circle, or a bomb of them).
+    """
+    import yaml
+
+    try:
+        if not path.is_file():  # reading a pipe or a device may never end
+            raise DocumentError(f"{path} is not a file" if path.exists() else f"no such file: {path}")
+        if path.stat().st_size > SMALL_BYTES:
+            raise DocumentError(f"{path} is larger than {SMALL_BYTES >> 20} MB")
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))  # not its C parser: that one overflows the stack
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DocumentError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise DocumentError(f"{path} is nested too deeply") from error
+    left, waiting = FREE_ALIASES, [data]
+    while waiting:
+        value = waiting.pop()
+        left -= 1
+        if left < 0:
+            raise DocumentError(f"{path}: aliases stand for more values than such a file can hold")
+        if isinstance(value, dict | list):
+            waiting += [*value, *value.values()] if isinstance(value, dict) else value
+    return data
+
+
 def parse_yaml(text: str, name: str) -> Node:
     """Parse one YAML document. `name` is the file's, for messages."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(text, Loader=loader)
+        root = yaml.compose(text, Loader=_loader())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
@@ -139,39 +176,79 @@ def parse_yaml(text: str, name: str) -> Node:
         raise DocumentError(f"{name}: nested too deeply") from error
     if root is None:
         raise DocumentError(f"{name} is empty")
-    return _from_yaml(root, name, ())
+    return _Composer(name, FREE_ALIASES + len(text)).node(root, ())
 
 
-def _from_yaml(node: Any, name: str, inside: tuple[int, ...]) -> Node:
-    line, column = node.start_mark.line + 1, node.start_mark.column + 1
-    if id(node) in inside or len(inside) > 50:
-        what = "an alias that contains itself" if id(node) in inside else "nested too deeply"
-        raise DocumentError(f"{name}:{line}:{column}: {what}")
-    if node.id == "scalar":
-        return Node(node.value, line, column, quoted=node.style in ("'", '"', "|", ">"))
-    inside = (*inside, id(node))
-    if node.id == "sequence":
-        return Node([_from_yaml(item, name, inside) for item in node.value], line, column)
-    entries: dict[Key, Node] = {}
-    merged: list[Any] = []
-    seen: set[str] = set()
-    for key, value in node.value:
-        place = key.start_mark.line + 1, key.start_mark.column + 1
-        if key.id != "scalar":
-            raise DocumentError(f"{name}:{place[0]}:{place[1]}: a key must be a word")
-        if key.tag == MERGE:
-            merged += value.value if value.id == "sequence" else [value]
-            continue
-        if key.value in seen:
-            raise DocumentError(f"{name}:{place[0]}:{place[1]}: the key {key.value!r} is there twice")
-        seen.add(key.value)
-        entries[Key(key.value, *place)] = _from_yaml(value, name, inside)
-    for source in merged:
-        for key, value in _from_yaml(source, name, inside).entries:
-            if key.text not in seen:
-                seen.add(key.text)
-                entries[key] = value
-    return Node(entries, line, column)
+@cache
+def _loader() -> Any:
+    """PyYAML's loader, which descends no deeper than `MAX_DEPTH` (its C parser would overflow the stack) and does not
+    look at every scalar for what type it may be: only the merge key matters here.
+    """
+    import yaml
+
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    def resolve(self: Any, kind: Any, value: Any, implicit: Any) -> str:
+        return MERGE if value == "<<" and implicit[0] else PLAIN
+
+    def descend(self: Any, parent: Any, index: Any) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise RecursionError
+
+    def ascend(self: Any) -> None:
+        self.depth -= 1
+
+    hooks = {"resolve": resolve, "descend_resolver": descend, "ascend_resolver": ascend, "depth": 0}
+    return type("Loader", (base,), hooks)
+
+
+class _Composer:
+    """Makes nodes of PyYAML's, following aliases.
+
+    Args:
+        name: of the file, for messages.
+        most: nodes that may be made.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._left = most
+
+    def node(self, node: Any, inside: tuple[int, ...]) -> Node:
+        name = self._name
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        self._left -= 1
+        if id(node) in inside or len(inside) > MAX_DEPTH or self._left < 0:
+            what = "an alias that contains itself" if id(node) in inside else "nested too deeply"
+            if self._left < 0:
+                what = "aliases stand for more values than a manifest can hold"
+            raise DocumentError(f"{name}:{line}:{column}: {what}")
+        if node.id == "scalar":
+            return Node(node.value, line, column, quoted=node.style in ("'", '"', "|", ">"))
+        inside = (*inside, id(node))
+        if node.id == "sequence":
+            return Node([self.node(item, inside) for item in node.value], line, column)
+        entries: dict[Key, Node] = {}
+        merged: list[Any] = []
+        seen: set[str] = set()
+        for key, value in node.value:
+            place = key.start_mark.line + 1, key.start_mark.column + 1
+            if key.id != "scalar":
+                raise DocumentError(f"{name}:{place[0]}:{place[1]}: a key must be a word")
+            if key.tag == MERGE:
+                merged += value.value if value.id == "sequence" else [value]
+                continue
+            if key.value in seen:
+                raise DocumentError(f"{name}:{place[0]}:{place[1]}: the key {key.value!r} is there twice")
+            seen.add(key.value)
+            entries[Key(key.value, *place)] = self.node(value, inside)
+        for source in merged:
+            for key, value in self.node(source, inside).entries:
+                if key.text not in seen:
+                    seen.add(key.text)
+                    entries[key] = value
+        return Node(entries, line, column)
 
 
 def _parse_json(text: str, path: Path) -> Node:

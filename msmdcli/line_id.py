@@ -7,6 +7,7 @@ import unicodedata
 
 MAX_PART = 100  # characters of one part; file systems allow 255 bytes, and suffixes and temporary names come on top
 MAX_LENGTH = 200
+MAX_PATH, MAX_NAME = 2000, 255  # characters of a path; bytes of one name in it
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 FORBIDDEN = '<>:"|?*\\'
 INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: control, format, surrogate, line ends
@@ -37,6 +38,15 @@ def id_problem(line_id: str) -> str | None:
             return f"{part!r} is a reserved name on Windows"
     if folded(line_id) in OURS:
         return f"OUT/{line_id} is where MSMD writes its own {line_id}"
+    return None
+
+
+def path_problem(text: str) -> str | None:
+    """Why a text cannot be the path of any file, or None if it can."""
+    if "\0" in text or any(unicodedata.category(c) == "Cs" for c in text):
+        return "it holds a character that no path can have"
+    if len(text) > MAX_PATH or any(len(part.encode()) > MAX_NAME for part in re.split(r"[/\\]", text)):
+        return "it is longer than a path can be"
     return None
 
 

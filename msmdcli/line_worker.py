@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,11 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.audio import Audio, load_audio
+from msmdcli.controls import NO_CONTROLS, Controlled, Controls, control
+from msmdcli.curve_map import CurveMap
+from msmdcli.delivery import measure_voice
 from msmdcli.engine import SAFE_INTENSITY, Engine, Job, StyleCode
 from msmdcli.errors import MsmdError
+from msmdcli.feature_store import Features, FeatureStore
+from msmdcli.format_options import FormatOptions
+from msmdcli.head_motion import HeadMotion
 from msmdcli.health import measure
 from msmdcli.motion import Motion, frame_count
 from msmdcli.outputs import Written, write_temporary
+from msmdcli.pins import Pinned
 from msmdcli.read_ahead import read_ahead
 from msmdcli.runtime import available_cores
 from msmdcli.style_field import StyleField
@@ -46,7 +53,12 @@ class LineTask:
         seed: of the noise.
         fps: of the output; None is the bundle's.
         targets: format name -> where its file belongs.
+        format_options: format name -> what is asked of it; see `msmdcli.format_options`.
         meta: notes for the files.
+        head: head motion that takes the place of the model's, stretched to the line's length.
+        curves: the curve map that makes the character's own controls of the motion; None leaves it on the bundle's rig.
+        controls: what is asked of the line beyond its style.
+        noise: what stands for the id where something is random; None is the id.
     """
 
     id: str
@@ -58,6 +70,11 @@ class LineTask:
     fps: Fraction | None
     targets: Mapping[str, Path]
     meta: Mapping[str, str]
+    head: HeadMotion | None = None
+    curves: CurveMap | None = None
+    controls: Controls = NO_CONTROLS
+    noise: str | None = None
+    format_options: FormatOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,8 @@ class Outcome:
         seconds: of the recording.
         health: see `Health.as_dict`.
         warnings: what a person should know though the line was made.
+        controls: what the line's controls did, see `Controlled.facts`.
+        voice: see `measure_voice`.
         error, hint: why it failed; error is empty if it did not.
         details: a traceback, where the failure is ours.
     """
@@ -84,6 +103,8 @@ class Outcome:
     error: str = ""
     hint: str = ""
     details: str = ""
+    controls: Mapping[str, float] = field(default_factory=dict)
+    voice: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def failed(cls, line_id: str, error: BaseException) -> Outcome:
@@ -103,7 +124,7 @@ class Recording:
     """A recording, and what the audio encoder heard: features [T, C]."""
 
     audio: Audio
-    features: NDArray[np.float32]
+    features: Features
 
 
 class LineWorker:
@@ -119,6 +140,7 @@ class LineWorker:
         self.styles = styles
         self._readers = min(max(1, (engine.runtime.threads or available_cores()) // 2), MOST_READERS)
         self._recordings: OrderedDict[str, Future[Recording]] = OrderedDict()  # by sha256
+        self._features = FeatureStore()
         self._lock = threading.Lock()
 
     def run(self, tasks: Iterable[LineTask]) -> Iterator[Outcome]:
@@ -192,7 +214,7 @@ class LineWorker:
             audio = load_audio(task.audio)
             if sha256_of(task.audio) != task.audio_sha256:
                 raise MsmdError(f"{task.audio} has changed since the batch began", hint="run the batch again")
-            mine.set_result(Recording(audio, self.engine.encode_audio(audio)))
+            mine.set_result(Recording(audio, self.engine.hear(audio, self._features)))
         except BaseException as error:
             mine.set_exception(error)
         return mine.result()
@@ -200,32 +222,75 @@ class LineWorker:
     def _job(self, task: LineTask, recording: Recording) -> Job:
         styles = {key: self.styles[code] for key, code in task.codes.items()}
         bundle, features = self.engine.bundle, recording.features
-        return Job(task.id, features, task.field.entries(styles, len(features), bundle.fps, bundle.rig), task.seed)
+        entries = task.field.entries(styles, len(features), bundle.fps, bundle.rig)
+        constrain = None
+        if task.controls.pins:
+            constrain = Pinned.of(task.controls.pins, bundle.rig, bundle.fps, len(features)).met_by
+        return Job(task.id, features, entries, task.seed, task.noise, constrain)
+
+    def _rest(self, task: LineTask, frames: int) -> NDArray[np.float32] | None:
+        """[D] the pose of the line's styles while their mouths are closed, each with its share; None: not known."""
+        bundle = self.engine.bundle
+        styles = {key: self.styles[code] for key, code in task.codes.items()}
+        total = np.zeros(bundle.rig.size, np.float32)
+        share = np.zeros(bundle.rig.size, np.float32)
+        for entry in task.field.entries(styles, frames, bundle.fps, bundle.rig):
+            if entry.style is not None and entry.style.rest is not None:
+                weight = np.mean(np.atleast_2d(np.asarray(entry.weight, np.float32)), axis=0)  # [D] or [1]
+                total += weight * entry.style.rest
+                share += weight
+        return total / share if (share > 0).all() else None
 
     def _finish(self, task: LineTask, audio: Audio, motion: Motion) -> Outcome:
-        """Measure, hold within the ranges, resample, write."""
+        """Resample, do what the controls ask for, measure, hold within the ranges, write.
+
+        Controls are applied at the frame rate of the output. The measures are taken at the bundle's, whatever the
+        output's, of a motion with the same controls but the line's own length.
+        """
         written: list[Written] = []
         try:
             bundle = self.engine.bundle
-            health = measure(motion.values, motion.fps, motion.rig, bundle.window, audio.samples, audio.rate)
+            rest = self._rest(task, motion.frames) if task.controls.gate.on else None
+            name = task.id if task.noise is None else task.noise
+
+            def controlled(line: Motion, controls: Controls) -> Controlled:
+                return control(line, controls, audio, task.seed, name, rest)
+
+            own_length = controlled(motion, replace(task.controls, length=None)).motion.values
+            health = measure(own_length, motion.fps, motion.rig, bundle.window, audio.samples, audio.rate)
             motion = motion.clip()
             if task.fps is not None and task.fps != motion.fps:
                 motion = motion.resample(task.fps, frame_count(audio.seconds, task.fps))
+            if task.head is not None:
+                motion = task.head.on(motion)
+            result = controlled(motion, task.controls)
+            motion = result.motion.clip()
             motion.meta.update(task.meta)
+            if task.curves is not None:
+                motion = task.curves.apply(motion)
             for fmt, target in task.targets.items():
-                written.append(write_temporary(motion, target, fmt))
+                written.append(write_temporary(motion, target, fmt, (task.format_options or {}).get(fmt)))
             return Outcome(
                 task.id,
                 tuple(written),
                 motion.frames,
                 float(audio.seconds),
                 health.as_dict(),
-                tuple(_warnings(task, float(audio.seconds))),
+                (*_warnings(task, float(audio.seconds)), *result.warnings, *_format_warnings(task, written)),
+                controls=result.facts,
+                voice=measure_voice(audio.samples, audio.rate),
             )
         except Exception as error:
             for file in written:
                 file.abandon()
             return Outcome.failed(task.id, error)
+
+
+def _format_warnings(task: LineTask, written: Sequence[Written]) -> Iterator[str]:
+    """What formats could not hold."""
+    for fmt, file in zip(task.targets, written, strict=True):
+        for warning in file.notes.get("warnings", ()):
+            yield f"{fmt}: {warning}"
 
 
 def _warnings(task: LineTask, seconds: float) -> Iterator[str]:

@@ -4,27 +4,46 @@ Strict: an unknown key, a wrong type or an impossible id is an error with file, 
 and all errors are told at once. Nothing is read but the manifest; whether recordings exist shows when they are loaded.
 
 Who wins, for each setting: the line itself, then the command line, then its character's `defaults`, then the
-manifest's `defaults`. Where a stronger level names a `style`, the `regions` and `segments` of weaker ones do not apply.
+manifest's `defaults`. Where a stronger level names a `style`, the `regions` and `segments` of weaker ones do not apply;
+`format_options` are taken together option by option.
 """
 
 from __future__ import annotations
 
 import difflib
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from msmdcli.blinks import Blinks, parse_blinks
 from msmdcli.document import DocumentError, Key, Node, parse_yaml, read_document
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.format_options import FormatOptions, merge_options, read_format_options
 from msmdcli.formats import get_format
-from msmdcli.line_id import folded, id_problem
+from msmdcli.gesture import BLENDS, MAX_SCALE, MAX_SECONDS, Gesture
+from msmdcli.gesture import DEFAULT_FADE as GESTURE_FADE
+from msmdcli.head_scale import parse_head
+from msmdcli.line_id import folded, id_problem, path_problem
 from msmdcli.motion import parse_fps
+from msmdcli.motion_file import MotionFile
+from msmdcli.pins import DEFAULT_BLEND, MAX_BLEND, Pin, clash
+from msmdcli.redo import is_redo, load_redo
 from msmdcli.rig import Rig, did_you_mean
+from msmdcli.shot_length import LONGER, SHORTER, ShotLength, WhenLonger, WhenShorter, parse_length
+from msmdcli.silence_gate import SilenceGate, parse_gate
+from msmdcli.smoothing import parse_smooth
 from msmdcli.style_field import DEFAULT_FADE, NO_STYLE, Segment, StyleField, StyleMix, StyleRef
+from msmdcli.takes import parse_takes
+
+if TYPE_CHECKING:
+    from msmdcli.dub_manifest import Dub
 
 T = TypeVar("T")
+W = TypeVar("W", bound=str)
 
 VERSION = 1
 DEFAULT_STYLE = "neutral"
@@ -37,17 +56,29 @@ MAX_SEED = 2**63 - 1
 MAX_INTENSITY = 3.0  # see msmdcli.engine.INTENSITY_RANGE
 MAX_PROBLEMS = 50  # told in one message; their number is always told
 
-CHOICES = ("style", "regions", "segments", "intensity", "seed", "formats", "fps", "language")
+MAX_SEGMENT_START, MAX_SEGMENT_FADE, MAX_WEIGHT = 1e6, 60.0, 1e6
+MAX_TIME = 1e6  # seconds at which a pin or a gesture may be
+
+STYLING = ("style", "regions", "segments", "intensity", "seed", "formats", "format_options", "fps", "language")
+CONTROLS = (  # see msmdcli.controls
+    *("head", "blinks", "silence_gate", "smooth", "length", "when_longer", "when_shorter"),
+    *("gestures", "pins", "takes"),
+)
+CHOICES = (*STYLING, *CONTROLS)
 LINE_KEYS = ("id", "audio", *CHOICES, "text", "character", "fields")
 CHARACTER_KEYS = ("head", "curves", "styles", "defaults", "lines")
-TOP_KEYS = ("version", "defaults", "characters", "lines")
+TOP_KEYS = ("version", "defaults", "characters", "lines", "dub")
 SEGMENT_KEYS = ("start", "style", "regions", "fade", "intensity")
+GESTURE_KEYS = ("name", "at", "scale", "length", "blend", "fade", "channels")
+PIN_KEYS = ("time", "hold", "channels", "blend", "file")
 COLUMN_NAMES = {  # CSV: what spreadsheets call our columns
     "id": ("line", "line_id", "lineid", "name", "key"),
     "audio": ("file", "filename", "path", "wav", "audio_file"),
     "language": ("lang", "locale"),
+    "length": ("shot_length", "shot_duration"),
     "text": ("transcript", "dialogue", "dialog"),
 }
+CARRIED = ("fields", "character", "length")  # CSV: in a table these columns are somebody else's; see COLUMN_NAMES
 
 
 class ManifestError(UsageError):
@@ -79,8 +110,19 @@ class Choices:
     intensity: float | None = None
     seed: int | None = None
     formats: tuple[str, ...] | None = None
+    format_options: FormatOptions | None = None
     fps: Fraction | None = None
     language: str | None = None
+    head: float | None = None
+    blinks: Blinks | None = None
+    silence_gate: SilenceGate | None = None
+    smooth: float | None = None
+    length: ShotLength | None = None
+    when_longer: WhenLonger | None = None
+    when_shorter: WhenShorter | None = None
+    gestures: tuple[Gesture, ...] | None = None
+    pins: tuple[Pin, ...] | None = None
+    takes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +131,7 @@ class Character:
 
     Attributes:
         name: its key in `characters`.
-        head: a head to preview on (GLB).
+        head: the head (GLB) that formats animate which hold one, and to preview on.
         curves: a curve map.
         styles: a folder of tags that its lines know besides the library.
         choices: its `defaults`.
@@ -114,6 +156,8 @@ class Line:
         text: what is said, if known; carried to the report.
         character: whose line it is.
         fields: other columns of the table that the line comes from, carried to the report.
+        dub: the performance that the line dubs, where it is an entry of `dub`.
+        noise: what stands for the id where something is random; None is the id (takes of a line share the line's).
     """
 
     id: str
@@ -123,6 +167,8 @@ class Line:
     text: str | None = None
     character: Character | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    dub: Dub | None = None
+    noise: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,15 +189,17 @@ class Manifest:
 
 def merge(levels: Sequence[Choices]) -> Choices:
     """Levels, strongest first, as one. A level with a `style` hides the `regions` and `segments` of weaker ones."""
-    result: dict[str, object] = {}
+    result: dict[str, Any] = {}
     for level in levels:
         styled = "style" in result
         for name in (entry.name for entry in fields(Choices)):
             value = getattr(level, name)
+            if name == "format_options" and value is not None and name in result:
+                result[name] = merge_options(result[name], value)
             if value is None or name in result or (styled and name in ("regions", "segments")):
                 continue
             result[name] = value
-    return Choices(**result)  # type: ignore[arg-type]
+    return Choices(**result)
 
 
 def style_field(choices: Choices, base: Path) -> StyleField:
@@ -189,9 +237,23 @@ def load_manifest(path: Path, rig: Rig) -> Manifest:
             hint=f"manifests: {' '.join(TABLE_SUFFIXES)}; recordings: {' '.join(AUDIO_SUFFIXES)}",
         )
     try:
-        return _Reader(path, rig).read(read_document(path))
+        with _no_collection():
+            document = read_document(path)
+            return load_redo(document, path, rig) if is_redo(document) else _Reader(path, rig).read(document)
     except DocumentError as error:
         raise ManifestError([error.message], path, error.hint) from None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A large manifest is a million small objects, none of them in a cycle: looking for cycles takes half the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _from_folder(folder: Path) -> Manifest:
@@ -271,6 +333,10 @@ class _Reader:
                 for item in self.list_of(entries["lines"], "lines")
                 if (line := self.line(item, characters)) is not None
             ]
+        if "dub" in entries:
+            from msmdcli.dub_manifest import read_dubs
+
+            lines += read_dubs(self, entries["dub"], characters)
         return defaults, lines
 
     def character(self, key: Key, node: Node) -> tuple[Character, list[Node]]:
@@ -320,12 +386,13 @@ class _Reader:
         for key, node in row.entries:
             name = _column(key.text)
             if name not in LINE_KEYS:
-                name = next((o for o, others in COLUMN_NAMES.items() if name in others and o not in given), name)
-            if name in LINE_KEYS and name != "fields" and name != "character":
+                free = (o for o, names in COLUMN_NAMES.items() if name in names and (o not in given or o in CARRIED))
+                name = next(free, name)
+            if name in LINE_KEYS and (name not in CARRIED or name != _column(key.text)):
                 entries[Key(name, key.line, key.column)] = self.cell(node)
                 continue
             near = difflib.get_close_matches(name, LINE_KEYS, n=1, cutoff=0.8)
-            if near and near[0] not in given and name != "character":
+            if near and near[0] not in given and name not in CARRIED:
                 self.wrong(key, f"unknown column {key.text!r}", f"did you mean {near[0]}?")
             carried[key.text] = node.text or ""
         if not any(key.text == "id" for key in entries):
@@ -360,9 +427,140 @@ class _Reader:
             intensity=when("intensity", self.intensity),
             seed=when("seed", self.seed),
             formats=when("formats", self.formats),
+            format_options=when("format_options", lambda node: read_format_options(self, node)),
             fps=when("fps", self.fps),
             language=when("language", lambda node: self.text_of(node, "language")),
+            head=when("head", lambda node: self.parsed(node, "head", parse_head)),
+            blinks=when("blinks", lambda node: self.parsed(node, "blinks", parse_blinks)),
+            silence_gate=when("silence_gate", lambda node: self.parsed(node, "silence_gate", parse_gate)),
+            smooth=when("smooth", lambda node: self.parsed(node, "smooth", parse_smooth)),
+            length=when("length", lambda node: self.parsed(node, "length", parse_length)),
+            when_longer=when("when_longer", lambda node: self.one_of(node, "when_longer", LONGER)),
+            when_shorter=when("when_shorter", lambda node: self.one_of(node, "when_shorter", SHORTER)),
+            gestures=when("gestures", self.gestures),
+            pins=when("pins", self.pins),
+            takes=when("takes", lambda node: self.parsed(node, "takes", parse_takes)),
         )
+
+    def gestures(self, node: Node) -> tuple[Gesture, ...] | None:
+        """A list of {name, at, ...}. An empty list takes those of a weaker level away."""
+        before = len(self.problems)
+        result = []
+        for item in self.list_of(node, "gestures"):
+            entries = self.mapping(item, "a gesture", GESTURE_KEYS)
+            for name, why in (("name", "the gesture's name or file"), ("at", "seconds from the start of the line")):
+                if name not in entries and isinstance(item.content, dict):
+                    self.wrong(item, f"the gesture has no {name}", f"{name}: {why}")
+            if "name" not in entries or "at" not in entries:
+                continue
+
+            def number(key: str, low: float, high: float, otherwise: float, given: dict[str, Node] = entries) -> float:
+                value = self.number_of(given[key], key, low, high) if key in given else otherwise
+                return otherwise if value is None else value
+
+            if (problem := path_problem(entries["name"].text or "")) is not None:
+                self.wrong(entries["name"], f"gesture {self.show(entries['name'])} is no name or path: {problem}")
+            length = number("length", 0.01, MAX_SECONDS, 0) if "length" in entries else None
+            place = entries["name"]
+            result.append(
+                Gesture(
+                    self.text_of(place, "name") or "",
+                    self.base,
+                    number("at", 0, MAX_TIME, 0),
+                    number("scale", 0, MAX_SCALE, 1),
+                    length,
+                    self.one_of(entries["blend"], "blend", BLENDS) if "blend" in entries else None,
+                    number("fade", 0, MAX_SECONDS, GESTURE_FADE),
+                    self.channel_names(entries["channels"]) if "channels" in entries else (),
+                    where=f"{self.path}:{place.line}:{place.column}",
+                )
+            )
+        return tuple(result) if len(self.problems) == before else None
+
+    def pins(self, node: Node) -> tuple[Pin, ...] | None:
+        """A list of {time, channels, ...}. An empty list takes those of a weaker level away."""
+        before = len(self.problems)
+        result = []
+        for item in self.list_of(node, "pins"):
+            entries = self.mapping(item, "a pin", PIN_KEYS)
+            if not isinstance(item.content, dict):
+                continue
+            if "channels" not in entries:
+                self.wrong(item, "the pin has no channels", "channels: {jawOpen: 0.2}, or a list with a file")
+                continue
+            if "hold" in entries and "time" not in entries:
+                self.wrong(entries["hold"], "a pin without a time is held all the time", "leave hold out")
+            file = self.path_of(entries["file"], "file") if "file" in entries else None
+            if file is not None:
+                channels = dict.fromkeys(self.channel_names(entries["channels"]), 0.0)
+            else:
+                channels = self.channel_values(entries["channels"])
+            time = self.number_of(entries["time"], "time", 0, MAX_TIME) if "time" in entries else None
+            hold = self.number_of(entries["hold"], "hold", 0, MAX_TIME) if "hold" in entries else 0.0
+            blend = self.number_of(entries["blend"], "blend", 0, MAX_BLEND) if "blend" in entries else DEFAULT_BLEND
+            found = MotionFile(file) if file is not None else None
+            result.append(Pin(channels, time, hold or 0.0, DEFAULT_BLEND if blend is None else blend, found))
+            if len(self.problems) == before and (twice := clash(result, self.rig)) is not None:
+                self.wrong(item, twice[1], "a channel has one value at a time")
+        return tuple(result) if len(self.problems) == before else None
+
+    def channel_names(self, node: Node) -> tuple[str, ...]:
+        """A list of channels and regions."""
+        names = []
+        for item in self.list_of(node, "channels"):
+            name = self.text_of(item, "a channel")
+            if name is not None and self.is_channel(item, name):
+                names.append(name)
+        if isinstance(node.content, list) and not node.content:
+            self.wrong(node, "channels is empty")
+        return tuple(names)
+
+    def channel_values(self, node: Node) -> dict[str, float]:
+        """A mapping of channels and regions to values within the rig's ranges."""
+        values = {}
+        for key, value in self.named(node, "channels"):
+            if not self.is_channel(key, key.text):
+                continue
+            names = self.rig.regions.get(key.text, (key.text,))
+            columns = [self.rig.channels.index(name) for name in names]
+            low, high = float(self.rig.lower[columns].max()), float(self.rig.upper[columns].min())
+            number = self.number_of(value, key.text, low, high)
+            if number is not None:
+                values[key.text] = number
+        if isinstance(node.content, dict) and not node.content:
+            self.wrong(node, "channels is empty")
+        return values
+
+    def is_channel(self, at: Node | Key, name: str) -> bool:
+        """Whether the rig has such a channel or region; if not, it is told."""
+        if name in self.rig.regions or name in self.rig.channels:
+            return True
+        known = did_you_mean(name, [*self.rig.regions, *self.rig.channels])
+        hint = known if known.startswith("did") else f"regions: {', '.join(self.rig.regions)}"
+        self.wrong(at, f"rig {self.rig.name} has no region or channel {name!r}", hint)
+        return False
+
+    def parsed(self, node: Node, what: str, parse: Callable[[str], T]) -> T | None:
+        """A scalar in the words of a control; see its file."""
+        text = self.text_of(node, what)
+        if text is None:
+            return None
+        if node.quoted and Node(node.content, node.line, node.column).number is not None:
+            self.wrong(node, f"{what} {self.show(node)} is a text", "a number has no quotes")
+            return None
+        try:
+            return parse(text)
+        except MsmdError as error:
+            self.wrong(node, error.message, error.hint)
+            return None
+
+    def one_of(self, node: Node, what: str, known: Sequence[W]) -> W | None:
+        """One of a few words."""
+        text = self.text_of(node, what)
+        found = next((word for word in known if word == text), None)
+        if found is None and text is not None:
+            self.wrong(node, f"{what} {self.show(node)} is not one of {', '.join(known)}")
+        return found
 
     def mix(self, node: Node) -> StyleMix | None:
         """A tag, a path, or a list of {ref, weight}."""
@@ -380,7 +578,7 @@ class _Reader:
             name = self.text_of(entries["ref"], "ref") if "ref" in entries else None
             if "ref" not in entries and isinstance(item.content, dict):
                 self.wrong(item, "an entry of a style list has no ref", "ref: a tag or a path")
-            weight = self.number_of(entries["weight"], "weight", 0, 1e6) if "weight" in entries else 1.0
+            weight = self.number_of(entries["weight"], "weight", 0, MAX_WEIGHT) if "weight" in entries else 1.0
             if name is not None and weight is not None:
                 refs.append(self.ref(entries["ref"], name, weight))
         if refs and sum(ref.weight for ref in refs) <= 0:
@@ -390,16 +588,15 @@ class _Reader:
 
     def ref(self, node: Node, name: str, weight: float = 1.0) -> StyleRef:
         name = NO_STYLE if name.lower() == NO_STYLE else name
+        if (why := path_problem(name)) is not None:
+            self.wrong(node, f"style {self.show(node)} is no name or path: {why}")
         return StyleRef(name, self.base, weight, f"{self.path}:{node.line}:{node.column}")
 
     def regions(self, node: Node) -> dict[str, StyleMix] | None:
         result = {}
         sizes: dict[frozenset[str], str] = {}
         for key, value in self.named(node, "regions"):
-            if key.text not in self.rig.regions and key.text not in self.rig.channels:
-                known = did_you_mean(key.text, [*self.rig.regions, *self.rig.channels])
-                hint = known if known.startswith("did") else f"regions: {', '.join(self.rig.regions)}"
-                self.wrong(key, f"rig {self.rig.name} has no region or channel {key.text!r}", hint)
+            if not self.is_channel(key, key.text):
                 continue
             channels = frozenset(self.rig.regions.get(key.text, (key.text,)))
             for others, name in sizes.items():
@@ -423,13 +620,13 @@ class _Reader:
                 continue
             if "style" not in entries and "regions" not in entries and "intensity" not in entries:
                 self.wrong(item, "the segment changes nothing", "give it a style, regions or an intensity")
-            start = self.number_of(entries["start"], "start", 0, 1e6)
+            start = self.number_of(entries["start"], "start", 0, MAX_SEGMENT_START)
             if start is None:
                 continue
             if start <= last:
                 self.wrong(entries["start"], f"start {start:g} is not after the segment before it ({last:g})")
             last = max(last, start)
-            fade = self.number_of(entries["fade"], "fade", 0, 60) if "fade" in entries else DEFAULT_FADE
+            fade = self.number_of(entries["fade"], "fade", 0, MAX_SEGMENT_FADE) if "fade" in entries else DEFAULT_FADE
             result.append(
                 Segment(
                     start,
@@ -506,15 +703,20 @@ class _Reader:
         text = self.text_of(node, what)
         if text is None:
             return None
-        if "\0" in text:
-            self.wrong(node, f"{what} holds a character that no path can have")
+        if (why := path_problem(text)) is not None:
+            self.wrong(node, f"{what} {self.show(node)} is no path: {why}")
             return None
-        return self.base / Path(text).expanduser()
+        try:
+            return self.base / Path(text).expanduser()
+        except RuntimeError:
+            self.wrong(node, f"{what} {self.show(node)} begins with a user that this machine does not know")
+            return None
 
     def number_of(self, node: Node, what: str, low: float, high: float) -> float | None:
         value = node.number
         if value is None or not low <= value <= high:
-            self.wrong(node, f"{what} {self.show(node)} is not a number from {low:g} to {high:g}")
+            hint = "a number has no quotes" if node.quoted else ""
+            self.wrong(node, f"{what} {self.show(node)} is not a number from {low:g} to {high:g}", hint)
             return None
         return value
 

@@ -80,6 +80,19 @@ class StyleField:
             for mix in segment.regions.values():
                 yield from mix
 
+    def shares(self, seconds: float) -> dict[tuple[str, Path], float]:
+        """How much of a line of this duration each `StyleRef.key` has, regions aside; the shares add up to 1."""
+        seconds = max(seconds, 1e-3)
+        ends = [*(segment.start for segment in self.segments[1:]), seconds]
+        found: dict[tuple[str, Path], float] = {}
+        for segment, end in zip(self.segments, ends, strict=True):
+            lasts = max(0.0, min(end, seconds) - segment.start) / seconds
+            total = sum(ref.weight for ref in segment.style or ())
+            for ref in segment.style or ():
+                if lasts:
+                    found[ref.key] = found.get(ref.key, 0.0) + lasts * ref.weight / total
+        return found
+
     def entries(
         self, styles: Mapping[tuple[str, Path], StyleCode | None], frames: int, fps: Fraction, rig: Rig
     ) -> list[StyleEntry]:
