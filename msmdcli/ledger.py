@@ -50,6 +50,8 @@ class Ledger:
         self._latest: dict[str, Entry] = {}
         self._ours: dict[str, set[str]] = {}  # output -> every sha256 that we ever wrote there
         self._torn = False
+        if self.path.is_symlink():  # what is appended to it would land wherever the link leads
+            raise MsmdError(f"{self.path} is a link", hint="put the ledger itself there, or choose another --out")
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats import write_motion
+from msmdcli.formats import stem, write_motion
 from msmdcli.motion import Motion
 from msmdcli.styles import sha256_of
 
@@ -25,11 +26,13 @@ class Written:
         target: where it belongs.
         temporary: where it is.
         sha256: of its content.
+        notes: what its writer had to say; see `msmdcli.formats.write_motion`.
     """
 
     target: Path
     temporary: Path
     sha256: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def commit(self) -> None:
         """Put it in its place, in one step."""
@@ -43,13 +46,13 @@ class Written:
         self.temporary.unlink(missing_ok=True)
 
 
-def write_temporary(motion: Motion, target: Path, fmt: str) -> Written:
-    """Write a motion beside `target`, in the format called `fmt`."""
+def write_temporary(motion: Motion, target: Path, fmt: str, options: Mapping[str, Any] | None = None) -> Written:
+    """Write a motion beside `target`, in the format called `fmt` with its options."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_motion(motion, temporary, fmt)
-        return Written(target, temporary, sha256_of(temporary))
+        notes = write_motion(motion, temporary, fmt, {"name": stem(target), **(options or {})})
+        return Written(target, temporary, sha256_of(temporary), notes)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise MsmdError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -1,26 +1,31 @@
 """Several workers on this machine, each in a process of its own (`--jobs`).
 
-Every worker loads the models once and is handed lines one by one as it finishes others. A worker that dies (memory,
-a crash in a driver) takes nobody with it: its lines are tried again one at a time, and only the one on which a
-worker dies again is given up.
+Every worker loads the models once and is handed lines as it finishes others. A worker that dies (memory, a crash in a
+driver) takes nobody with it; see `Dispatcher`.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from msmdcli.bundle import Bundle
+from msmdcli.dispatch import Dispatcher
 from msmdcli.engine import Engine, Sampling, StyleCode
 from msmdcli.errors import MsmdError
 from msmdcli.line_worker import AHEAD, LineTask, LineWorker, Outcome
+
+MEMORY_HINT = "memory may be short: lower --jobs, or animate this line alone"
+# Libraries with thread pools of their own (BLAS under NumPy): each would take every core, in every process.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class WorkerConfig:
         return LineWorker(engine, self.styles)
 
 
+def places_of(worker: LineWorker) -> int:
+    """Lines that a worker should hold at once: those it computes together, and those it prepares meanwhile."""
+    return worker.engine.max_batch + AHEAD
+
+
 class _Process:
     """A worker's process as its parent sees it."""
 
@@ -56,17 +66,16 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_main, args=(config, theirs), daemon=True)
-        with _interrupts_held():
+        with _interrupts_held(), thread_limit(config.threads):
             self.process.start()
         theirs.close()
-        self.tasks: dict[str, LineTask] = {}  # handed over, no outcome yet
-        self.places = 1  # lines it may hold at once; it says how many when it is ready
-        self.ready = False
-        self.ended = False  # it was told that there is no more
+        self.places = 0  # lines it may hold at once; it says how many when it is ready
 
     def send(self, task: LineTask) -> None:
-        self.tasks[task.id] = task
-        self.connection.send(task)
+        try:
+            self.connection.send(task)
+        except (BrokenPipeError, ConnectionError):
+            return  # it died; the end of its connection will tell
 
     def stop(self) -> None:
         self.process.terminate()
@@ -82,15 +91,14 @@ def run_in_processes(config: WorkerConfig, tasks: Sequence[LineTask], jobs: int)
     Raises:
         MsmdError: a worker could not start at all (bundle, device).
     """
-    waiting = deque(tasks)
-    suspects: deque[LineTask] = deque()  # they were in flight when a worker died: alone, one at a time
-    workers = [_Process(config) for _ in range(min(jobs, len(tasks)))]
+    dispatcher: Dispatcher[_Process] = Dispatcher(tasks)
+    workers: list[_Process] = []
     try:
-        while waiting or suspects or any(worker.tasks for worker in workers):
-            if (waiting or suspects) and all(worker.ended for worker in workers):
-                workers.append(_Process(config))
-            for worker in workers:
-                _hand_out(worker, waiting, suspects)
+        for _ in range(min(jobs, len(tasks))):
+            workers.append(_Process(config))
+        while not dispatcher.finished:
+            for worker, task in dispatcher.hand_out({worker: worker.places for worker in workers}):
+                worker.send(task)
             ready = wait([worker.connection for worker in workers])
             for worker in list(workers):
                 if worker.connection not in ready:
@@ -100,55 +108,43 @@ def run_in_processes(config: WorkerConfig, tasks: Sequence[LineTask], jobs: int)
                 except (EOFError, OSError):
                     workers.remove(worker)
                     worker.stop()
-                    if not worker.ended or worker.tasks:
-                        yield from _after_death(worker, suspects)
-                        if waiting or suspects:
+                    if worker.places:
+                        why = f"(exit code {worker.process.exitcode})"
+                        yield from dispatcher.died(worker, why, MEMORY_HINT)
+                        if dispatcher.unstarted:
                             workers.append(_Process(config))
+                    elif not workers:  # while others live, they do its work
+                        raise MsmdError(
+                            f"a worker process died while it loaded the models (exit code {worker.process.exitcode})",
+                            hint="memory may be short: lower --jobs",
+                        ) from None
                     continue
                 if isinstance(message, Outcome):
-                    del worker.tasks[message.id]
+                    dispatcher.done(worker, message.id)
                     yield message
                 elif isinstance(message, MsmdError):
                     raise message
                 else:
-                    worker.places, worker.ready = message, True
+                    worker.places = message
     finally:
         for worker in workers:
             worker.stop()
 
 
-def _hand_out(worker: _Process, waiting: deque[LineTask], suspects: deque[LineTask]) -> None:
-    if not worker.ready or worker.ended:
-        return
+@contextmanager
+def thread_limit(threads: int) -> Iterator[None]:
+    """Processes that are started meanwhile give no library more threads than this (0: as the library likes)."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    if threads:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
-        if suspects:
-            if not worker.tasks:
-                worker.send(suspects.popleft())
-            return
-        while waiting and len(worker.tasks) < worker.places:
-            worker.send(waiting.popleft())
-        if not waiting:
-            worker.connection.send(None)
-            worker.ended = True
-    except (BrokenPipeError, ConnectionError):
-        return  # it died; the task is among its tasks, and the end of its connection will tell
-
-
-def _after_death(worker: _Process, suspects: deque[LineTask]) -> Iterator[Outcome]:
-    if not worker.ready:
-        raise MsmdError(
-            f"a worker process died while it loaded the models (exit code {worker.process.exitcode})",
-            hint="memory may be short: lower --jobs",
-        )
-    if len(worker.tasks) == 1:
-        (task,) = worker.tasks.values()
-        error = MsmdError(
-            f"the worker process died on this line (exit code {worker.process.exitcode})",
-            hint="memory may be short: lower --jobs, or animate this line alone",
-        )
-        yield Outcome.failed(task.id, error)
-        return
-    suspects.extend(worker.tasks.values())
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -157,6 +153,7 @@ def _interrupts_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # when it is started with the first process, it lets the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -169,20 +166,30 @@ def _main(config: WorkerConfig, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     try:
         worker = config.make_worker()
+        hello: int | MsmdError = places_of(worker)
     except MsmdError as error:
-        connection.send(error)
+        hello = error
+    try:
+        connection.send(hello)
+    except (BrokenPipeError, ConnectionError):
         return
-    connection.send(worker.engine.max_batch + AHEAD)
+    if isinstance(hello, MsmdError):
+        return
 
     def tasks() -> Iterator[LineTask]:
         try:
-            while (task := connection.recv()) is not None:
-                yield task
+            while True:
+                yield connection.recv()
         except (EOFError, OSError):  # the parent is gone
             return
 
     try:
         for outcome in worker.run(tasks()):
-            connection.send(outcome)
-    except (BrokenPipeError, ConnectionError):
-        return
+            try:
+                connection.send(outcome)
+            except (BrokenPipeError, ConnectionError):  # the parent is gone: nobody will put the files in place
+                for written in outcome.written:
+                    written.abandon()
+                return
+    finally:
+        connection.close()

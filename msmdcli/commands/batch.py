@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,14 +20,37 @@ def batch(
     style: Annotated[
         str | None,
         typer.Option(
-            help="Style of all lines that name none themselves: a tag, a motion file (npz, Live Link CSV), none, or a "
+            help="Style of all lines that name none themselves: a tag, a take (video, npz, Live Link CSV), none, or a "
             "mix such as angry=0.7,sad=0.3. A line's own style wins; this wins over every `defaults`.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for outputs, report and ledger.")] = Path("out"),
     formats: Annotated[
-        str | None, typer.Option(help="Output formats, with commas: livelink-csv, npz. (default: livelink-csv)")
+        str | None,
+        typer.Option(
+            help="Output formats, with commas: livelink-csv, npz, glb, ... (`msmd convert --formats`). "
+            "(default: livelink-csv)"
+        ),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            "-o",
+            help="An option of a format, such as glb.head=hero.glb; `msmd convert --formats` lists them. Can be given "
+            "several times.",
+            metavar="FORMAT.NAME=VALUE",
+        ),
+    ] = None,
+    reduce_keys: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the fewest linear keys within this tolerance, in formats that can leave keys out.",
+            metavar="TOLERANCE",
+        ),
+    ] = None,
+    pre_roll: Annotated[str | None, typer.Option(help="Seconds to put before each line.", metavar="SECONDS")] = None,
+    post_roll: Annotated[str | None, typer.Option(help="Seconds to put after each line.", metavar="SECONDS")] = None,
     fps: Annotated[
         str | None, typer.Option(help="Frame rate of the outputs: 30, 29.97, 30000/1001. (default: the model's)")
     ] = None,
@@ -44,22 +66,64 @@ def batch(
         float | None, typer.Option(help="Guidance scale of the style; 0 is off and fastest.", metavar="X")
     ] = None,
     jobs: Annotated[
-        int, typer.Option(help="Processes. Each loads the model; the cores are divided among them.", min=1)
-    ] = 1,
-    threads: Annotated[int, typer.Option(help="Threads per process. 0: as many as it has cores.", min=0)] = 0,
+        int | None,
+        typer.Option(
+            help="Workers. Each loads the model; the cores are divided among them. "
+            "(default: 1; with --engine ray as many as the cluster has cores for)",
+            min=1,
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads per worker. 0: its share of the cores (Ray: one).", min=0)] = 0,
     batch_size: Annotated[
         int | None, typer.Option(help="Windows computed at once. Lower it where memory is short.", min=1)
     ] = None,
     device: Device = "auto",
     bundle: BundleFolder = None,
     styles: StyleFolders = None,
-    engine: Annotated[str, typer.Option(help="Who computes: local (this machine).")] = "local",
+    head_motion: Annotated[
+        str | None, typer.Option(help="generated, off, or a factor such as 0.5. (default: generated)", metavar="HOW")
+    ] = None,
+    blinks: Annotated[
+        str | None, typer.Option(help="style, off, or a rate per minute such as 18. (default: style)", metavar="HOW")
+    ] = None,
+    silence_gate: Annotated[
+        str | None,
+        typer.Option(
+            help="on: the mouth rests in silence; or a level in dB such as -45. (default: off)", metavar="HOW"
+        ),
+    ] = None,
+    smooth: Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")] = None,
+    takes: Annotated[
+        str | None, typer.Option(help="Variants of each line with different seeds: ID_take1, ... (default: 1)")
+    ] = None,
+    gestures: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of gestures, before those that ship. Can be given several times.", metavar="DIR"),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Who computes: local (this machine) or ray (a cluster).")] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="With --engine ray: HOST:6379 on a node of the cluster, ray://HOST:10001 from outside. "
+            "(default: RAY_ADDRESS, else this machine)",
+            metavar="ADDRESS",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, say what would happen and how long, touch nothing.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Make unchanged lines again and overwrite files edited by hand.")
     ] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Where a file was edited by hand, write ours next to it: ID.new.csv.")
+    ] = False,
+    delivery_check: Annotated[
+        bool,
+        typer.Option(
+            "--delivery-check/--no-delivery-check", help="Warn where a voice is livelier or calmer than its style."
+        ),
+    ] = True,
     json_lines: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -70,21 +134,31 @@ def batch(
     Examples:
       msmd batch lines.yaml --style angry
       msmd batch recordings/ --formats livelink-csv,npz --fps 30 --jobs 4
+      msmd batch lines.yaml --head-motion off --blinks 18 --silence-gate on --takes 3
+      msmd batch lines.yaml --formats glb,maya --option glb.head=hero.glb --reduce-keys 0.005
       msmd batch lines.yaml --dry-run
+      msmd batch lines.yaml --engine ray --ray-address head:6379
 
     Unchanged lines are skipped. Exit code: 0 all well, 1 some lines failed, 2 wrong usage or manifest, 130 interrupted.
     """
     from msmdcli.batch import BatchOptions, run_batch
     from msmdcli.command_line_choices import parse_choices
-    from msmdcli.errors import UsageError
 
-    if engine != "local":
-        raise UsageError(f"engine {engine!r} is not known", hint="this version has: local")
-    signal.signal(signal.SIGTERM, _interrupt)  # what a farm sends before it kills
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills
     options = BatchOptions(
         manifest=manifest,
         out=out,
-        choices=parse_choices(style, formats, fps, seed),
+        engine=engine,
+        ray_address=ray_address,
+        beside=beside,
+        delivery_check=delivery_check,
+        choices=parse_choices(
+            *(style, formats, fps, seed, head_motion, blinks, silence_gate, smooth, takes),
+            option=option or (),
+            reduce_keys=reduce_keys,
+            pre_roll=pre_roll,
+            post_roll=post_roll,
+        ),
         sampler=sampler,
         steps=steps,
         guidance_audio=guidance_audio,
@@ -95,11 +169,8 @@ def batch(
         device=device,
         bundle=bundle,
         styles=tuple(styles or ()),
+        gestures=tuple(gestures or ()),
         dry_run=dry_run,
         force=force,
     )
     raise typer.Exit(run_batch(options, console(json_lines, verbose, quiet)))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

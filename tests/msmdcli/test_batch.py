@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from stand_in import make_bundle
 from voice_lines import write_project, write_sound, write_style
 
 from msmdcli import batch as batch_module
@@ -27,6 +28,7 @@ from msmdcli.command_line_choices import parse_choices
 from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import read_motion
+from msmdcli.interrupts import Interrupts
 from msmdcli.manifest import ManifestError
 from msmdcli.motion import load_npz
 from msmdcli.rig import Rig
@@ -199,7 +201,7 @@ def test_no_temporary_file_is_left_and_none_is_seen_as_output(project: Project) 
 def test_a_failing_write_leaves_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     from msmdcli import outputs
 
-    def disk_full(motion: object, path: Path, fmt: str) -> None:
+    def disk_full(motion: object, path: Path, fmt: str, *more: object, **named: object) -> None:
         path.write_bytes(b"half a file")
         if fmt == "npz":
             raise OSError(28, "No space left on device")
@@ -280,6 +282,17 @@ def test_only_what_changed_is_made_again(
     assert set(project.statuses().values()) == {"unchanged"}
 
 
+def test_another_bundle_makes_all_lines_again(project: Project) -> None:
+    project.run()
+    renamed = make_bundle(project.folder / "renamed_bundle", name="same weights", training={"note": "told at length"})
+    assert project.run(bundle=renamed) == 0
+    assert set(project.statuses().values()) == {"unchanged"}
+    std = [0.0 if name == "tongueOut" else 0.11 for name in RIG.channels]
+    other = make_bundle(project.folder / "other_bundle", normalisation={"mean": [0.2] * RIG.size, "std": std})
+    assert project.run(bundle=other) == 0
+    assert set(project.statuses().values()) == {"made"}
+
+
 def test_another_format_is_added_without_losing_the_first(project: Project) -> None:
     project.run(choices=parse_choices(None, "npz", None, None))
     project.run(choices=parse_choices(None, "livelink-csv", None, None))
@@ -327,15 +340,44 @@ def test_a_file_that_we_never_wrote_is_kept(project: Project) -> None:
 def test_a_file_edited_while_we_compute_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     write = line_worker.write_temporary
 
-    def edit_meanwhile(motion: Any, target: Path, fmt: str) -> Any:
+    def edit_meanwhile(motion: Any, target: Path, fmt: str, options: Any) -> Any:
         if target.name == "line2.csv":
             target.write_text("edited in the meantime")
-        return write(motion, target, fmt)
+        return write(motion, target, fmt, options)
 
     monkeypatch.setattr(line_worker, "write_temporary", edit_meanwhile)
     assert project.run() == 0
     assert (project.out / "line2.csv").read_text() == "edited in the meantime"
     assert {path.name for path in project.out.glob(".*")} == set()
+
+
+def test_ours_goes_beside_an_edited_file_on_request(project: Project) -> None:
+    project.run()
+    ours, edited = (project.out / "line1.csv").read_bytes(), project.out / "line1.csv"
+    edited.write_text("retimed by hand")
+    assert project.run() == 0 and project.statuses()["line1"] == "unchanged"
+    assert not list(project.out.glob("*.new.*"))
+    assert project.run(beside=True) == 0
+    assert project.statuses() == {f"line{i}": "made" if i == 1 else "unchanged" for i in range(4)}
+    assert (project.out / "line1.new.csv").read_bytes() == ours and edited.read_text() == "retimed by hand"
+    (line,) = (line for line in project.report()["lines"] if line["id"] == "line1")
+    assert line["outputs"] == ["line1.new.csv", "line1.npz"] and line["kept"] == ["line1.csv"]
+    assert project.run(beside=True) == 0 and project.statuses()["line1"] == "unchanged"
+    (project.out / "line1.new.csv").write_text("edited, too")
+    assert project.run(beside=True) == 0
+    assert (project.out / "line1.new.csv").read_text() == "edited, too" and "kept line1.csv, line1.new" in project.talk
+    with pytest.raises(UsageError, match="--beside"):
+        project.run(beside=True, force=True)
+
+
+def test_beside_takes_no_other_line_s_place(project: Project) -> None:
+    project.write("  - {id: a, audio: audio/line0.wav}\n  - {id: a.new, audio: audio/line1.wav}\n")
+    project.run()
+    (project.out / "a.csv").write_text("mine")
+    before = (project.out / "a.new.csv").read_bytes()
+    assert project.run(beside=True) == 1
+    assert project.statuses() == {"a": "failed", "a.new": "unchanged"} and "another line" in project.talk
+    assert (project.out / "a.new.csv").read_bytes() == before
 
 
 def test_a_torn_ledger_line_loses_that_line_only(project: Project) -> None:
@@ -442,11 +484,11 @@ class Running:
 SLOW = ("--sampler", "ddpm", "--steps", "300", "--batch-size", "2", "--formats", "npz,livelink-csv")
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_interrupt_ends_it_cleanly(project: Project, jobs: str) -> None:
+@pytest.mark.parametrize(("jobs", "number"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("1", signal.SIGTERM)])
+def test_an_interrupt_ends_it_cleanly(project: Project, jobs: str, number: signal.Signals) -> None:
     write_project(project.folder, (0.8,) * 24)
     running = Running(project, *SLOW, "--jobs", jobs)
-    code, talk = running.send(signal.SIGINT)
+    code, talk = running.send(number)
     assert code == 130, talk
     assert "Traceback" not in talk and "Interrupted" in talk
     events = running.events
@@ -486,7 +528,7 @@ def test_a_worker_that_dies_takes_one_line_at_most(project: Project, monkeypatch
     statuses = project.statuses()
     assert statuses.pop("line5") == "failed"
     assert set(statuses.values()) == {"made"} and len(statuses) == 11
-    assert "the worker process died on this line" in project.talk
+    assert "the worker died on this line (exit code 9)" in project.talk
 
 
 def deadly_main(config: Any, connection: Any) -> None:
@@ -502,6 +544,97 @@ def deadly_main(config: Any, connection: Any) -> None:
 
     line_worker.load_audio = load
     processes._main(config, connection)
+
+
+def test_an_interrupt_that_the_interpreter_loses_still_counts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a callback that prints and forgets it, or in an import that makes another error of it."""
+    settle = batch_module._Batch.settle
+
+    def lose(this: Any, record: Any) -> None:
+        settle(this, record)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.sigtimedwait([], 0.2)
+        except KeyboardInterrupt:
+            pass
+
+    monkeypatch.setattr(batch_module._Batch, "settle", lose)
+    assert project.run(batch_size=1) == 130
+    assert project.events[-1]["not reached"] > 0
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert project.run() == 0
+
+
+def test_when_no_worker_can_go_on_what_is_done_is_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(worker: Any, tasks: Any) -> Any:
+        yield from list(run(worker, tasks))[:2]
+        raise MsmdError("the device is gone")
+
+    run = line_worker.LineWorker.run
+    monkeypatch.setattr(line_worker.LineWorker, "run", broken)
+    with pytest.raises(MsmdError, match="the device is gone"):
+        project.run()
+    assert project.events[-1]["made"] == 2 and project.events[-1]["not reached"] == 2
+    assert project.report()["run"]["exit_code"] == 1
+
+
+# --- workers and threads
+
+
+@pytest.mark.parametrize("cores", [1, 2, 6, 64])
+def test_workers_never_have_more_threads_than_there_are_cores(
+    project: Project, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr("msmdcli.runtime.available_cores", lambda: cores)
+    for jobs in (None, 1, 2, 5, 100):
+        for threads in (0, 1, 3, 100):
+            options = replace(project.options, jobs=jobs, threads=threads)
+            batch = batch_module._Batch(options, Console(), Interrupts())
+            workers, each = batch.jobs(lines=40)
+            assert 1 <= workers <= min(jobs or 1, 40) and workers * each <= cores
+            if jobs == 2 and threads == 0 and cores > 1:
+                assert workers * each == cores
+
+
+def test_worker_processes_give_libraries_no_more_threads_than_their_share() -> None:
+    from msmdcli.processes import THREAD_VARIABLES, thread_limit
+
+    before = dict(os.environ)
+    with thread_limit(3):
+        assert {os.environ[name] for name in THREAD_VARIABLES} == {"3"}
+    assert dict(os.environ) == before
+
+
+# --- the delivery check
+
+
+def test_a_voice_that_contradicts_its_style_gets_a_warning(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    excited = {"pitch": 6.0, "pitch_spread": 25.0, "effort": -6.0}
+    monkeypatch.setattr(line_worker, "measure_voice", lambda samples, rate: excited)
+    project.write(
+        """\
+  - {id: a, audio: audio/line1.wav, style: tired}
+  - {id: b, audio: audio/line1.wav, style: joyful_shout}
+  - {id: c, audio: audio/line1.wav, style: [{ref: tired, weight: 9}, {ref: joyful_shout, weight: 1}]}
+  - {id: d, audio: audio/line1.wav, style: none}
+"""
+    )
+    assert project.run() == 0
+    warnings = {line["id"]: line.get("warnings", []) for line in project.report()["lines"]}
+    assert {line for line, texts in warnings.items() if any("livelier than the style" in text for text in texts)} == {
+        "a",
+        "c",
+    }
+    assert "would fit" in warnings["a"][0] and "would fit" in project.talk
+    assert [event["id"] for event in project.events if event["event"] == "delivery"] == ["a", "c"]
+    monkeypatch.undo()
+    project.run()  # unchanged lines keep their warning: what was heard is in the ledger
+    assert project.statuses()["a"] == "unchanged" and "livelier" in project.talk
+    project.run(delivery_check=False)
+    assert "livelier" not in project.talk
 
 
 # --- dry run, events, report, nothing outside OUT

@@ -1,0 +1,356 @@
+"""Break each sentence of the batch's contract on purpose, and see that its test fails.
+
+    python benchmarks/break_contract.py [NAME ...]
+
+The repository is copied to a temporary folder; there one place at a time is changed so that one sentence of the text
+at the head of msmdcli/batch.py no longer holds, and the tests of that sentence are run. A sentence whose tests still
+pass is not tested: exit code 1. Where a place is not found any more this script is out of date: exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COPIED = ("msmdcli", "tests", "styles", "training", "export", "pyproject.toml")
+TESTS = "tests/msmdcli/test_batch.py"
+
+
+@dataclass(frozen=True)
+class Break:
+    """One way to break one sentence.
+
+    Attributes:
+        name: to choose it by.
+        sentence: what no longer holds.
+        file, old, new: the change.
+        tests: a pytest expression for -k.
+        where: the file of the tests.
+    """
+
+    name: str
+    sentence: str
+    file: str
+    old: str
+    new: str
+    tests: str
+    where: str = TESTS
+
+
+BATCH = "msmdcli/batch.py"
+BREAKS = (
+    Break(
+        "companions",
+        "What the files of a format need once beside them is written into OUT by the same rules.",
+        BATCH,
+        "            if not self.options.force and not self.is_ours(name, found):\n",
+        "            if False:\n",
+        "companion",
+        "tests/msmdcli/test_format_options.py",
+    ),
+    Break(
+        "stops-others",
+        "A line that fails never stops the others.",
+        BATCH,
+        '            return replace(self.record(planned, "failed"), details=outcome.details)\n',
+        "            raise MsmdError(outcome.error)\n",
+        "never_stops_the_others",
+    ),
+    Break(
+        "exit-1",
+        "The exit code is 1 if any line failed",
+        BATCH,
+        'failed = any(record.status == "failed" for record',
+        "failed = any(False for record",
+        "never_stops_the_others",
+    ),
+    Break(
+        "exit-2",
+        "2 if the command or the manifest is wrong (then nothing was started)",
+        BATCH,
+        "    if problems:\n        hint = ",
+        "    if False:\n        hint = ",
+        "exit_code_2",
+    ),
+    Break(
+        "exit-130",
+        "130 after an interrupt",
+        BATCH,
+        "code = INTERRUPTED if interrupted else",
+        "code = 0 if interrupted else",
+        "an_interrupt_ends_it_cleanly or loses_still_counts",
+    ),
+    Break(
+        "whole-or-not",
+        "An output appears whole or not at all: under a temporary name beside its place and renamed.",
+        "msmdcli/outputs.py",
+        '        temporary.unlink(missing_ok=True)\n        raise MsmdError(f"{target} cannot be written',
+        '        temporary.replace(target)\n        raise MsmdError(f"{target} cannot be written',
+        "failing_write",
+    ),
+    Break(
+        "in-place",
+        "An output appears whole or not at all (a kill while it is written).",
+        "msmdcli/outputs.py",
+        'temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")',
+        "temporary = target",
+        "failing_write or no_temporary_file or kill_loses",
+    ),
+    Break(
+        "time-stamps",
+        "judged by content and not by time stamps",
+        BATCH,
+        '            "audio": planned.audio_sha256,\n',
+        '            "audio": str(planned.line.audio.stat().st_mtime_ns),\n',
+        "whatever_the_time_stamps",
+    ),
+    Break(
+        "recording-ignored",
+        "skipped when unchanged: the same recording",
+        BATCH,
+        '            "audio": planned.audio_sha256,\n',
+        '            "audio": "",\n',
+        "only_what_changed",
+    ),
+    Break(
+        "styles-ignored",
+        "skipped when unchanged: the same style clips",
+        BATCH,
+        '            "styles": styles,\n',
+        '            "styles": [],\n',
+        "only_what_changed",
+    ),
+    Break(
+        "settings-ignored",
+        "skipped when unchanged: the same settings",
+        BATCH,
+        '            "sampling": asdict(sampling),\n            "seed"',
+        '            "seed"',
+        "only_what_changed",
+    ),
+    Break(
+        "bundle-ignored",
+        "skipped when unchanged: the same bundle",
+        BATCH,
+        '            "bundle": bundle.sha256,\n            "styles"',
+        '            "styles"',
+        "another_bundle",
+    ),
+    Break(
+        "lost-file",
+        "and its files are there as we wrote them",
+        BATCH,
+        "            current &= digest is not None and entry is not None and entry.key == planned.key\n"
+        "            current &= entry is not None and entry.outputs.get(path) == digest\n",
+        "            current &= entry is not None and entry.key == planned.key\n",
+        "only_what_changed",
+    ),
+    Break(
+        "no-force",
+        "`--force` makes it again",
+        BATCH,
+        "        if self.options.force:\n            return planned\n",
+        "",
+        "whatever_the_time_stamps or edited_by_hand",
+    ),
+    Break(
+        "no-ledger",
+        "OUT/ledger.jsonl records what was made from what.",
+        BATCH,
+        '            "audio_sha256": planned.audio_sha256,\n            "style": style_words',
+        '            "style": style_words',
+        "ledger_records",
+    ),
+    Break(
+        "overwrites",
+        "A file that somebody edited is kept and reported",
+        "msmdcli/ledger.py",
+        "return digest in self._ours.get(output, ())",
+        "return True",
+        "edited_by_hand or never_wrote",
+    ),
+    Break(
+        "no-beside",
+        "`--beside` writes ours next to it",
+        BATCH,
+        "                if not self.options.beside:\n                    continue\n",
+        "                continue\n",
+        "beside",
+    ),
+    Break(
+        "other-bytes",
+        "A line's bytes are the same whatever its neighbours, their order, the batch size, --jobs, --threads",
+        "msmdcli/engine.py",
+        "generators = [window_rng(layer.job.seed,",
+        "generators = [window_rng(layer.job.seed + len(layers),",
+        "same_bytes",
+    ),
+    Break(
+        "other-engine",
+        "whatever --engine",
+        "msmdcli/ray_engine.py",
+        "        self._promised[task.id] = promise\n",
+        "        import dataclasses\n\n        task = dataclasses.replace(task, seed=task.seed + 1)\n"
+        "        self._promised[task.id] = promise\n",
+        "same_bytes",
+        "tests/msmdcli/test_ray_engine.py",
+    ),
+    Break(
+        "leaves-behind",
+        "An interrupt: the others leave nothing behind",
+        BATCH,
+        "        finally:\n            if self.started:\n                self.sweep(making)\n",
+        "        finally:\n            self.out.mkdir(exist_ok=True)\n"
+        '            (self.out / ".line0.csv.00000000.msmd-tmp").touch()\n',
+        "an_interrupt_ends_it_cleanly or no_temporary_file",
+    ),
+    Break(
+        "no-report",
+        "An interrupt: the report is written",
+        BATCH,
+        "        code = self.finish(interrupted, broken)\n",
+        "        if interrupted:\n            return INTERRUPTED\n        code = self.finish(interrupted, broken)\n",
+        "an_interrupt_ends_it_cleanly",
+    ),
+    Break(
+        "ledger-late",
+        "After a kill at any moment the next run makes what is missing and nothing else.",
+        BATCH,
+        "            self.ledger.record(Entry(planned.line.id, planned.key, outputs, facts))\n"
+        "            for written in ours.values():\n                written.commit()\n",
+        "            for written in ours.values():\n                written.commit()\n"
+        "            import time\n\n            time.sleep(0.2)\n"
+        "            self.ledger.record(Entry(planned.line.id, planned.key, outputs, facts))\n",
+        "a_kill_loses",
+    ),
+    Break(
+        "death-takes-all",
+        "A worker or a node that dies takes no line with it but one that kills its workers",
+        "msmdcli/dispatch.py",
+        "        self._suspects.extend(held)\n        return []\n",
+        "        return [Outcome.failed(task.id, MsmdError(why)) for task in held]\n",
+        "a_worker_that_dies",
+    ),
+    Break(
+        "dry-run-writes",
+        "`--dry-run` touches nothing",
+        BATCH,
+        "        if self.options.dry_run:\n            return 1",
+        "        if self.options.dry_run:\n            self.out.mkdir(exist_ok=True)\n            return 1",
+        "dry_run",
+    ),
+    Break(
+        "dry-run-silent",
+        "`--dry-run` says what would happen and roughly how long it would take.",
+        BATCH,
+        'self.console.event("estimate",',
+        'self.console.event("guess",',
+        "dry_run",
+    ),
+    Break(
+        "events-lost",
+        "With --json there is one event per line of output on stdout",
+        BATCH,
+        '        self.console.event("line", **record.as_event())\n',
+        "",
+        "events_tell",
+    ),
+    Break(
+        "talk-on-stdout",
+        "talk is on stderr",
+        "msmdcli/console.py",
+        "            print(text, file=self._stderr, flush=True)\n\n    def detail",
+        "            print(text, file=self._stdout, flush=True)\n\n    def detail",
+        "events_tell",
+    ),
+    Break(
+        "best-first",
+        "the reports list failed lines first, then the others with the least healthy first",
+        "msmdcli/report.py",
+        "return order, -self.score, self.id",
+        "return order, self.score, self.id",
+        "worst_first",
+    ),
+    Break(
+        "no-delivery",
+        "A voice that is much livelier or calmer than its style gives its line a warning",
+        BATCH,
+        "        if self.options.delivery_check:\n",
+        "        if False:\n",
+        "contradicts_its_style",
+    ),
+    Break(
+        "always-delivery",
+        "(`--no-delivery-check`: not)",
+        BATCH,
+        "        if self.options.delivery_check:\n",
+        "        if True:\n",
+        "contradicts_its_style",
+    ),
+    Break(
+        "outside",
+        "Nothing is written outside OUT but the user's cache.",
+        BATCH,
+        "if not (out / path).parent.resolve().is_relative_to(out):",
+        "if False:",
+        "outside_out",
+    ),
+    Break(
+        "oversubscribed",
+        "(BatchOptions) the cores are divided among the workers",
+        BATCH,
+        "jobs = min(o.jobs, lines, cores)",
+        "jobs = min(o.jobs, lines)",
+        "more_threads_than",
+    ),
+)
+
+
+def passes(folder: Path, tests: str, where: str) -> bool:
+    """Whether the tests pass in a copy of the repository."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", where, "-k", tests]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode == 5:
+        raise SystemExit(f"no test matches {tests!r} in {where}")
+    return done.returncode == 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="some of them only")
+    names = parser.parse_args().names
+    chosen = [entry for entry in BREAKS if not names or entry.name in names]
+    survived = []
+    with tempfile.TemporaryDirectory(prefix="msmd_break_") as temporary:
+        folder = Path(temporary)
+        for name in COPIED:
+            source = REPOSITORY / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, folder / name)
+        for entry in chosen:
+            path = folder / entry.file
+            content = path.read_text(encoding="utf-8")
+            if content.count(entry.old) != 1:
+                print(f"{entry.name}: the place is not found (once) in {entry.file}", file=sys.stderr)
+                return 2
+            path.write_text(content.replace(entry.old, entry.new), encoding="utf-8")
+            unnoticed = passes(folder, entry.tests, entry.where)
+            path.write_text(content, encoding="utf-8")
+            print(f"{'NOT NOTICED' if unnoticed else 'noticed':11}  {entry.name:18}  {entry.sentence}", flush=True)
+            survived += [entry.name] * unnoticed
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} breaks are noticed")
+    return int(bool(survived))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
