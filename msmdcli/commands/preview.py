@@ -2,68 +2,190 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msmdcli.commands.options import Json, Quiet, console
-from msmdcli.console import told
+from msmdcli.commands.options import Json, Quiet, Verbose, console
+from msmdcli.console import Console, told
 
 if TYPE_CHECKING:
-    import numpy as np
+    from msmdcli.motion import Motion
+    from msmdcli.preview_film import Film, Take
+
+SOUND_RATE = 48000  # samples per second in the film
+SUFFIXES = {".mp4": "a video", ".png": "a sheet of pictures", ".svg": "a sheet of curves"}
 
 
 @told
 def preview(
-    motion: Annotated[Path, typer.Argument(help="A motion file: npz or Live Link Face CSV.")],
-    out: Annotated[Path, typer.Option(help="Picture sheet (.png) or video (.mp4) to write.")],
-    audio: Annotated[Path | None, typer.Option(help="Recording to put under the video.")] = None,
-    head: Annotated[
-        Path | None, typer.Option(help="Head with ARKit morph targets (GLB). (default: MSMD_HEAD)", envvar="MSMD_HEAD")
+    motion: Annotated[Path, typer.Argument(help="A motion file, in any format that MSMD reads.")],
+    out: Annotated[Path, typer.Option(help="Video (.mp4), sheet of pictures (.png) or of curves (.svg) to write.")],
+    audio: Annotated[
+        Path | None, typer.Option(help="Recording for the video or above the curves. (default: that of --beside)")
     ] = None,
-    size: Annotated[int, typer.Option(min=64, max=2048, help="Width and height of the face in pixels.")] = 320,
-    columns: Annotated[int, typer.Option(min=1, max=40, help="Pictures in a row of the sheet.")] = 8,
-    rows: Annotated[int, typer.Option(min=1, max=40, help="Rows of the sheet.")] = 2,
+    head: Annotated[
+        Path | None,
+        typer.Option(help="Head with morph targets (.glb, .gltf), or a rig file. (default: MSMD_HEAD, or ours)"),
+    ] = None,
+    beside: Annotated[
+        Path | None, typer.Option(help="A video or another motion to show to the left of it, in a .mp4.")
+    ] = None,
+    view: Annotated[str, typer.Option(help="front, three-quarter or both.")] = "front",
+    size: Annotated[
+        str, typer.Option(help="Of the video, WIDTHxHEIGHT in pixels; of each picture of a sheet, one number.")
+    ] = "",
+    columns: Annotated[int, typer.Option(min=1, max=40, help="Pictures in a row of the sheet.")] = 6,
+    rows: Annotated[int, typer.Option(min=1, max=40, help="Rows of the sheet.")] = 3,
+    renderer: Annotated[str, typer.Option(help="auto, opengl (fast) or numpy (runs anywhere).")] = "auto",
     json_lines: Json = False,
+    verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a motion on a head: a sheet of pictures, or a video with the sound.
+    """Look at a motion: a video of the head with the sound, a sheet of pictures, or a sheet of curves.
 
-    Example: msmd preview out/guard_001.csv --head head.glb --audio guard_001.wav --out guard_001.mp4
+    \b
+    Examples:
+      msmd preview out/guard_001.csv --audio guard_001.wav --out guard_001.mp4
+      msmd preview take2.npz --beside performance.mov --out compare.mp4
+      msmd preview out/guard_001.npz --head hero.glb --view both --out guard_001.png
+      msmd preview out/guard_001.npz --audio guard_001.wav --out guard_001.svg
     """
-    from msmdcli.errors import UsageError
+    from msmdcli.errors import MsmdError, UsageError
     from msmdcli.formats import read_motion
-    from msmdcli.mesh import MeshDecoder
-    from msmdcli.paths import shared_dir
-    from msmdcli.preview import contact_sheet, render_frame, write_mp4, write_png
+    from msmdcli.preview_film import VIEWS
+    from msmdcli.renderer import CHOICES
 
-    if out.suffix not in (".png", ".mp4"):
-        raise UsageError(f"--out {out} is neither .png nor .mp4", hint="name a .png for a sheet, a .mp4 for a video")
-    shared = shared_dir()
-    glb = head or (shared / "heads" / "ict_head_arkit52.glb" if shared else None)
-    if glb is None or not glb.is_file():
-        raise UsageError("no head to draw on", hint="give a GLB with the 52 ARKit morph targets with --head")
+    kind = out.suffix.lower()
+    if kind not in SUFFIXES:
+        known = ", ".join(f"{suffix} for {what}" for suffix, what in SUFFIXES.items())
+        raise UsageError(
+            f"--out {out}: a preview is no {out.suffix or 'file without a suffix'}", hint=f"name a {known}"
+        )
+    for option, given, choices in (("--view", view, VIEWS), ("--renderer", renderer, CHOICES)):
+        if given not in choices:
+            raise UsageError(f"{option} {given!r} is not known", hint=f"choose from {', '.join(choices)}")
+    if beside is not None and kind != ".mp4":
+        raise UsageError("--beside is for videos", hint="name a .mp4 with --out")
+    if not out.parent.is_dir():
+        raise UsageError(f"no such folder: {out.parent}", hint="make it, or name another --out")
+    talk = console(json_lines, verbose, quiet)
     moving = read_motion(motion)
-    mesh = MeshDecoder.load(glb, moving.rig)
-    talk = console(json_lines, quiet=quiet)
-    if out.suffix == ".png":
-        write_png(out, contact_sheet(mesh, moving, columns, rows, size))
+    if moving.frames == 0:
+        raise MsmdError(f"{motion} has no frames")
+    if kind == ".svg":
+        _curves(out, moving, audio, motion.name)
+    elif kind == ".png":
+        _pictures(out, _take(moving, head), (view, renderer), _side(size), (columns, rows), talk)
     else:
-        samples = None
-        if audio is not None:
-            from msmdcli.audio import load_audio
+        from msmdcli.preview_film import Film
 
-            samples = load_audio(audio).samples
-        size += size % 2  # H.264 wants even sides
-        with talk.progress("preview", moving.frames, moving.frames) as shown:
-
-            def pictures() -> Iterator[np.ndarray]:
-                for values in moving.values:
-                    yield render_frame(mesh, values, size, smooth=1)
-                    shown.advance(1)
-
-            write_mp4(out, pictures(), moving.fps, samples)
+        width, height = _frame_size(size)
+        _film(out, _take(moving, head), Film(width, height, view, renderer), (audio, beside, head), talk)
     talk.event("previewed", output=str(out), frames=moving.frames)
     talk.say(str(out))
+
+
+def _take(motion: Motion, head: Path | None) -> Take:
+    from msmdcli.errors import MsmdError
+    from msmdcli.mesh import MeshDecoder, find_mesh
+    from msmdcli.preview_film import Take
+
+    path = find_mesh(head)
+    mesh = MeshDecoder.load(path, motion.rig)
+    if mesh.rig.channels != motion.rig.channels:
+        raise MsmdError(
+            f"the motion is on rig {motion.rig.name}, the head {path} on {mesh.rig.name}",
+            hint="give a --head for that rig, or convert the motion: msmd convert",
+        )
+    if len(mesh.triangles) == 0:
+        raise MsmdError(f"the head {path} has no triangles to draw", hint="give another --head")
+    return Take(motion, mesh)
+
+
+def _curves(out: Path, motion: Motion, audio: Path | None, title: str) -> None:
+    from msmdcli.audio import load_audio
+    from msmdcli.curve_sheet import write_curve_sheet
+
+    write_curve_sheet(out, motion, load_audio(audio) if audio else None, title)
+
+
+def _pictures(out: Path, take: Take, how: tuple[str, str], side: int, shape: tuple[int, int], talk: Console) -> None:
+    from msmdcli.errors import MsmdError
+    from msmdcli.preview import contact_sheet, write_png
+    from msmdcli.preview_film import VIEWS
+    from msmdcli.renderer import open_renderer
+
+    view, choice = how
+    columns, rows = shape
+    columns = min(columns, take.motion.frames)
+    rows = min(rows, -(-take.motion.frames // columns))
+    width = side * len(VIEWS[view])
+    drawing = open_renderer(take.mesh, width, side, VIEWS[view], choice=choice, still=True)
+    try:
+        talk.detail(f"drawn by {drawing.name}")
+        sheet = contact_sheet(take.mesh, take.motion, columns, rows, (width, side), renderer=drawing)
+    finally:
+        drawing.close()
+    try:
+        write_png(out, sheet)
+    except OSError as error:
+        raise MsmdError(f"{out} cannot be written: {error.strerror or error}") from error
+
+
+def _film(
+    out: Path, take: Take, film: Film, inputs: tuple[Path | None, Path | None, Path | None], talk: Console
+) -> None:
+    from msmdcli.audio import load_audio
+    from msmdcli.errors import MsmdError
+    from msmdcli.formats import read_motion
+    from msmdcli.preview_film import write_film
+    from msmdcli.video import is_video, probe_video
+
+    audio, beside, head = inputs
+    other: Take | Path | None = None
+    if beside is not None:
+        if not beside.is_file():
+            raise MsmdError(f"no such file: {beside}", hint="--beside is a video or a motion file")
+        if is_video(beside):
+            other = beside
+            if audio is None and probe_video(beside).has_audio:
+                audio = beside
+        else:
+            other = _take(read_motion(beside), head)
+    samples = None
+    if audio is not None:
+        sound = load_audio(audio, SOUND_RATE)
+        samples = sound.samples
+        if abs(sound.seconds - take.motion.seconds) > 0.1:
+            talk.warn(
+                f"{audio} is {float(sound.seconds):.2f} s long, the motion {float(take.motion.seconds):.2f} s: "
+                "the video ends with the motion"
+            )
+            samples = samples[: round(take.motion.seconds * SOUND_RATE)]
+    with talk.progress("Preview", float(take.motion.seconds), take.motion.frames) as shown:
+        name = write_film(out, take, film, beside=other, samples=samples, rate=SOUND_RATE, advance=shown.advance)
+    talk.detail(f"drawn by {name}")
+
+
+def _side(size: str) -> int:
+    """Of a picture of a sheet, in pixels."""
+    from msmdcli.errors import UsageError
+
+    if not size:
+        return 320
+    if not size.isdecimal() or not 64 <= int(size) <= 2048:
+        raise UsageError(f"--size {size!r}: pictures of a sheet are 64 to 2048 pixels wide", hint="such as --size 320")
+    return int(size)
+
+
+def _frame_size(size: str) -> tuple[int, int]:
+    """Width and height of the video; H.264 wants even numbers."""
+    from msmdcli.errors import UsageError
+
+    width, _, height = (size or "1280x720").lower().partition("x")
+    height = height or width
+    if not (width.isdecimal() and height.isdecimal() and 64 <= int(width) <= 4096 and 64 <= int(height) <= 4096):
+        raise UsageError(f"--size {size!r} is no size of a video of 64 to 4096 pixels", hint="such as --size 1280x720")
+    return int(width) + int(width) % 2, int(height) + int(height) % 2
