@@ -192,7 +192,7 @@ def _collect(path: Path, source: _Source, rate: int) -> Audio:
     resampler = None
     if source.rate != rate:
         resampler = soxr.ResampleStream(source.rate, rate, 1, dtype="float32", quality="HQ")
-    parts: list[np.ndarray] = []
+    sound = bytearray()  # grows in place; a list of blocks would need twice the memory in the end
     count = 0
     for block in source.blocks:
         if block.shape[1] != source.channels:
@@ -205,19 +205,16 @@ def _collect(path: Path, source: _Source, rate: int) -> Audio:
                 f"audio file {path} holds a sample that is not a number, at {at:.3f} s", hint="export the file again"
             )
         count += len(mono)
-        parts.append(mono if resampler is None else resampler.resample_chunk(mono))
+        sound += (mono if resampler is None else resampler.resample_chunk(mono)).tobytes()
     if count == 0:
         raise MsmdError(f"audio file {path} holds no sound (0 samples)", hint="it may be empty or cut off")
     if resampler is not None:
-        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        sound += resampler.resample_chunk(np.zeros(0, np.float32), last=True).tobytes()
     seconds = Fraction(count, source.rate)
-    samples = np.zeros(max(1, floor(seconds * rate + Fraction(1, 2))), np.float32)
-    at = 0
-    for part in parts:
-        kept = part[: len(samples) - at]  # the resampler rounds the length its own way
-        samples[at : at + len(kept)] = kept
-        at += len(kept)
-    return Audio(samples, rate, source.rate, source.channels, seconds)
+    size = 4 * max(1, floor(seconds * rate + Fraction(1, 2)))  # in bytes; the resampler rounds the length its own way
+    del sound[size:]
+    sound += bytes(size - len(sound))
+    return Audio(np.frombuffer(sound, np.float32), rate, source.rate, source.channels, seconds)
 
 
 def _truncated(path: Path, detail: str) -> MsmdError:

@@ -1,13 +1,14 @@
 """Audio features in step with motion. Training and the runtime both come through here: a model hears the same in both.
 
 An audio encoder gives F feature frames of C0 numbers at its own rate (50 Hz), frame j about the sound at
-j / feature_rate seconds. A motion frame gets `stack` of them side by side. Two steps: `encode_line` (samples ->
-features, in chunks when the line is long) and `features_at_frames` (features -> one row per motion frame).
+j / feature_rate seconds. A motion frame gets `stack` of them side by side. Two steps: `encoded_chunks` (samples ->
+features, in chunks when the line is long) and `features_at_frames` (features -> one row per motion frame);
+`feature_rows` does both chunk by chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -70,6 +71,16 @@ class EncoderFormat:
 
 
 def encode_line(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> np.ndarray:
+    """Encode a whole line, whatever its length, chunk by chunk: features [F, C0] float32, see `encoded_chunks`."""
+    features = np.empty((ceil(len(samples) / form.samples_per_feature), form.dim), np.float32)  # [F, C0]
+    at = 0
+    for chunk in encoded_chunks(samples, encode, form):
+        features[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return features
+
+
+def encoded_chunks(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> Iterator[np.ndarray]:
     """Encode a whole line, whatever its length, in flat memory.
 
     A line longer than `chunk_seconds` is cut into the fewest equal chunks (to a feature frame) that are not longer;
@@ -80,8 +91,8 @@ def encode_line(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> np.
         samples: [S] float32 at `form.rate`.
         encode: the encoder.
 
-    Returns:
-        features [F, C0] float32, F = ceil(S / samples_per_feature).
+    Yields:
+        The line's features in order, [n, C0] float32 at a time, together F = ceil(S / samples_per_feature).
     """
     if samples.ndim != 1 or len(samples) == 0:
         raise MsmdError(f"audio of shape {samples.shape} cannot be encoded: one row of samples is needed")
@@ -93,7 +104,6 @@ def encode_line(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> np.
         samples = np.pad(samples, (0, shortest - len(samples)))
     chunks = ceil(total / int(form.chunk_seconds * form.feature_rate))
     bounds = [total * i // chunks for i in range(chunks + 1)]
-    parts = []
     for start, stop in pairwise(bounds):
         first = max(0, start - overlap)
         waveform = samples[None, first * hop : (stop + overlap) * hop]  # [1, S of chunk and overlaps]
@@ -101,8 +111,7 @@ def encode_line(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> np.
         expected = (1, ceil(waveform.shape[1] / hop), form.dim)
         if features.shape != expected:
             raise MsmdError(f"the audio encoder gave features of shape {features.shape} where {expected} was expected")
-        parts.append(features[0, start - first : stop - first])
-    return np.concatenate(parts)  # [F, C0]
+        yield features[0, start - first : stop - first]  # [n, C0]
 
 
 def features_at_frames(features: np.ndarray, form: EncoderFormat, fps: Fraction, frames: int) -> np.ndarray:
@@ -120,17 +129,54 @@ def features_at_frames(features: np.ndarray, form: EncoderFormat, fps: Fraction,
     Returns:
         [T, C0 * stack] float32.
     """
-    count = frames * form.stack
+    return _rows(features, 0, len(features), form, fps, 0, frames)
+
+
+def _rows(
+    features: np.ndarray, first: int, total: int, form: EncoderFormat, fps: Fraction, start: int, stop: int
+) -> np.ndarray:
+    """The rows start .. stop - 1 of `features_at_frames`, from the features [n, C0] that begin with number `first` of
+    `total`: [stop - start, C0 * stack]."""
     step = form.feature_rate / (fps * form.stack)  # encoder frames per row
-    whole, rest = np.divmod(np.arange(count, dtype=np.int64) * step.numerator, step.denominator)
-    last = len(features) - 1
+    places = np.arange(start * form.stack, stop * form.stack, dtype=np.int64)
+    whole, rest = np.divmod(places * step.numerator, step.denominator)
+    last = total - 1
     fraction = np.where(whole >= last, 0.0, rest / step.denominator).astype(np.float32)[:, None]
-    left = features[np.minimum(whole, last)]
-    right = features[np.minimum(whole + 1, last)]
-    rows = left + fraction * (right - left)  # [T * stack, C0]
-    return np.ascontiguousarray(rows.astype(np.float32).reshape(frames, -1))  # [T, stack * C0]
+    left = features[np.minimum(whole, last) - first]
+    right = features[np.minimum(whole + 1, last) - first]
+    rows = left + fraction * (right - left)  # [n * stack, C0]
+    return np.ascontiguousarray(rows.astype(np.float32).reshape(stop - start, -1))  # [n, stack * C0]
+
+
+def feature_rows(
+    samples: np.ndarray, encode: Encode, form: EncoderFormat, fps: Fraction, frames: int
+) -> Iterator[np.ndarray]:
+    """`audio_features` in order, a chunk of rows [n, C0 * stack] at a time: a long line in flat memory."""
+    total = ceil(len(samples) / form.samples_per_feature)
+    step = form.feature_rate / (fps * form.stack)
+    kept = np.empty((0, form.dim), np.float32)  # features that rows to come still need
+    first = heard = done = 0  # the number of the first of them; features so far; rows so far
+    for chunk in encoded_chunks(samples, encode, form):
+        kept = np.concatenate([kept, chunk])
+        heard += len(chunk)
+        # Row i ends with feature floor((i stack + stack - 1) step) + 1, which must have been heard.
+        stop = (
+            frames
+            if heard == total
+            else min(frames, max(done, (ceil((heard - 1) / step) - form.stack) // form.stack + 1))
+        )
+        if stop > done:
+            yield _rows(kept, first, total, form, fps, done, stop)
+            done = stop
+        needed = min(int(done * form.stack * step), heard - 1)  # the first feature of the next row
+        kept, first = kept[needed - first :].copy(), needed
 
 
 def audio_features(samples: np.ndarray, encode: Encode, form: EncoderFormat, fps: Fraction, frames: int) -> np.ndarray:
     """Samples [S] to features at the motion's frames [T, C0 * stack]: `encode_line`, then `features_at_frames`."""
-    return features_at_frames(encode_line(samples, encode, form), form, fps, frames)
+    features = np.empty((frames, form.dim * form.stack), np.float32)  # [T, C0 * stack]
+    at = 0
+    for rows in feature_rows(samples, encode, form, fps, frames):
+        features[at : at + len(rows)] = rows
+        at += len(rows)
+    return features

@@ -4,8 +4,8 @@ Every line goes through its windows in order; in each round one window of every 
 rows (styles x guidance branches) in one call of the conditioner and one call of the denoiser per step. A line leaves
 when its last window is done and the next one takes its place, so the device stays full.
 
-The bytes of a line depend on the bundle, its audio, its style field, its seed and its id; not on its neighbours, their
-order, the batch size or the number of threads.
+The bytes of a line depend on the bundle, its audio, its style field, its pins, its seed and its id; not on its
+neighbours, their order, the batch size or the number of threads.
 """
 
 from __future__ import annotations
@@ -22,20 +22,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.audio import Audio
-from msmdcli.audio_features import audio_features
+from msmdcli.audio_features import EncoderFormat, audio_features, feature_rows
 from msmdcli.bundle import Bundle
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.feature_store import Features, FeatureStore, features_key
 from msmdcli.motion import Motion, frame_count
-from msmdcli.runtime import Graph, OnnxRuntime
+from msmdcli.runtime import Graph, OnnxRuntime, on_host
 from msmdcli.sampler import make_sampler
+from msmdcli.silence_gate import resting_pose
 from msmdcli.windows import Window, window_at, window_audio, window_count, window_mask
 
 Array = NDArray[np.float32]
 
 MAX_REFERENCE_SECONDS = 60  # a longer style reference is encoded in equal pieces: attention grows with the square
-BATCH_ROWS = {"cpu": 8, "cuda": 64}  # rows per ONNX call; more rows than this gain nothing on such a device
+BATCH_ROWS = {
+    "cpu": 8,
+    "cuda": 64,
+    "tensorrt": 64,
+}  # rows per ONNX call; more rows than this gain nothing on such a device
 INTENSITY_RANGE = (0.0, 3.0)  # what is accepted
-SAFE_INTENSITY = (0.5, 1.5)  # beyond it, channels run into the rig's limits and the mouth loses to the manner
+SAFE_INTENSITY = (0.5, 1.5)  # under 2 % of values leave their range, the jaw moves as at 1 (measure_style_field.py)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +52,17 @@ class StyleCode:
         code: [S] s, the mean of the style encoder's posterior.
         anchor: [2 D] the reference's mean pose and its standard deviation over time, normalised.
         key: sha256 of both; equal keys are the same style.
+        rest: [D] the reference's pose while its mouth is closed and still, in rig units; None where it is not known.
     """
 
     code: Array
     anchor: Array
     key: str
+    rest: Array | None = None
 
     @classmethod
-    def of(cls, code: Array, anchor: Array) -> StyleCode:
-        return cls(code, anchor, hashlib.sha256(code.tobytes() + anchor.tobytes()).hexdigest())
+    def of(cls, code: Array, anchor: Array, rest: Array | None = None) -> StyleCode:
+        return cls(code, anchor, hashlib.sha256(code.tobytes() + anchor.tobytes()).hexdigest(), rest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +88,30 @@ class Job:
     """A line to animate.
 
     Attributes:
-        id: its name; part of the seed of its noise.
-        features: [T, C] audio features, one row per motion frame (`Engine.encode_audio`).
+        id: its name; part of the seed of its noise unless `noise` is given.
+        features: [T, C] audio features, one row per motion frame (`Engine.encode_audio`, `Engine.hear`).
         entries: its style field, at least one entry.
         seed: the user's seed.
+        noise: what stands for the id in the seed of its noise: takes of one line share it.
+        constrain: called in every step of the sampling with the prediction [n, D] in rig units for the line's frames
+            from `first` on (n <= N); what it returns takes the prediction's place. It must depend on nothing else.
+        watch_alpha: called once per window, after its last step, with alpha [n, K] of eq. 4 for the line's frames from
+            `first` on: the coefficients of the style basis, of the first style that has weight there. It changes
+            nothing.
     """
 
     id: str
-    features: Array
+    features: Features
     entries: Sequence[StyleEntry]
     seed: int = 0
+    noise: str | None = None
+    constrain: Callable[[Array, int], Array] | None = None
+    watch_alpha: Callable[[Array, int], None] | None = None
+
+    @property
+    def noise_name(self) -> str:
+        """What the noise is seeded with, besides the seed."""
+        return self.id if self.noise is None else self.noise
 
 
 @dataclass(frozen=True)
@@ -129,7 +151,7 @@ class Engine:
 
     Args:
         bundle: the model.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``.
         threads: per operator of conditioner and denoiser; 0 leaves it to ONNX Runtime (one per core).
         max_batch: rows per ONNX call; None chooses by device. It does not change a byte of the result.
         sampling: how to solve; None takes what the bundle recommends.
@@ -152,7 +174,7 @@ class Engine:
 
     @property
     def device(self) -> str:
-        """Where it runs: ``cpu`` or ``cuda``."""
+        """Where it runs: ``cpu``, ``cuda`` or ``tensorrt``."""
         return self.runtime.device
 
     @property
@@ -163,11 +185,11 @@ class Engine:
     @cached_property
     def _audio_encoder(self) -> Graph:
         # One thread: ONNX Runtime divides a convolution among threads at places that show in the last bits.
-        return self.runtime.load(self.bundle.file("audio_encoder.onnx"), threads=1)
+        return self.runtime.load(self.bundle.file("audio_encoder.onnx"), threads=1, varying=True)
 
     @cached_property
     def _style_encoder(self) -> Graph:
-        return self.runtime.load(self.bundle.file("style_encoder.onnx"), threads=1)
+        return self.runtime.load(self.bundle.file("style_encoder.onnx"), threads=1, varying=True)
 
     @cached_property
     def _conditioner(self) -> Graph:
@@ -193,15 +215,30 @@ class Engine:
 
         May be called from several threads at once; each call computes in one.
         """
+        form, frames = self._heard_as(audio)
+        return audio_features(audio.samples, self._encode, form, self.bundle.fps, frames)  # [T, C]
+
+    def hear(self, audio: Audio, store: FeatureStore) -> Features:
+        """The same features, from the store where it has them; those of a long line stay on disk."""
+        form, frames = self._heard_as(audio)
+        key = features_key(audio, self.bundle, self.device, self.runtime.version)
+        return store.hear(
+            key,
+            (frames, form.dim * form.stack),
+            lambda: feature_rows(audio.samples, self._encode, form, self.bundle.fps, frames),
+        )
+
+    def _heard_as(self, audio: Audio) -> tuple[EncoderFormat, int]:
+        """What the encoder makes of a recording, and the motion frames T that it has."""
         form = self.bundle.audio_encoder
         if audio.rate != form.rate:
             raise ValueError(f"audio at {audio.rate} Hz for an encoder at {form.rate} Hz")
+        return form, frame_count(audio.seconds, self.bundle.fps)
 
-        def encode(waveform: Array) -> Array:  # [1, S] -> [1, F, C0]
-            return self._audio_encoder.run({"waveform": waveform}, ("features",))["features"]
-
-        frames = frame_count(audio.seconds, self.bundle.fps)
-        return audio_features(audio.samples, encode, form, self.bundle.fps, frames)  # [T, C]
+    def _encode(self, waveform: Array) -> Array:
+        """[1, S] -> [1, F, C0]."""
+        features: Array = self._audio_encoder.run({"waveform": waveform}, ("features",))["features"]
+        return features
 
     def encode_style(self, reference: Motion | Sequence[Motion]) -> StyleCode:
         """The code of a style reference of any length, at any frame rate.
@@ -214,7 +251,9 @@ class Engine:
         if not clips:
             raise MsmdError("a style reference without clips")
         codes, anchors, frames = [], [], []
+        rests = []
         for clip in clips:
+            rests.append(resting_pose(clip))
             for piece in self._reference_pieces(clip):  # [T', D]
                 out = self._style_encoder.run(
                     {"motion": piece[None], "mask": np.ones((1, len(piece)), np.float32)}, ("code", "anchor")
@@ -226,7 +265,8 @@ class Engine:
         code, anchor = (sum(w * v for w, v in zip(share, parts, strict=True)) for parts in (codes, anchors))
         if not (np.isfinite(code).all() and np.isfinite(anchor).all()):
             raise MsmdError("the style encoder gave NaN or infinity", hint="check the bundle with `msmd doctor`")
-        return StyleCode.of(np.asarray(code, np.float32), np.asarray(anchor, np.float32))
+        rest = np.mean(rests, axis=0).astype(np.float32)  # [D]
+        return StyleCode.of(np.asarray(code, np.float32), np.asarray(anchor, np.float32), rest)
 
     def _reference_pieces(self, clip: Motion) -> list[Array]:
         """A clip on the bundle's rig and frame rate, normalised, in equal pieces of at most `MAX_REFERENCE_SECONDS`."""
@@ -306,6 +346,26 @@ class Engine:
         list(self.animate(jobs))
         return (time.perf_counter() - begin) / (self.max_batch * float(audio.seconds))
 
+    def step_timer(self, rows: int) -> Callable[[], object]:
+        """A call that runs one denoising step of `rows` windows of noise, conditions made: what a benchmark times."""
+        (layer,) = self._noise_line().layers
+        condition = self._condition([layer], layer.rows * rows, np.zeros(rows, np.int64))
+        shape = (rows, self.bundle.window, self.bundle.rig.size)  # R, N, D
+        feeds: dict[str, NDArray[Any]] = {
+            "x": np.random.default_rng(0).standard_normal(shape, dtype=np.float32),
+            "t": np.full(rows, self.bundle.schedule.steps // 2, np.int64),
+            **self._denoiser.hold({"mask": np.ones(shape[:2], np.float32), **condition}),
+        }
+        return lambda: self._denoiser.run(feeds, ("x0",))
+
+    def window_timer(self) -> Callable[[], object]:
+        """A call that solves one window of noise at the engine's settings, its sound already encoded."""
+        job = self._noise_line().job
+        return lambda: self._solve(_Line(job, self.bundle, self.sampling).layers)
+
+    def _noise_line(self) -> _Line:
+        return _Line(Job("noise", self.encode_audio(self._noise()), [StyleEntry(None)]), self.bundle, self.sampling)
+
     def check_same_bytes(self) -> bool:
         """Whether a line has the same bytes alone and among others on this machine, as it must have."""
         features = self.encode_audio(self._noise())
@@ -324,8 +384,9 @@ class Engine:
 
     def _advance(self, lines: list[_Line], on_error: Callable[[Job, MsmdError], None] | None) -> None:
         """One window of each line. A failing call is tried again with half of the lines, down to the one that fails."""
+        layers = [layer for line in lines for layer in line.layers]
         try:
-            solved = self._solve(lines)  # [L, N, D]
+            solved = self._solve(layers)  # [L, N, D]
         except MsmdError as error:
             if len(lines) > 1:
                 middle = len(lines) // 2
@@ -337,86 +398,167 @@ class Engine:
             lines[0].failed = True
             on_error(lines[0].job, error)
             return
-        for line, x in zip(lines, solved, strict=True):
-            line.accept(x)
+        for layer, x in zip(layers, solved, strict=True):
+            layer.accept(x)
 
-    def _solve(self, lines: list[_Line]) -> Array:
-        """Solve the current window of each of L lines: noise -> normalised motion [L, N, D]."""
-        rows = [row for line in lines for row in line.rows]
-        owner = np.repeat(np.arange(len(lines)), [len(line.rows) for line in lines])  # [R] row -> line
+    def _solve(self, layers: list[_Layer]) -> Array:
+        """Solve the current window of each of L layers: noise -> normalised motion [L, N, D]."""
+        rows = [row for layer in layers for row in layer.rows]
+        owner = np.repeat(np.arange(len(layers)), [len(layer.rows) for layer in layers])  # [R] row -> layer
         chunks = [slice(a, a + self.max_batch) for a in range(0, len(rows), self.max_batch)]
-        mask = np.stack([window_mask(line.window, self.bundle.window) for line in lines])  # [L, N]
-        conditions = [self._condition(lines, rows[chunk], owner[chunk]) for chunk in chunks]
+        mask = np.stack([window_mask(layer.window, self.bundle.window) for layer in layers])  # [L, N]
+        conditions = [
+            self._denoiser.hold({"mask": mask[owner[chunk]], **self._condition(layers, rows[chunk], owner[chunk])})
+            for chunk in chunks
+        ]
 
         sampler = make_sampler(self.sampling.sampler or "", self.bundle.schedule, self.sampling.steps)
-        generators = [window_rng(line.job.seed, line.job.id, line.window.index) for line in lines]
+        generators = [window_rng(layer.job.seed, layer.job.noise_name, layer.window.index) for layer in layers]
         shape = (self.bundle.window, self.bundle.rig.size)  # N, D
         x = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in generators])  # [L, N, D]
+        watched = any(layer.job.watch_alpha for layer in layers)
         for i, t in enumerate(sampler.timesteps):
-            predictions = []
+            predictions: list[Array] = []
+            alphas: list[Array] = []
+            wanted = ("x0", "alpha") if watched and i == len(sampler.timesteps) - 1 else ("x0",)
             for chunk, condition in zip(chunks, conditions, strict=True):
                 of = owner[chunk]
                 feeds: dict[str, NDArray[Any]] = {
                     "x": x[of],
                     "t": np.full(len(of), t, np.int64),
-                    "mask": mask[of],
                     **condition,
                 }
-                predictions.append(self._denoiser.run(feeds, ("x0",))["x0"])  # [R', N, D]
-            x0_hat = _mix(np.concatenate(predictions), lines)  # [R, N, D] -> [L, N, D]
+                outputs = self._denoiser.run(feeds, wanted)
+                predictions.append(outputs["x0"])  # [R', N, D]
+                alphas.extend(outputs.get("alpha", ()))  # [N, K] each
+            x0_hat = _mix(np.concatenate(predictions), layers)  # [R, N, D] -> [L, N, D]
+            for number, layer in enumerate(layers):
+                layer.constrain(x0_hat[number])
+                if alphas and layer.is_first and layer.job.watch_alpha:
+                    first_row = int(np.searchsorted(owner, number))
+                    layer.job.watch_alpha(alphas[first_row][: layer.window.frames], layer.window.start)
             noise = None
             if sampler.stochastic and i < len(sampler.timesteps) - 1:
                 noise = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in generators])
             x = sampler.step(x0_hat, i, x, noise)
         return x
 
-    def _condition(self, lines: list[_Line], rows: list[_Row], owner: NDArray[np.int64]) -> dict[str, Array]:
-        """Everything that does not depend on the step, once per window: the conditioner's outputs for R rows."""
+    def _condition(self, layers: list[_Layer], rows: list[_Row], owner: NDArray[np.int64]) -> dict[str, Any]:
+        """Everything that does not depend on the step, once per window: the conditioner's outputs for R rows, on the
+        device."""
         D = self.bundle.rig.size
-        audio = {line: lines[line].audio for line in set(owner.tolist())}
+        audio = {layer: layers[layer].audio for layer in set(owner.tolist())}
         S = int(self.bundle.model.get("style_dim", 0))
         code = np.stack([np.zeros(S, np.float32) if row.style is None else row.style.code for row in rows])  # [R, S]
         anchor = np.stack([np.zeros(2 * D, np.float32) if row.style is None else row.style.anchor for row in rows])
         intensity = np.array([row.intensity for row in rows], np.float32)  # [R]
-        anchor[:, :D] *= intensity[:, None]  # the resting pose, relative to the training set's
+        if np.any(intensity != 1):
+            anchor[:, :D] = self._scaled_rest(anchor, intensity)
         feeds = {
-            "audio": np.stack([audio[line] for line in owner]),  # [R, P + N, C]
-            "previous": np.stack([lines[line].previous for line in owner]),  # [R, P, D]
-            "start": np.array([lines[line].window.index == 0 for line in owner], np.float32),  # [R]
+            "audio": np.stack([audio[layer] for layer in owner]),  # [R, P + N, C]
+            "previous": np.stack([layers[layer].previous for layer in owner]),  # [R, P, D]
+            "start": np.array([layers[layer].window.index == 0 for layer in owner], np.float32),  # [R]
             "code": code,
             "anchor": anchor,
             "audio_null": np.array([row.audio_null for row in rows], np.float32),  # [R]
             "style_null": np.array([row.style is None for row in rows], np.float32),  # [R]
         }
-        outputs = self._conditioner.run(feeds)
+        outputs = self._conditioner.keep(feeds)
         if "basis" in outputs and np.any(intensity != 1):
-            outputs["basis"] = outputs["basis"] * intensity[:, None, None]  # [R, K, D]
+            outputs["basis"] = on_host(outputs["basis"]) * intensity[:, None, None]  # [R, K, D]
         return outputs
+
+    def _scaled_rest(self, anchor: Array, intensity: Array) -> Array:
+        """Resting poses [R, D], normalised, `intensity` [R] times as far from the training set's as those of anchors.
+
+        A channel keeps the room that it moves in: its rest comes no nearer to an end of its range than the smaller of
+        its distance in the reference and its standard deviation there. Else most channels, which rest near 0, would be
+        pushed below it by a strong intensity, and stand still.
+        """
+        D, bundle = self.bundle.rig.size, self.bundle
+        rest, swing = anchor[:, :D], anchor[:, D:]  # [R, D] each
+        std = np.where(bundle.normalisation.std > 0, bundle.normalisation.std, 1)
+        lower = (bundle.rig.lower - bundle.normalisation.mean) / std  # [D], normalised
+        upper = (bundle.rig.upper - bundle.normalisation.mean) / std
+        least = lower + np.clip(rest - lower, 0, swing)
+        most = upper - np.clip(upper - rest, 0, swing)
+        return np.clip(rest * intensity[:, None], least, np.maximum(least, most)).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One row of an ONNX call: a style under one guidance branch, and its factor in the line's prediction."""
+    """One row of an ONNX call: a style under one guidance branch, and its factor in the layer's prediction."""
 
     style: StyleCode | None
     intensity: float
     audio_null: bool
-    factor: Array  # broadcasts to [N, D]
+    factor: Array  # [N or 1, 1]
 
 
 class _Line:
-    """A line in flight: which window is next, what came before it, what is done."""
+    """A line in flight: its layers, which go through their windows together.
+
+    A layer is a group of channels with the same styles at every frame. Each is generated as a whole face, from the same
+    noise and sound, and only its own channels are kept. So an upper face in another style does not move the mouth: were
+    the layers mixed in every step, the network would answer to the strange half (channels outside a region then moved
+    by up to a quarter of what those inside did).
+    """
 
     def __init__(self, job: Job, bundle: Bundle, sampling: Sampling) -> None:
         if len(job.features) == 0:
             raise MsmdError(f"line {job.id}: no audio features", hint="the recording is empty")
         self.job = job
+        self.failed = False
+        weights = _normalised_weights(job, bundle.rig.size)
+        self.layers = [
+            _Layer(job, channels, own, number == 0, bundle, sampling)
+            for number, (channels, own) in enumerate(_layers(weights, bundle.rig.size))
+        ]
+
+    @property
+    def done(self) -> bool:
+        return self.layers[0].done
+
+    @property
+    def row_count(self) -> int:
+        return sum(len(layer.rows) for layer in self.layers)
+
+    @property
+    def values(self) -> Array:
+        """[T, D] in rig units, each channel from its layer."""
+        values = self.layers[0].values
+        for layer in self.layers[1:]:
+            values[:, layer.channels] = layer.values[:, layer.channels]
+        return values
+
+
+class _Layer:
+    """Some channels of a line: which window is next, what came before it, what is done.
+
+    Args:
+        job: the line.
+        channels: [d] its columns.
+        weights: of the job's entries, each [T or 1, 1].
+        is_first: of the line's layers.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        channels: NDArray[np.int64],
+        weights: list[Array],
+        is_first: bool,
+        bundle: Bundle,
+        sampling: Sampling,
+    ) -> None:
+        self.job = job
+        self.channels = channels
+        self.is_first = is_first
+        self._weights = weights
         self._bundle = bundle
         self._sampling = sampling
-        self._weights = _normalised_weights(job, bundle.rig.size)
         self.values = np.empty((len(job.features), bundle.rig.size), np.float32)  # [T, D], rig units
         self.previous = np.zeros((bundle.previous, bundle.rig.size), np.float32)  # [P, D], normalised
-        self.failed = False
         self._go_to(0)
 
     def _go_to(self, index: int) -> None:
@@ -425,13 +567,18 @@ class _Line:
         self.rows: list[_Row] = [] if self.done else self._make_rows()
 
     @property
-    def row_count(self) -> int:
-        return len(self.rows)
-
-    @property
     def audio(self) -> Array:
         """[P + N, C] of the current window."""
         return window_audio(self.job.features, self.window, self._bundle.window, self._bundle.previous)
+
+    def constrain(self, x0_hat: Array) -> None:
+        """Let the job correct a prediction [N, D] of the current window, in place. What it leaves keeps its bits."""
+        if self.job.constrain is None:
+            return
+        normalisation, real = self._bundle.normalisation, self.window.frames
+        before = normalisation.inverse(x0_hat[:real])
+        after = self.job.constrain(before, self.window.start)
+        x0_hat[:real] = np.where(after == before, x0_hat[:real], normalisation.forward(after))
 
     def accept(self, x: Array) -> None:
         """Take the solution [N, D] of the current window, carry its last frames over, go to the next.
@@ -465,7 +612,7 @@ class _Line:
             rows[key] = _Row(style, intensity, audio_null, total)
 
         for entry, weights in zip(self.job.entries, self._weights, strict=True):
-            weight = _window_weight(weights, self.window, self._bundle.window)  # [N or 1, D or 1]
+            weight = _window_weight(weights, self.window, self._bundle.window)  # [N or 1, 1]
             if not weight.any():
                 continue
             style_scale = l_style if entry.style is not None else 0.0
@@ -493,21 +640,34 @@ def _normalised_weights(job: Job, channels: int) -> list[Array]:
     return [weight / total for weight in weights]
 
 
+def _layers(weights: list[Array], channels: int) -> Iterator[tuple[NDArray[np.int64], list[Array]]]:
+    """Groups of channels whose weights agree at every frame, and the weights of each, [T or 1, 1]."""
+    if all(weight.shape[1] == 1 for weight in weights):
+        yield np.arange(channels), weights
+        return
+    columns = [np.broadcast_to(weight, (len(weight), channels)) for weight in weights]
+    groups: dict[bytes, list[int]] = {}
+    for channel in range(channels):
+        groups.setdefault(b"".join(column[:, channel].tobytes() for column in columns), []).append(channel)
+    for group in groups.values():
+        yield np.array(group), [column[:, group[:1]] for column in columns]
+
+
 def _window_weight(weights: Array, window: Window, size: int) -> Array:
-    """A window's part of weights [T or 1, D or 1]: [N or 1, D or 1]; padding repeats the last."""
+    """A window's part of weights [T or 1, 1]: [N or 1, 1]; padding repeats the last."""
     if len(weights) == 1:
         return weights
     return weights[np.minimum(np.arange(window.start, window.start + size), len(weights) - 1)]
 
 
-def _mix(predictions: Array, lines: list[_Line]) -> Array:
-    """Predictions [R, N, D] of all rows -> one per line [L, N, D]: the sum of its rows times their factors."""
+def _mix(predictions: Array, layers: list[_Layer]) -> Array:
+    """Predictions [R, N, D] of all rows -> one per layer [L, N, D]: the sum of its rows times their factors."""
     mixed, at = [], 0
-    for line in lines:
-        x0 = line.rows[0].factor * predictions[at]
-        for offset, row in enumerate(line.rows[1:], start=1):
+    for layer in layers:
+        x0 = layer.rows[0].factor * predictions[at]
+        for offset, row in enumerate(layer.rows[1:], start=1):
             x0 = x0 + row.factor * predictions[at + offset]
-        at += len(line.rows)
+        at += len(layer.rows)
         mixed.append(x0)
     return np.stack(mixed)
 

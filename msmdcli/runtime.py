@@ -16,10 +16,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.paths import cache_dir
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 BUILDS = ("onnxruntime", "onnxruntime-gpu")
 CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
 CPU = "CPUExecutionProvider"
 QUIET = 4  # ONNX Runtime's log level "fatal": failures reach us as exceptions, its own talk would spoil the output
 
@@ -28,31 +30,52 @@ CUDA_OPTIONS = {
     "cudnn_conv_algo_search": "DEFAULT",  # the exhaustive search picks by timing, so not the same algorithm every time
 }
 
+TENSORRT_OPTIONS = {
+    "trt_engine_cache_enable": "1",  # TensorRT names engines by graph, its own version and the GPU
+    "trt_timing_cache_enable": "1",
+    "trt_fp16_enable": "0",  # float32 means float32
+}
+PROVIDERS = {"cuda": CUDA, "tensorrt": TENSORRT}  # device -> the provider that must come first in its sessions
+
 
 class Graph:
     """One ONNX file, loaded.
 
+    What stays the same from call to call need not travel to the device each time: `keep` leaves outputs where they were
+    computed, and `hold` keeps inputs there (ONNX Runtime's IOBinding).
+
     Attributes:
         name: its file name, for messages.
         inputs, outputs: the names that it declares, in order.
+        shapes: input -> its declared shape; an axis of free length is no int.
     """
 
-    def __init__(self, session: Any, name: str) -> None:
+    def __init__(self, session: Any, name: str, device: str = "cpu", bound: bool = False) -> None:
         self._session = session
+        self._device = device  # as ONNX Runtime calls it: cpu or cuda
+        self._bound = bound
         self.name = name
         self.inputs = tuple(value.name for value in session.get_inputs())
         self.outputs = tuple(value.name for value in session.get_outputs())
+        self.shapes: dict[str, tuple[int | str | None, ...]] = {v.name: tuple(v.shape) for v in session.get_inputs()}
 
-    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph.
 
         Args:
-            feeds: tensors by name; those that the graph does not declare are left out.
+            feeds: tensors by name, arrays or what `keep` gave; those that the graph does not declare are left out.
             outputs: the names wanted (None: all).
 
         Raises:
             MsmdError: a declared input is not among the feeds, or ONNX Runtime gave up (shapes, memory).
         """
+        return {name: on_host(value) for name, value in self.keep(feeds, outputs, on_device=False).items()}
+
+    def keep(
+        self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None, on_device: bool = True
+    ) -> dict[str, Any]:
+        """Like `run`, but what comes out stays on the device; `on_host` brings it over. Without a device of its own
+        these are arrays."""
         missing = [name for name in self.inputs if name not in feeds]
         if missing:
             raise MsmdError(
@@ -61,7 +84,16 @@ class Graph:
             )
         names = list(self.outputs if outputs is None else outputs)
         try:
-            values = self._session.run(names, {name: feeds[name] for name in self.inputs})
+            if not self._bound:
+                values = self._session.run(names, {name: feeds[name] for name in self.inputs})
+            else:
+                binding = self._session.io_binding()
+                for name in self.inputs:
+                    binding.bind_ortvalue_input(name, self._on_device(feeds[name]))
+                for name in names:
+                    binding.bind_output(name, self._device if on_device else "cpu")
+                self._session.run_with_iobinding(binding)
+                values = binding.get_outputs()
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise MsmdError(
                 f"{self.name} failed in ONNX Runtime: {_first_line(error)}",
@@ -69,13 +101,33 @@ class Graph:
             ) from error
         return dict(zip(names, values, strict=True))
 
+    def hold(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the feeds that the graph declares, on the device, for many calls of `run`."""
+        return {name: self._on_device(feeds[name]) for name in self.inputs if name in feeds}
+
+    def _on_device(self, value: Any) -> Any:
+        if not self._bound or not hasattr(value, "__array_interface__"):
+            return value
+        import onnxruntime
+
+        array = value if value.flags.c_contiguous else value.copy()
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
+
+
+def on_host(value: Any) -> NDArray[Any]:
+    """An array, wherever the value was."""
+    array: NDArray[Any] = value if hasattr(value, "__array_interface__") else value.numpy()
+    return array
+
 
 class OnnxRuntime:
     """Loads graphs for one device with a fixed number of threads.
 
     Attributes:
-        device: ``cpu`` or ``cuda``; for ``auto`` it is known after the first graph is loaded.
+        device: ``cpu``, ``cuda`` or ``tensorrt``; for ``auto`` it is known after the first graph is loaded.
+        bound: whether tensors stay on the device between calls (`Graph.hold`); without a GPU it gains nothing.
         threads: threads within one operator (0: ONNX Runtime decides).
+        version: of ONNX Runtime.
     """
 
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
@@ -94,46 +146,67 @@ class OnnxRuntime:
             ) from error
         onnxruntime.set_default_logger_severity(QUIET)
         self._ort = onnxruntime
-        has_cuda = CUDA in onnxruntime.get_available_providers()
-        if device == "cuda" and not has_cuda:
-            raise MsmdError(
-                "device cuda was asked for, but this ONNX Runtime is a CPU build",
-                hint="pip uninstall onnxruntime, then pip install 'msmd[gpu]'; or leave --device out",
-            )
-        self.device = "cuda" if has_cuda and device != "cpu" else "cpu"
+        self.version: str = onnxruntime.__version__
+        offered = onnxruntime.get_available_providers()
+        for name, provider in PROVIDERS.items():
+            if device == name and provider not in offered:
+                raise MsmdError(
+                    f"device {name} was asked for, but this ONNX Runtime "
+                    + ("is a CPU build" if CUDA not in offered else f"lacks {provider}"),
+                    hint="pip uninstall onnxruntime, then pip install 'msmd[gpu]'; or leave --device out",
+                )
+        self.device = device if device != "auto" else "cuda" if CUDA in offered else "cpu"
+        self.bound = self.device != "cpu"
 
-    def load(self, path: Path, threads: int | None = None) -> Graph:
+    def load(self, path: Path, threads: int | None = None, *, varying: bool = False) -> Graph:
         """Load one graph and check that it runs where it should.
 
         Args:
             path: the ONNX file.
             threads: instead of the runtime's.
+            varying: whether its inputs differ much in length from call to call: then memory goes back after each on the
+                CPU, since what one length leaves in ONNX Runtime's arena does not fit the next.
         """
-        session = self._session(path, threads)
-        if self.device == "cuda" and session.get_providers()[0] != CUDA:
-            if self._asked == "cuda":
+        session = self._session(path, threads, varying)
+        wanted = PROVIDERS.get(self.device)
+        if wanted is not None and session.get_providers()[0] != wanted:
+            if self._asked != "auto":
                 raise MsmdError(
-                    f"device cuda was asked for, but {path.name} would run on the CPU",
+                    f"device {self.device} was asked for, but {path.name} would run on the CPU"
+                    if self.device == "cuda"
+                    else f"device {self.device} was asked for, but {path.name} would run without it",
                     hint="check the GPU driver, CUDA and cuDNN with `msmd doctor`; or leave --device out",
                 )
-            self.device = "cpu"  # auto: no usable GPU
-            session = self._session(path, threads)
-        return Graph(session, path.name)
+            self.device, self.bound = "cpu", False  # auto: no usable GPU
+            session = self._session(path, threads, varying)
+        return Graph(session, path.name, "cpu" if self.device == "cpu" else "cuda", self.bound)
 
-    def _session(self, path: Path, threads: int | None) -> Any:
+    def _session(self, path: Path, threads: int | None, varying: bool) -> Any:
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self.threads if threads is None else threads
         options.inter_op_num_threads = 1
         options.log_severity_level = QUIET
         options.use_deterministic_compute = True
-        providers: list[Any] = [(CUDA, CUDA_OPTIONS), CPU] if self.device == "cuda" else [CPU]
+        options.enable_cpu_mem_arena = not varying
         try:
-            return self._ort.InferenceSession(str(path), options, providers=providers)
+            return self._ort.InferenceSession(str(path), options, providers=self._providers())
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise MsmdError(
                 f"{path} cannot be loaded by ONNX Runtime {self._ort.__version__}: {_first_line(error)}",
                 hint="update onnxruntime, or export the bundle again",
             ) from error
+
+    def _providers(self) -> list[Any]:
+        """The device's provider first, then those that take what it cannot do."""
+        if self.device == "cpu":
+            return [CPU]
+        providers: list[Any] = [(CUDA, CUDA_OPTIONS), CPU]
+        if self.device == "tensorrt":
+            engines = cache_dir() / "tensorrt"  # building an engine takes minutes: they are kept
+            engines.mkdir(parents=True, exist_ok=True)
+            kept = {"trt_engine_cache_path": str(engines), "trt_timing_cache_path": str(engines)}
+            providers.insert(0, (TENSORRT, TENSORRT_OPTIONS | kept))
+        return providers
 
 
 def installed_builds() -> dict[str, str]:

@@ -8,9 +8,13 @@ to N frames; a mask tells real frames (1) from padding (0).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from msmdcli.feature_store import Features
 
 Array = NDArray[np.float32]
 
@@ -39,7 +43,7 @@ def window_at(index: int, frames: int, size: int) -> Window:
     return Window(index, start=index * size, stop=min((index + 1) * size, frames))
 
 
-def window_audio(features: Array, window: Window, size: int, previous: int) -> Array:
+def window_audio(features: Features, window: Window, size: int, previous: int) -> Array:
     """The audio features of a window and of the P frames before it.
 
     Args:

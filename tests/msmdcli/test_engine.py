@@ -295,7 +295,7 @@ def test_a_failing_call_is_narrowed_down_to_its_line(
     run: Callable[..., Values] = engine._denoiser.run
 
     def short_of_memory(feeds: Values, outputs: tuple[str, ...]) -> Values:
-        if len(feeds["x"]) > 3:
+        if len(feeds["x"]) > 4:
             raise MsmdError("out of memory")
         return run(feeds, outputs)
 

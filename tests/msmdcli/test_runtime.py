@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from msmdcli import runtime
+from msmdcli.bundle import Bundle
+from msmdcli.engine import Engine, Job, StyleEntry
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.runtime import CPU, CUDA, OnnxRuntime, available_cores
+from msmdcli.runtime import CPU, CUDA, OnnxRuntime, available_cores, on_host
 
 
 def test_feeds_are_filtered_and_missing_inputs_named(stand_in_bundle: Path) -> None:
@@ -63,6 +65,43 @@ def test_cuda_that_silently_runs_on_the_cpu_is_noticed(monkeypatch: pytest.Monke
         asked.load(Path("x.onnx"))
     auto.load(Path("x.onnx"))
     assert auto.device == "cpu"
+
+
+def test_tensors_that_stay_on_the_device_give_the_same_bytes(stand_in_bundle: Path) -> None:
+    """IOBinding, as on a GPU, against plain calls; with an intensity, for which the basis comes to the host."""
+    bundle = Bundle.load(stand_in_bundle)
+    lines = []
+    for bound in (False, True):
+        engine = Engine(bundle, "cpu", 1)
+        engine.runtime.bound = bound
+        features = np.random.default_rng(0).standard_normal((50, 12), dtype=np.float32)
+        style = StyleEntry(None)
+        jobs = [Job(str(i), features[: 20 + i], [style]) for i in range(5)]
+        lines.append({job.id: motion.values.tobytes() for job, motion in engine.animate(jobs)})
+        assert engine._denoiser._bound == bound
+    assert lines[0] == lines[1]
+
+
+def test_held_and_kept_tensors(stand_in_bundle: Path) -> None:
+    machine = OnnxRuntime("cpu", 1)
+    plain = machine.load(stand_in_bundle / "style_decoder.onnx")
+    machine.bound = True
+    graph = machine.load(stand_in_bundle / "style_decoder.onnx")
+    code = np.random.default_rng(0).standard_normal((8, 3), dtype=np.float32).T  # not contiguous
+    held = graph.hold({"code": code, "not declared": code})
+    assert list(held) == ["code"] and not isinstance(held["code"], np.ndarray)
+    kept = graph.keep(held)["basis"]
+    assert not isinstance(kept, np.ndarray)
+    expected = plain.run({"code": code})["basis"]
+    np.testing.assert_array_equal(on_host(kept), expected)
+    np.testing.assert_array_equal(graph.run(held)["basis"], expected)
+    with pytest.raises(MsmdError, match=r"style_decoder\.onnx failed"):
+        graph.run({"code": np.zeros((2, 9), np.float32)})
+
+
+def test_tensorrt_is_refused_where_it_is_not_offered() -> None:
+    with pytest.raises(MsmdError, match="tensorrt"):
+        OnnxRuntime("tensorrt")
 
 
 def test_wrong_wishes_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,409 @@
+"""`msmd bench`: what this machine does with a model, and under which conditions.
+
+Every number says what its timer contains. Whole jobs are timed as a user runs them: a new process, from its start to
+its end. Things that are compared are measured in turns within one run, and a median of several is given, because
+machines have moods; ratios travel from machine to machine, seconds do not.
+
+    start-up      `msmd --help`, whole process
+    first line    `msmd batch` of one short line, whole process: what the first file waits for
+    main job      `msmd batch` of the recordings, whole process: decoding, audio encoder, sampling, writing
+    another style the same again with another style
+    memory        peak resident memory of a process that animates one line of 10 s, and one of 10 min
+    per window    conditioner and denoiser on one window of noise, in this process, after a warm-up
+
+A peer (`--peer`) is a Python file of the user's that says how another implementation does the same; see `load_peer`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from msmdcli import __version__
+from msmdcli.bundle import Bundle
+from msmdcli.errors import MsmdError, UsageError
+from msmdcli.paths import shipped_bundle
+from msmdcli.runtime import available_cores, installed_builds
+
+if TYPE_CHECKING:
+    from msmdcli.engine import Engine
+
+FORMAT_VERSION = 1
+MADE_LINES, MADE_SECONDS = 50, 5.0  # the main job where no recordings are given
+SHORT_SECONDS, LONG_SECONDS = 10.0, 600.0
+STEP_ROWS = (1, 3, 8)  # windows in one call; 3 is one window with both guidance branches
+STYLES = ("neutral", "angry")
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What is measured.
+
+    Attributes:
+        bundle: folder of the model; None is the one that ships.
+        audio: recordings, or folders of them; none: 50 lines of 5 s of made-up sound.
+        repeat: how often each thing is measured; the median counts.
+        jobs, threads, device, steps: as in `msmd batch`.
+        memory: also measure memory (a line of 10 minutes takes a while).
+        peer: see `load_peer`.
+    """
+
+    bundle: Path | None = None
+    audio: tuple[Path, ...] = ()
+    repeat: int = 3
+    jobs: int = 1
+    threads: int = 0
+    device: str = "auto"
+    steps: int | None = None
+    memory: bool = True
+    peer: Path | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number: the median of several, with their range.
+
+    Attributes:
+        name, unit: what it is.
+        value, low, high: median, least and most.
+        contains: what the timer contains.
+    """
+
+    name: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    contains: str
+
+    @classmethod
+    def of(cls, name: str, unit: str, values: Sequence[float], contains: str) -> Measure:
+        return cls(name, unit, statistics.median(values), min(values), max(values), contains)
+
+
+@dataclass
+class Result:
+    """Everything that was measured, and where."""
+
+    conditions: dict[str, Any]
+    measures: list[Measure] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "conditions": self.conditions,
+            "measures": [asdict(measure) for measure in self.measures],
+        }
+
+    def markdown(self) -> str:
+        """The table, with its conditions below."""
+        lines = ["| what | median | range | contains |", "| --- | --- | --- | --- |"]
+        for m in self.measures:
+            lines.append(f"| {m.name} | {m.value:.3g} {m.unit} | {m.low:.3g} to {m.high:.3g} | {m.contains} |")
+        stated = "; ".join(f"{name}: {value}" for name, value in self.conditions.items())
+        return "\n".join([*lines, "", stated]) + "\n"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another implementation, as the user's file gives it.
+
+    Attributes:
+        name: for the table.
+        step: one denoising step of one window with all guidance branches.
+        window: one window from noise to motion at its own default settings, or None.
+    """
+
+    name: str
+    step: Callable[[], object]
+    window: Callable[[], object] | None
+
+
+def load_peer(path: Path) -> Peer:
+    """Read a peer: a Python file, which is run, so name only one that you wrote or read.
+
+    It defines `NAME`, `step()` (one denoising step of one window of 4 s with the guidance branches that it uses by
+    default) and, if wanted, `window()` (the whole window at its own default number of steps). Weights may be random:
+    time does not depend on them. It may import a checkout of the other implementation by putting its folder on
+    `sys.path`.
+
+    Raises:
+        UsageError: the file is missing, cannot be run, or lacks `step`.
+    """
+    if not path.is_file():
+        raise UsageError(f"no peer at {path}", hint="give a Python file that defines NAME, step() and window()")
+    spec = importlib.util.spec_from_file_location("msmd_peer", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is no Python file", hint="its name ends with .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file does
+        raise UsageError(f"the peer {path} cannot be loaded: {type(error).__name__}: {error}") from error
+    step = getattr(module, "step", None)
+    if not callable(step):
+        raise UsageError(f"the peer {path} defines no function step()", hint="see `msmd bench --help`")
+    window = getattr(module, "window", None)
+    return Peer(str(getattr(module, "NAME", path.stem)), step, window if callable(window) else None)
+
+
+def bench(options: BenchOptions, say: Say) -> Result:
+    """Measure. Takes a minute or several.
+
+    Raises:
+        UsageError, MsmdError: the options, the model or a recording cannot be used.
+    """
+    from msmdcli.engine import Engine, Sampling
+
+    if options.repeat < 1:
+        raise UsageError(f"{options.repeat} repetitions", hint="give 1 or more; 3 is usual")
+    folder = options.bundle or shipped_bundle()
+    bundle = Bundle.load(folder)
+    engine = Engine(bundle, options.device, options.threads, sampling=Sampling(steps=options.steps))
+    peer = load_peer(options.peer) if options.peer else None
+    with tempfile.TemporaryDirectory(prefix="msmd-bench-") as name:
+        scratch = Path(name)
+        recordings = _recordings(options.audio, scratch)
+        result = Result(_conditions(options, bundle, engine, recordings))
+        say("start-up")
+        result.measures += _start_up(options, scratch)
+        say(f"main job: {len(recordings)} recordings, {options.repeat} times in 2 styles")
+        result.measures += _main_job(options, recordings, scratch)
+        if options.memory:
+            say("memory: lines of 10 s and of 10 min")
+            result.measures += _memory(options, scratch)
+    say("per window")
+    result.measures += _per_window(engine, peer, options.repeat)
+    return result
+
+
+# ---- conditions and material -----------------------------------------------------------------------------------------
+
+
+def _conditions(options: BenchOptions, bundle: Bundle, engine: Engine, recordings: list[Path]) -> dict[str, Any]:
+    sampling = engine.sampling
+    return {
+        "msmd": __version__,
+        "model": bundle.name,
+        "sampler": f"{sampling.sampler}, {sampling.steps} steps",
+        "guidance": f"audio {sampling.guidance_audio:g}, style {sampling.guidance_style:g}",
+        "device": engine.device,
+        "cores": available_cores(),
+        "jobs": options.jobs,
+        "threads": options.threads or "one per core",
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "onnxruntime": ", ".join(f"{build} {version}" for build, version in installed_builds().items()),
+        "numpy": np.__version__,
+        "recordings": len(recordings),
+        "repetitions": options.repeat,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _recordings(given: Sequence[Path], scratch: Path) -> list[Path]:
+    """The recordings of the main job."""
+    if not given:
+        folder = scratch / "made"
+        folder.mkdir()
+        return [_made_up(folder / f"line_{n:02d}.wav", MADE_SECONDS, n) for n in range(MADE_LINES)]
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UsageError(f"no recording or folder at {path}")
+    if not found:
+        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(SOUND_SUFFIXES)}")
+    return found
+
+
+def _made_up(path: Path, seconds: float, seed: int) -> Path:
+    """A wav of noise in syllables: time does not depend on what is said, only on how long."""
+    import soundfile
+
+    rng = np.random.Generator(np.random.Philox(seed))
+    at = np.arange(round(seconds * 16000)) / 16000
+    loudness = np.clip(np.sin(2 * np.pi * (4 + rng.random()) * at), 0.0, 1.0)
+    soundfile.write(path, rng.standard_normal(len(at)) * 0.1 * loudness, 16000, subtype="PCM_16")
+    return path
+
+
+# ---- whole processes -------------------------------------------------------------------------------------------------
+
+
+def _run(arguments: Sequence[str]) -> tuple[float, float | None]:
+    """Run `msmd ARGUMENTS` in a process of its own: seconds, and peak resident memory in MB (None where the system does
+    not tell)."""
+    begin = time.perf_counter()
+    with tempfile.TemporaryFile() as talk:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "msmdcli", *arguments], stdin=subprocess.DEVNULL, stdout=talk, stderr=talk
+        )
+        peak = None
+        if hasattr(os, "wait4"):
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            peak = usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)  # macOS counts bytes
+        else:
+            process.wait()
+        seconds = time.perf_counter() - begin
+        if process.returncode != 0:
+            talk.seek(0)
+            said = talk.read().decode(errors="replace").strip().splitlines()
+            raise MsmdError(f"msmd {' '.join(arguments[:2])} failed: {said[-1] if said else process.returncode}")
+    return seconds, peak
+
+
+def _batch(options: BenchOptions, manifest: Path, out: Path, style: str) -> list[str]:
+    arguments = ["batch", str(manifest), "--style", style, "--out", str(out), "--force", "--quiet"]
+    arguments += ["--device", options.device, "--jobs", str(options.jobs), "--threads", str(options.threads)]
+    if options.bundle:
+        arguments += ["--bundle", str(options.bundle)]
+    if options.steps:
+        arguments += ["--steps", str(options.steps)]
+    return arguments
+
+
+def _manifest(path: Path, recordings: Sequence[Path]) -> Path:
+    lines = [{"id": f"line_{n:05d}", "audio": str(p.resolve())} for n, p in enumerate(recordings)]
+    path.write_text(json.dumps({"version": 1, "lines": lines}), encoding="utf-8")
+    return path
+
+
+def _start_up(options: BenchOptions, scratch: Path) -> list[Measure]:
+    one = _manifest(scratch / "one.json", [_made_up(scratch / "one.wav", 1.0, 0)])
+    helps, firsts = [], []
+    for turn in range(options.repeat + 1):
+        help_seconds, _ = _run(["--help"])
+        first_seconds, _ = _run(_batch(options, one, scratch / "one", STYLES[0]))
+        if turn:  # the first fills the system's file cache
+            helps.append(help_seconds)
+            firsts.append(first_seconds)
+    return [
+        Measure.of("start-up", "s", helps, "`msmd --help`, whole process"),
+        Measure.of("first line", "s", firsts, "`msmd batch` of one line of 1 s, whole process"),
+    ]
+
+
+def _main_job(options: BenchOptions, recordings: list[Path], scratch: Path) -> list[Measure]:
+    from msmdcli.audio import load_audio
+
+    manifest = _manifest(scratch / "lines.json", recordings)
+    sound = sum((load_audio(path).seconds for path in recordings), Fraction(0))
+    seconds: dict[str, list[float]] = {style: [] for style in STYLES}
+    peaks = []
+    for _ in range(options.repeat):
+        for style in STYLES:
+            taken, peak = _run(_batch(options, manifest, scratch / "job", style))
+            seconds[style].append(taken)
+            if peak is not None:
+                peaks.append(peak)
+    factors = {style: [taken / float(sound) for taken in seconds[style]] for style in STYLES}
+    first, second = STYLES
+    contains = f"{len(recordings)} lines, {float(sound):.0f} s of sound, whole process"
+    measures = [
+        Measure.of("main job", "s per s of sound", factors[first], contains),
+        Measure.of("another style", "s per s of sound", factors[second], "the same lines in another style"),
+        Measure.of("speed", "s of sound per s", [1 / f for f in factors[first]], contains),
+        Measure.of("lines", "per hour", [len(recordings) / t * 3600 for t in seconds[first]], contains),
+    ]
+    if peaks:
+        measures.append(Measure.of("memory, main job", "MB", peaks, "peak resident memory of the process"))
+    return measures
+
+
+def _memory(options: BenchOptions, scratch: Path) -> list[Measure]:
+    peaks: dict[float, list[float]] = {SHORT_SECONDS: [], LONG_SECONDS: []}
+    manifests = {
+        seconds: _manifest(scratch / f"{seconds:g}.json", [_made_up(scratch / f"{seconds:g}.wav", seconds, 1)])
+        for seconds in peaks
+    }
+    for _ in range(min(options.repeat, 3)):
+        for seconds, manifest in manifests.items():
+            _, peak = _run(_batch(options, manifest, scratch / "long", STYLES[0]))
+            if peak is not None:
+                peaks[seconds].append(peak)
+    if not peaks[SHORT_SECONDS]:
+        return []
+    more = [b - a for a, b in zip(peaks[SHORT_SECONDS], peaks[LONG_SECONDS], strict=True)]
+    return [
+        Measure.of("memory, line of 10 s", "MB", peaks[SHORT_SECONDS], "peak resident memory of the process"),
+        Measure.of("memory, line of 10 min", "MB", peaks[LONG_SECONDS], "the same"),
+        Measure.of("10 min over 10 s", "MB", more, "difference of the two"),
+    ]
+
+
+# ---- within this process ---------------------------------------------------------------------------------------------
+
+
+def _per_window(engine: Engine, peer: Peer | None, repeat: int) -> list[Measure]:
+    """One step for several numbers of rows, a window at the default settings, and the peer in the same turns."""
+    stepping = {rows: engine.step_timer(rows) for rows in STEP_ROWS}
+    window = engine.window_timer()
+    timed: dict[str, list[float]] = {}
+
+    def clock(name: str, call: Callable[[], object]) -> None:
+        begin = time.perf_counter()
+        call()
+        timed.setdefault(name, []).append(1000 * (time.perf_counter() - begin))
+
+    turns = max(3 * repeat, 5)
+    for turn in range(turns + 1):
+        if turn == 1:
+            timed.clear()  # the first turn warms up
+        for rows, step in stepping.items():
+            clock(f"step, {rows} rows", step)
+        clock("window", window)
+        if peer is not None:
+            clock("peer step", peer.step)
+            if peer.window is not None and turn <= max(1, repeat // 2):
+                clock("peer window", peer.window)
+    measures = [
+        Measure.of(f"step, {rows} row{'s' * (rows > 1)}", "ms", timed[f"step, {rows} rows"], "one denoiser call")
+        for rows in STEP_ROWS
+    ]
+    contains = "conditioner and all steps of one window, without the audio encoder"
+    measures.append(Measure.of("window", "ms", timed["window"], contains))
+    if peer is not None:
+        measures.append(Measure.of(f"{peer.name}, step", "ms", timed["peer step"], "the peer's own step()"))
+        ratios = [a / b for a, b in zip(timed["step, 3 rows"], timed["peer step"], strict=True)]
+        measures.append(
+            Measure.of("ratio of steps", "", ratios, f"ours with 3 rows / {peer.name}, pairs of the same turn")
+        )
+        if peer.window is not None:
+            measures.append(Measure.of(f"{peer.name}, window", "ms", timed["peer window"], "the peer's own window()"))
+            ours, theirs = statistics.median(timed["window"]), timed["peer window"]
+            measures.append(
+                Measure.of("ratio of windows", "x faster", [t / ours for t in theirs], f"{peer.name} / ours, defaults")
+            )
+    return measures
