@@ -23,7 +23,7 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.rig import Rig
 from training.config import TrainConfig
 from training.encoders import FEATURE_RATE, SAMPLE_RATE, load_encoder
-from training.trainer import load_run
+from training.trainer import load_run, run_rig
 
 BUNDLE_FORMAT = 1
 OPSET = 20
@@ -65,6 +65,7 @@ def export_bundle(
     if out.exists() and not force:
         raise UsageError(f"{out} exists already", hint="Give another --out, or --force to replace it.")
     config, model, normalisation = load_run(run, which)
+    rig = run_rig(run)
     encoder = load_encoder(config.audio.encoder, config.audio.path, config.audio.layers)
     torch.backends.mha.set_fastpath_enabled(False)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells that torchvision is missing, once per graph
@@ -78,7 +79,7 @@ def export_bundle(
             onnx.save(shrink(to_onnx(graph), precision), str(path))
             parities.append(check_graph(graph, path))
         description = describe(
-            run, config, encoder.dim, name or out.name, precision, steps or DEFAULT_STEPS, licence or {}
+            run, config, rig, encoder.dim, name or out.name, precision, steps or DEFAULT_STEPS, licence or {}
         )
         description["normalisation"] = {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()}
         description["files"] = {
@@ -87,7 +88,7 @@ def export_bundle(
         }
         description["parity"] = {p.name: {"precision": precision, "relative": p.relative} for p in parities}
         (folder / "bundle.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-        parities.append(check_line(folder, config, model, normalisation, encoder))
+        parities.append(check_line(folder, config, model, normalisation, encoder, rig))
         worst = max(parities, key=lambda p: p.relative)
         if not worst.relative <= PRECISIONS[precision]:
             raise MsmdError(
@@ -128,10 +129,16 @@ def to_onnx(graph: Graph) -> onnx.ModelProto:
 
 
 def describe(
-    run: Path, config: TrainConfig, encoder_dim: int, name: str, precision: str, steps: int, licence: dict[str, Any]
+    run: Path,
+    config: TrainConfig,
+    rig: Rig,
+    encoder_dim: int,
+    name: str,
+    precision: str,
+    steps: int,
+    licence: dict[str, Any],
 ) -> dict[str, Any]:
     """`bundle.json` without files and normalisation."""
-    rig = Rig.load("arkit52")
     audio = config.audio
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     return {
@@ -139,6 +146,7 @@ def describe(
         "name": name,
         "made_by": f"msmd {msmdcli.__version__}",
         "rig": rig.name,
+        **({} if rig.shipped else {"rig_definition": rig.definition()}),
         "channels": list(rig.channels),
         "fps": _rate(Fraction(config.data.fps)),
         "window": {"frames": config.model.window, "previous": config.model.previous},

@@ -63,11 +63,11 @@ def check_graph(graph: Graph, path: Path) -> Parity:
 
 
 def check_line(
-    bundle: Path, config: TrainConfig, model: Model, normalisation: Normalisation, encoder: nn.Module
+    bundle: Path, config: TrainConfig, model: Model, normalisation: Normalisation, encoder: nn.Module, rig: Rig
 ) -> Parity:
     """A synthetic line of two and a half windows through the runtime's engine and through the PyTorch sampler; relative
     to the motion's range in rig units."""
-    rig, fps = Rig.load("arkit52"), Fraction(config.data.fps)
+    fps = Fraction(config.data.fps)
     rng = np.random.Generator(np.random.Philox(7))
     seconds = Fraction(5 * config.model.window, 2) / fps
     samples = speech_like_noise(int(seconds * SAMPLE_RATE), rng)
@@ -103,7 +103,7 @@ def check_line(
     style = engine.encode_style(Motion(reference, fps, rig)) if engine.follows_style else None
     job = Job("parity", engine.encode_audio(audio), [StyleEntry(style)], seed=3)
     ((_, motion),) = engine.animate([job])
-    face = rig.indices("face")
+    face = rig.face_columns
     clipped = np.clip(expected, rig.lower, rig.upper)
     return compare("whole line", [np.clip(motion.values, rig.lower, rig.upper)[:, face]], [clipped[:, face]])
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from msmdcli.errors import UsageError
 from msmdcli.rig import Rig
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -79,6 +80,9 @@ PROTOTYPES: dict[str, dict[str, float]] = {
 HEAD_GAIN, HEAD_OFFSET = 0.7, 0.12  # spread of log gain; radians
 
 
+NEEDED = ("jaw", "lips", "cheeks", "nose", "eyes", "brows", "head")  # regions of the rig
+
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """How often and how much. `probability` 0 turns the whole of it off (the paper's preset)."""
@@ -96,7 +100,15 @@ class Manners:
 
     def __init__(self, rig: Rig, config: AugmentConfig) -> None:
         self.rig, self.config = rig, config
-        self.regions = {name: rig.indices(name) for name in ("jaw", "lips", "cheeks", "nose", "eyes", "brows", "head")}
+        if config.probability <= 0:  # a learned code has neither these regions nor a left and a right
+            return
+        absent = [name for name in NEEDED if name not in rig.regions]
+        if absent:
+            raise UsageError(
+                f"style augmentation is made of facial actions, and rig {rig.name} has no region {absent[0]}",
+                hint="train it with `augment: {probability: 0}`",
+            )
+        self.regions = {name: rig.indices(name) for name in NEEDED}
         self.blink = np.array([rig.index("eyeBlinkLeft"), rig.index("eyeBlinkRight")])
         self.prototypes = np.stack([expression_pose(rig, poses) for poses in PROTOTYPES.values()])  # [E, D]
         self.face = rig.indices("face")
@@ -105,6 +117,9 @@ class Manners:
     def apply(self, motion: Array, rng: Generator) -> Array:
         """motion [T, D] in rig units -> the same performance in a random manner, within the rig's ranges."""
         config = self.config
+        if config.probability <= 0:
+            rng.random(2)  # as many numbers as where a sample gets no manner
+            return motion
         if rng.random() < config.mirror * (config.probability > 0):
             motion = motion[:, self.swap] * self.sign
         if rng.random() >= config.probability:

@@ -136,8 +136,11 @@ def _mean_curve(curves: np.ndarray, length: np.ndarray) -> np.ndarray:
     return (np.nan_to_num(curves) * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
 
 
-def load_clips(dataset: Path, rng: np.random.Generator, encoder: str = "whisper") -> list[_Clip]:
-    """All clips with sound of at least 0.8 s, audio features projected to PROJECTED dimensions."""
+def load_clips(
+    dataset: Path, rng: np.random.Generator, encoder: str = "whisper", without: frozenset[str] = frozenset()
+) -> list[_Clip]:
+    """All clips with sound of at least 0.8 s outside the splits `without`, audio features projected to PROJECTED
+    dimensions."""
     import soundfile
     import torch
 
@@ -148,7 +151,7 @@ def load_clips(dataset: Path, rng: np.random.Generator, encoder: str = "whisper"
     projection: np.ndarray | None = None
     clips = []
     for record in read_index(dataset):
-        if record.audio is None or record.seconds < 0.8:
+        if record.audio is None or record.seconds < 0.8 or record.split in without:
             continue
         motion = load_npz(dataset / record.motion)
         jaw = motion.values[:, motion.rig.index("jawOpen")].astype(np.float64)
@@ -185,11 +188,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("dataset", type=Path, help="data set folder (index.jsonl)")
     parser.add_argument("--encoder", default="whisper", help="audio encoder (see training.encoders)")
+    parser.add_argument("--without", nargs="*", default=[], help="splits to leave out, such as test")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(options.seed)
     try:
-        results = estimate(load_clips(options.dataset, rng, options.encoder), rng)
+        results = estimate(load_clips(options.dataset, rng, options.encoder, frozenset(options.without)), rng)
     except MsmdError as error:
         print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)
         return error.exit_code

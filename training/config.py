@@ -37,6 +37,7 @@ class AudioConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
+    rig: str = "arkit52"  # name of the rig that the motion is on, or its YAML file
     fps: str = "25"
     sources: dict[str, float] | None = (
         None  # share of the samples by source, `*` for all others together; None = by duration

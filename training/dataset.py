@@ -153,7 +153,7 @@ class PairBatches(Dataset[dict[str, Array]]):
         self.by_speaker: dict[tuple[str, str], list[Clip]] = defaultdict(list)
         for clip in clips:
             self.by_speaker[clip.source, clip.speaker].append(clip)
-        self.head = rig.indices("head")
+        self.head = rig.head_columns
         self.donors = [clip for clip in clips if clip.known is None]
         self.probability = self._probabilities()
 

@@ -40,14 +40,15 @@ import numpy as np
 from msmdcli.audio import Audio, load_audio
 from msmdcli.engine import Job, Sampling, StyleCode, StyleEntry
 from msmdcli.errors import MsmdError
-from msmdcli.mesh import MeshDecoder
+from msmdcli.health import measure as measure_health
+from msmdcli.mesh import MeshDecoder, find_mesh
 from msmdcli.motion import Motion, load_npz
 from msmdcli.paths import shared_dir
 from training import metrics
 from training.corpus import ClipRecord, read_index, unit_hash
 from training.judges import Judges, judges_of, shipped_encoder
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 4
 MIN_SECONDS = 2.0
 GENERATED = ("right", "wrong", "none")
 BASELINES = ("still", "copy", "average")
@@ -237,36 +238,33 @@ def _material_key(data: Path, clips: list[TestClip]) -> str:
 
 
 class Face:
-    """The head on which faces are compared, with the vertices that the metrics need."""
+    """The head on which faces are compared, with the vertices that the metrics need.
+
+    A metric whose vertices the head does not have (a learned code may name none) is NaN.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.mesh = MeshDecoder.load(path)
-        self.mid_lips = np.array(self.mesh.mid_lips)
-        self.vertices = np.unique(np.concatenate([self.mesh.face, self.mesh.lips, self.mid_lips]))
-        self._at = {
-            "face": np.searchsorted(self.vertices, self.mesh.face),
-            "lips": np.searchsorted(self.vertices, self.mesh.lips),
-            "upper": np.searchsorted(self.vertices, self.mesh.upper_face),
-            "mid": np.searchsorted(self.vertices, self.mid_lips),
-        }
-        self._neutral = self.mesh.neutral[self.mesh.upper_face]
+        named = {"face": "face", "lips": "lips", "upper": "upper_face", "mid": "mouth_opening"}
+        sets = {key: self.mesh.vertex_set(name) for key, name in named.items() if self.mesh.has(name)}
+        self.vertices = np.unique(np.concatenate(list(sets.values())))
+        self._at = {key: np.searchsorted(self.vertices, numbers) for key, numbers in sets.items()}
+        self.mid_lips = sets.get("mid")
+        self._neutral = self.mesh.neutral[sets.get("upper", np.zeros(0, np.int64))]
 
     @classmethod
     def find(cls, path: Path | None) -> Face:
-        """The head at `path`, or the shared one.
+        """The head at `path` (GLB or rig file), or the shared one, or the one that ships.
 
         Raises:
-            MsmdError: there is none.
+            MsmdError: there is no such file.
         """
         if path is None:
             shared = shared_dir()
             path = shared / "heads" / "ict_head_arkit52.glb" if shared else None
             if path is None or not path.is_file():
-                raise MsmdError(
-                    "no head to measure on: the shared ICT head was not found",
-                    hint="give a .glb with the 52 ARKit morph targets with --head",
-                )
+                path = find_mesh()
         return cls(path)
 
     def compare(self, real: np.ndarray, made: np.ndarray) -> dict[str, float]:
@@ -274,21 +272,32 @@ class Face:
         rig = self.mesh.rig
         a, b = self.mesh.decode(real, self.vertices), self.mesh.decode(made, self.vertices)  # [T, n, 3]
         at = self._at
-        face = rig.indices("face")
+        face = rig.face_columns
         head = list(rig.rotation_indices or ())
+
+        def on(key: str, metric: Callable[..., float], *more: np.ndarray) -> float:
+            return metric(a[:, at[key]], b[:, at[key]], *more) if key in at else float("nan")
+
         return {
-            "mse": metrics.vertex_error(a[:, at["face"]], b[:, at["face"]]),
-            "lve": metrics.lip_vertex_error(a[:, at["lips"]], b[:, at["lips"]]),
-            "fdd": metrics.upper_face_dynamics_deviation(a[:, at["upper"]], b[:, at["upper"]], self._neutral),
-            "mod": metrics.mouth_opening_difference(a[:, at["mid"]], b[:, at["mid"]]),
-            "head": metrics.head_error(real[:, head], made[:, head]),
+            "mse": on("face", metrics.vertex_error),
+            "lve": on("lips", metrics.lip_vertex_error),
+            "fdd": on("upper", metrics.upper_face_dynamics_deviation, self._neutral),
+            "mod": on("mid", metrics.mouth_opening_difference),
+            "head": metrics.head_error(real[:, head], made[:, head]) if head else float("nan"),
             "agreement": metrics.expression_agreement(real[:, face].mean(axis=0), made[:, face].mean(axis=0)),
             **{f"amplitude_{name}": ratio for name, ratio in metrics.amplitude_ratios(real, made, rig).items()},
         }
 
     def opening(self, values: np.ndarray) -> np.ndarray:
-        """[T] mm of mouth opening of values [T, D]."""
+        """[T] mm of mouth opening of values [T, D]; 0 where the head has no such points."""
+        if self.mid_lips is None:
+            return np.zeros(len(values))
         return metrics.mouth_opening(self.mesh.decode(values, self.mid_lips))
+
+    def jaw(self, values: np.ndarray) -> np.ndarray:
+        """[T] what tells the timing of the mouth in values [T, D]: jawOpen, or in a learned code the opening."""
+        rig = self.mesh.rig
+        return values[:, rig.index("jawOpen")] if "jawOpen" in rig.channels else self.opening(values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,9 +343,8 @@ def measure(
     halves = [face.compare(clip.motion.values[at], part) for at, part in zip(clip.halves(), made, strict=True)]
     found: dict[str, Any] = {name: _mean([half[name] for half in halves]) for name in halves[0]}
     whole = np.concatenate(made)
-    jaw = clip.motion.rig.index("jawOpen")
     real_jaw, made_jaw = (
-        np.concatenate([half[:, jaw] - half[:, jaw].mean() for half in halves_of])
+        np.concatenate([curve - curve.mean() for curve in map(face.jaw, halves_of)])
         for halves_of in ([clip.motion.values[at] for at in clip.halves()], made)
     )
     timing = metrics.sync(real_jaw, made_jaw)
@@ -350,7 +358,26 @@ def measure(
     silent = metrics.silent_frames(clip.audio.samples, clip.audio.rate, clip.motion.fps, clip.motion.frames)
     for name, values in (("silence", whole), ("silence_tracked", clip.motion.values)):
         found[name] = metrics.movement_in_silence(face.opening(values), silent, clip.motion.fps)
+    found |= _health(clip, made)
     return found | (judging.verdict(clip, made) if judging else {})
+
+
+def _health(clip: TestClip, made: Sequence[np.ndarray]) -> dict[str, float]:
+    """What animators care about, half by half: `jitter`, mean absolute second difference of the face relative to the
+    tracked one, and `blinks` per minute beside the tracked `blinks_tracked`."""
+    rig, fps = clip.motion.rig, clip.motion.fps
+    real = [clip.motion.values[at] for at in clip.halves()]
+    of_made, of_real = (
+        [measure_health(half, fps, rig, window=len(half)) for half in halves] for halves in (list(made), real)
+    )
+    nan = float("nan")
+    ratios = [
+        a.jitter / b.jitter if a.jitter is not None and b.jitter else nan for a, b in zip(of_made, of_real, strict=True)
+    ]
+    found = {"jitter": _mean(ratios)}
+    for name, halves in (("blinks", of_made), ("blinks_tracked", of_real)):
+        found[name] = _mean([nan if h.blinks_per_minute is None else h.blinks_per_minute for h in halves])
+    return found
 
 
 def baseline(name: str, clip: TestClip, average: np.ndarray | None) -> list[np.ndarray] | None:
@@ -382,7 +409,13 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def evaluate_model(
-    model: Animator, material: Material, face: Face, options: Options, say: Say, judging: Judging | None = None
+    model: Animator,
+    material: Material,
+    face: Face,
+    options: Options,
+    say: Say,
+    judging: Judging | None = None,
+    window: int = 100,
 ) -> dict[str, Any]:
     """All results of one model.
 
@@ -413,8 +446,11 @@ def evaluate_model(
                     jobs[Job(id, features[id], [entry], seed)] = (clip, name, seed, parts)
 
     made: dict[tuple[str, str, int], dict[int, np.ndarray]] = {}
+    seams: dict[tuple[str, str, int], list[float]] = {}
     for done, (job, motion) in enumerate(model.animate(jobs), start=1):
         clip, name, seed, parts = jobs[job]
+        seam = measure_health(motion.values, motion.fps, motion.rig, window).seam_jump
+        seams.setdefault((clip.record.id, name, seed), []).append(float("nan") if seam is None else seam)
         values = motion.resample(clip.motion.fps, frames=clip.motion.frames).values
         for part in parts:
             made.setdefault((clip.record.id, name, seed), {})[part] = values[clip.halves()[part]]
@@ -426,7 +462,9 @@ def evaluate_model(
         for name in systems:
             for seed in options.seeds:
                 halves = made[clip.record.id, name, seed]
-                rows.append(_row(clip, name, seed, measure(face, clip, [halves[0], halves[1]], judging=judging)))
+                numbers = measure(face, clip, [halves[0], halves[1]], judging=judging)
+                numbers["seam"] = _mean(seams[clip.record.id, name, seed])
+                rows.append(_row(clip, name, seed, numbers))
         shown = made[clip.record.id, systems[0], options.seeds[0]]
         curves[clip.record.id] = np.concatenate([shown[0], shown[1]])
     say("  measured")
@@ -455,7 +493,7 @@ def emotion_rows(
         return []
     rig = material.clips[0].motion.rig
     moved = np.stack([style.motion.values.std(axis=0) for style in material.styles]).max(axis=0) > 0
-    face = np.array([column for column in rig.indices("face") if moved[column]])
+    face = np.array([column for column in rig.face_columns if moved[column]])
 
     jobs: dict[Job, tuple[str, int]] = {}  # -> line, reference (-1 - number of the neutral one)
     neutral_of = {style.record.speaker: style.neutral for style in material.styles}
@@ -531,7 +569,7 @@ def evaluate(
         f"{len(material.styles)} emotional references on {len(material.lines)} lines"
     )
 
-    judging = _judging(data, material, say) if options.judges else None
+    judging = judging_of(data, material, say) if options.judges else None
     rows: list[dict[str, Any]] = []
     for name in (*BASELINES, TRACKED):
         for clip in material.clips:
@@ -551,7 +589,7 @@ def evaluate(
         if found is None:
             say(f"{label}: {path}")
             engine = Engine(bundle, threads=options.threads, sampling=sampling)
-            found = evaluate_model(engine, material, face, options, say, judging)
+            found = evaluate_model(engine, material, face, options, say, judging, bundle.window)
             _store(out / "models" / f"{label}.npz", key, found)
         else:
             say(f"{label}: results of an earlier run")
@@ -582,7 +620,8 @@ def evaluate(
     return report
 
 
-def _judging(data: Path, material: Material, say: Say) -> Judging | None:
+def judging_of(data: Path, material: Material, say: Say) -> Judging | None:
+    """The judges of a data set, ready for its clips; None where it has too few people to train them."""
     encode = shipped_encoder()
     judges = judges_of(data, encode, material.clips[0].motion.rig, say)
     if judges is None:

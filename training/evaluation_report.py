@@ -91,7 +91,7 @@ def markdown(report: dict[str, Any], pictures: list[str]) -> str:
         lines = [line for line in report["systems"] if line["group"] == group]
         parts += [f"## {group[0].upper()}{group[1:]}: {lines[0]['clips']} clips, {lines[0]['persons']} persons"]
         parts += [_metric_table(lines), "### Timing of the jaw", _jaw_table(lines)]
-        parts += ["### Amplitude (made / tracked) and silence", _amplitude_table(lines)]
+        parts += ["### Amplitude (made / tracked) and health", _amplitude_table(lines)]
         judged = _judged_table(lines)
         if judged:
             parts += ["### What the judges say", judged]
@@ -305,9 +305,16 @@ def _amplitude_table(lines: list[Row]) -> str:
         if line["system"] in ("still", "average", "tracked"):
             continue
         silence = f"{_number(line['silence']['silence'])} ({_number(line['silence']['silence_tracked'])})"
-        rows.append([_name(line), *(_number(line["amplitude"].get(region)) for region in regions), silence])
-    note = "Medians over clips. Silence: mouth movement in mm/s while nobody speaks, in brackets the tracked one."
-    return _table(["system", *regions, "silence"], rows) + "\n\n" + note
+        health = line["health"]
+        blinks = f"{_number(health['blinks'], 0)} ({_number(health['blinks_tracked'], 0)})"
+        amplitudes = (_number(line["amplitude"].get(region)) for region in regions)
+        rows.append([_name(line), *amplitudes, silence, _number(health["jitter"]), blinks, _number(health["seam"])])
+    note = (
+        "Medians over clips. Silence: mouth movement in mm/s while nobody speaks, in brackets the tracked one. "
+        "Jitter: mean absolute second difference relative to the tracked face. Blinks per minute, in brackets the "
+        "tracked ones. Seam: the largest step at a join of windows relative to the 95th percentile of all other steps."
+    )
+    return _table(["system", *regions, "silence", "jitter", "blinks", "seam"], rows) + "\n\n" + note
 
 
 def _test_table(tests: list[Row]) -> str:
@@ -436,7 +443,8 @@ def draw_curves(curves: dict[str, dict[str, np.ndarray]], material: Material, ou
     for axis in axes.ravel()[len(clips) :]:
         axis.axis("off")
     for axis, clip in zip(axes.ravel(), clips, strict=False):
-        jaw = clip.motion.rig.index("jawOpen")
+        rig = clip.motion.rig
+        jaw = rig.index("jawOpen") if "jawOpen" in rig.channels else int(rig.face_columns[0])
         seconds = np.arange(clip.motion.frames) / float(clip.motion.fps)
         axis.plot(seconds, clip.motion.values[:, jaw], color="black", linewidth=1.4, label="tracked")
         for model, made in curves.items():
@@ -447,7 +455,7 @@ def draw_curves(curves: dict[str, dict[str, np.ndarray]], material: Material, ou
         axis.margins(x=0)
     axes[0, 0].legend(fontsize=7, loc="upper right")
     figure.supxlabel("s", fontsize=8)
-    figure.supylabel("jawOpen", fontsize=8)
+    figure.supylabel(rig.channels[jaw], fontsize=8)
     figure.savefig(out / "jaw.png", dpi=90)
     plt.close(figure)
     return ["jaw.png"]

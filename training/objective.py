@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,17 @@ from training.losses import kl_divergence, motion_losses, nt_xent
 from training.model import Model, Style
 
 Batch = dict[str, Tensor]
+
+
+def region_columns(rig: Rig, region: str) -> np.ndarray:
+    """The columns of a region; none where the rig has no such, but arkit52 has: presets name its regions.
+
+    Raises:
+        MsmdError: no rig has a region of that name.
+    """
+    if region not in rig.regions and region in Rig.load("arkit52").regions:
+        return np.zeros(0, np.int64)
+    return rig.indices(region)
 
 
 class Objective(nn.Module):
@@ -27,7 +39,7 @@ class Objective(nn.Module):
         self.model, self.config = model, config
         weights = torch.ones(rig.size)
         for region, weight in config.loss.regions.items():
-            weights[rig.indices(region)] = weight
+            weights[region_columns(rig, region)] = weight
         self.register_buffer("channels", weights / weights.mean(), persistent=False)
 
     def forward(self, batch: Batch, contrast: bool = False) -> dict[str, Tensor]:

@@ -150,6 +150,10 @@ def describe(clips: Sequence[Row], rows: Sequence[Row], model: str, system: str,
         "amplitude": {
             name.removeprefix("amplitude_"): nan_median(np.array([c[name] for c in clips])) for name in regions
         },
+        "health": {
+            name: nan_median(np.array([c.get(name, math.nan) for c in clips]))
+            for name in ("jitter", "blinks", "blinks_tracked", "seam")
+        },
         "silence": {name: nan_median(np.array([c[name] for c in clips])) for name in ("silence", "silence_tracked")},
     }
 

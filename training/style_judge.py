@@ -85,10 +85,11 @@ class StyleJudge(nn.Module):
             return self(seen[None])[0].numpy()
 
     def distance(self, first: np.ndarray, second: np.ndarray, rig: Rig) -> float:
-        """Root mean square difference of the statistics of two stretches [T, D], in standard deviations."""
+        """Root mean square difference of the statistics of two stretches [T, D], in standard deviations; one statistic
+        counts for 4 at most, or a channel that hardly ever moves would decide alone."""
         scale = self.std.numpy().astype(np.float64)
         difference = (statistics(first, rig, self.pose) - statistics(second, rig, self.pose)) / scale
-        return float(np.sqrt(np.mean(difference**2)))
+        return float(np.sqrt(np.mean(np.clip(difference, -4.0, 4.0) ** 2)))
 
 
 def train_style_judge(

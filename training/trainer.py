@@ -5,6 +5,7 @@ A run is a folder:
     config.json        the resolved configuration            log.jsonl      one JSON object per logged step and
     validation statistics.npz     normalisation of motion and audio     tensorboard/   the same curves
     provenance.json    data, licences, versions              latest/, best/ checkpoints: model, EMA, optimiser, state
+    rig.json           what the motion's channels are
 
 Every random draw of step i comes from the seed and i, so a run that was stopped and resumed repeats the undisturbed
 one.
@@ -85,7 +86,10 @@ def train(
     accelerator = Accelerator(mixed_precision=config.optimiser.precision, cpu=not torch.cuda.is_available())
     with accelerator.main_process_first():
         training, validation = prepare_data(config, data, report)
-    config = replace(config, model=replace(config.model, audio_dim=training.audio_dim))
+    rig = training.rig
+    head = tuple(rig.head_columns.tolist())
+    sizes = replace(config.model, audio_dim=training.audio_dim, motion_dim=rig.size, head_channels=head)
+    config = replace(config, model=sizes)
     run = Run(config, training, validation, out, accelerator, report)
     run.prepare(resume)
     run.loop()
@@ -94,7 +98,7 @@ def train(
 
 def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tuple[PairBatches, list[Clip]]:
     """Batches to train on, and the validation clips."""
-    rig = Rig.load("arkit52")
+    rig = Rig.load(config.data.rig)
     fps = Fraction(config.data.fps)
     cache = FeatureCache(config.audio, fps)
     rows = [row for folder in data for row in read_index(folder)]
@@ -180,6 +184,7 @@ class Run:
                 )
                 _write_json(self.out / "config.json", {"format_version": RUN_FORMAT, **self.config.to_dict()})
                 _write_json(self.out / "provenance.json", self._provenance())
+                (self.out / "rig.json").write_text(self.training.rig.definition() + "\n", encoding="utf-8")
         for model in (self.model, self.averaged):
             model.denoiser.audio_mean.copy_(torch.from_numpy(audio[0]))
             model.denoiser.audio_std.copy_(torch.from_numpy(audio[1]))
@@ -344,7 +349,10 @@ class Run:
         model = self.averaged.eval()
         if next(model.parameters()).device.type != "cpu":
             return {}  # generation works on the CPU; on a GPU the loss decides, and `msmd evaluate` tells the rest
-        jaw, face = self.training.rig.index("jawOpen"), self.training.rig.indices("face")
+        rig = self.training.rig
+        face = rig.face_columns
+        # What follows the sound most: the jaw; in a learned code, where none is known, the channel that moves the most.
+        jaw = rig.index("jawOpen") if "jawOpen" in rig.channels else int(face[self.normalisation.std[face].argmax()])
         correlations, errors, amplitudes = [], [], []
         for clip in self.validation:
             half = min(clip.frames // 2, 2 * self.config.model.window)
@@ -473,6 +481,14 @@ def read_config(run: Path) -> TrainConfig:
             f"{file} has another format version than {RUN_FORMAT}", hint="Train it again with this version of msmd."
         )
     return config_from_dict(values, str(file))
+
+
+def run_rig(run: Path) -> Rig:
+    """The rig that a run was trained on."""
+    file = run / "rig.json"
+    if not file.is_file():  # a run of an earlier version
+        return Rig.load("arkit52")
+    return Rig.from_definition(file.read_text(encoding="utf-8"))
 
 
 def load_run(run: Path, which: str = "best") -> tuple[TrainConfig, Model, Normalisation]:

@@ -1,0 +1,111 @@
+"""Which sampler, and how many steps? Errors, amplitude, sync and jitter of a bundle over samplers and steps.
+
+    python benchmarks/sampling_steps.py BUNDLE --data DATASET [--clips 12] [--out TABLE.md]
+
+On validation clips (split `val`) of people outside training, never on test clips: the default is chosen by this table.
+Each half of a clip is animated with the other half as style, one seed, no guidance; all settings start from the same
+noise. `amplitude` is the standard deviation over time of the generated face relative to the tracked one (median over
+clips), and relative to 1000 ddpm steps in brackets; `jitter` the mean absolute second difference relative to the
+tracked one. Seconds are of this machine and include sampling only: compare them within the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from msmdcli.bundle import Bundle
+from msmdcli.engine import Engine, Job, Sampling, StyleEntry
+from training.evaluate import Face, Options, TestClip, judging_of, load_material, measure
+
+SETTINGS = (
+    *(("dpmpp-2m", steps) for steps in (1, 2, 4, 6, 8, 10, 20, 50)),
+    *(("ddim", steps) for steps in (2, 4, 8, 20)),
+    *(("ddpm", steps) for steps in (2, 4, 8, 20, 1000)),
+)
+TRAINED_VOICES = ("grid_s1", "grid_multi", "lrwar")  # validation clips of people that models train on
+
+
+def animate(engine: Engine, clips: list[TestClip]) -> tuple[dict[str, list[np.ndarray]], float]:
+    """Clip id -> its two halves [T_half, D], each in the style of the other; and the seconds that sampling took."""
+    jobs: dict[Job, tuple[TestClip, int]] = {}
+    for clip in clips:
+        features = engine.encode_audio(clip.audio)
+        for part in (0, 1):
+            style = engine.encode_style(clip.half(1 - part))
+            jobs[Job(clip.record.id, features, [StyleEntry(style)], 0)] = clip, part
+    begin = time.perf_counter()
+    done = list(engine.animate(jobs))
+    seconds = time.perf_counter() - begin
+    made: dict[str, list[np.ndarray]] = {clip.record.id: [np.empty(0)] * 2 for clip in clips}
+    for job, motion in done:
+        clip, part = jobs[job]
+        made[clip.record.id][part] = motion.values[: clip.motion.frames][clip.halves()[part]]
+    return made, seconds
+
+
+def jitter(halves: list[np.ndarray], face: np.ndarray) -> float:
+    """Mean absolute second difference of the face channels."""
+    return float(np.mean([np.abs(np.diff(half[:, face], n=2, axis=0)).mean() for half in halves]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    bundle = Bundle.load(given.bundle)
+    material = load_material(given.data, Options(split="val", emotion_lines=0))
+    clips = [clip for clip in material.clips if clip.record.source not in TRAINED_VOICES][: given.clips]
+    face = Face.find(None)
+    judging = judging_of(given.data, material, say)
+    columns = bundle.rig.indices("face")
+    rows = []
+    for sampler, steps in SETTINGS:
+        engine = Engine(bundle, sampling=Sampling(sampler, steps, 0.0, 0.0))
+        made, seconds = animate(engine, clips)
+        numbers = [measure(face, clip, made[clip.record.id], judging=judging) for clip in clips]
+        real = [[clip.half(part).values for part in (0, 1)] for clip in clips]
+        row = {name: float(np.nanmean([n[name] for n in numbers])) for name in ("mse", "lve", "fdd", "mod")}
+        row["jaw"] = float(np.nanmedian([n["jaw"] for n in numbers]))
+        row["sync"] = float(np.nanmean([n["sync_zero"] for n in numbers])) if judging else float("nan")
+        row["amplitude"] = float(np.nanmedian([n["amplitude_face"] for n in numbers]))
+        row["jitter"] = float(
+            np.median(
+                [jitter(made[c.record.id], columns) / jitter(r, columns) for c, r in zip(clips, real, strict=True)]
+            )
+        )
+        row["seconds"] = seconds
+        rows.append((sampler, steps, row))
+        say(f"{sampler} {steps}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    reference = rows[-1][2]
+    lines = [
+        f"{bundle.name}: {len(clips)} clips of {len({c.record.speaker for c in clips})} persons, split val",
+        "",
+        "| sampler | steps | MSE mm | LVE mm | LVE to ddpm 1000 | FDD | MOD mm | jaw | sync | amplitude | jitter | s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for sampler, steps, row in rows:
+        lines.append(
+            f"| {sampler} | {steps} | {row['mse']:.2f} | {row['lve']:.2f} | {row['lve'] / reference['lve'] - 1:+.1%} | "
+            f"{row['fdd']:.1f} | {row['mod']:.2f} | {row['jaw']:.2f} | {row['sync']:.2f} | {row['amplitude']:.2f} "
+            f"({row['amplitude'] / reference['amplitude']:.2f}) | {row['jitter']:.2f} | {row['seconds']:.1f} |"
+        )
+    text = "\n".join(lines) + "\n"
+    if given.out:
+        given.out.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
