@@ -163,7 +163,8 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
     version = data["format_version"]
     if version != FORMAT_VERSION:
         raise MsmdError(f"bundle format {version!r}; this program reads {FORMAT_VERSION}", hint="update MSMD")
-    rig = Rig.load(data["rig"])
+    described = data.get("rig_definition")  # a rig that does not ship with the program
+    rig = Rig.load(data["rig"]) if described is None else Rig.from_definition(str(described))
     channels = tuple(data["channels"])
     if channels != rig.channels:
         odd = next((name for name in channels if name not in rig.channels), "their order")

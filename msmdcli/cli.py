@@ -7,15 +7,22 @@ from typing import Annotated
 import typer
 
 from msmdcli import __version__
+from msmdcli.commands.audit import audit
 from msmdcli.commands.batch import batch
+from msmdcli.commands.bench import bench
 from msmdcli.commands.convert import convert
+from msmdcli.commands.curate import curate
 from msmdcli.commands.doctor import doctor
+from msmdcli.commands.dub import dub
 from msmdcli.commands.evaluate import evaluate
 from msmdcli.commands.export_onnx import export_onnx
 from msmdcli.commands.inspect import inspect
 from msmdcli.commands.preview import preview
+from msmdcli.commands.review import review
 from msmdcli.commands.rig import rig_app
+from msmdcli.commands.schema import schema
 from msmdcli.commands.styles import styles_app
+from msmdcli.commands.track import track
 from msmdcli.commands.train import train
 
 app = typer.Typer(
@@ -27,13 +34,20 @@ app = typer.Typer(
 )
 
 app.command()(batch)
+app.command()(audit)
+app.command()(dub)
+app.command()(track)
+app.command()(curate)
 app.command()(train)
 app.command(name="export-onnx")(export_onnx)
 app.command()(evaluate)
 app.command()(preview)
 app.command()(convert)
 app.command()(inspect)
+app.command()(review)
+app.command()(bench)
 app.command()(doctor)
+app.command()(schema)
 app.add_typer(styles_app, name="styles")
 app.add_typer(rig_app, name="rig")
 

@@ -1,24 +1,55 @@
-"""The choices that can be made on the command line for all lines: `--style`, `--formats`, `--fps`, `--seed`."""
+"""The choices that can be made on the command line for all lines: style, formats, fps, seed, some of the controls."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from msmdcli.blinks import parse_blinks
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.format_options import parse_format_options
 from msmdcli.formats import get_format
+from msmdcli.head_scale import parse_head
 from msmdcli.manifest import Choices
 from msmdcli.motion import parse_fps
+from msmdcli.silence_gate import parse_gate
+from msmdcli.smoothing import parse_smooth
 from msmdcli.style_field import NO_STYLE, StyleMix, StyleRef
+from msmdcli.takes import parse_takes
+
+T = TypeVar("T")
 
 
-def parse_choices(style: str | None, formats: str | None, fps: str | None, seed: int | None) -> Choices:
+def parse_choices(
+    style: str | None,
+    formats: str | None,
+    fps: str | None,
+    seed: int | None,
+    head_motion: str | None = None,
+    blinks: str | None = None,
+    silence_gate: str | None = None,
+    smooth: str | None = None,
+    takes: str | None = None,
+    option: Sequence[str] = (),
+    reduce_keys: str | None = None,
+    pre_roll: str | None = None,
+    post_roll: str | None = None,
+) -> Choices:
     """The options as they were typed, checked. Paths are relative to the current folder."""
     return Choices(
         style=None if style is None else parse_style(style),
         formats=None if formats is None else parse_formats(formats),
-        fps=None if fps is None else _parse_fps(fps),
+        format_options=parse_format_options(
+            option, {"reduce_keys": reduce_keys, "pre_roll": pre_roll, "post_roll": post_roll}
+        ),
+        fps=_parsed("--fps", fps, parse_fps),
         seed=seed,
+        head=_parsed("--head-motion", head_motion, parse_head),
+        blinks=_parsed("--blinks", blinks, parse_blinks),
+        silence_gate=_parsed("--silence-gate", silence_gate, parse_gate),
+        smooth=_parsed("--smooth", smooth, parse_smooth),
+        takes=_parsed("--takes", takes, parse_takes),
     )
 
 
@@ -52,11 +83,12 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _parse_fps(text: str) -> Fraction:
+def _parsed(option: str, text: str | None, parse: Callable[[str], T]) -> T | None:
+    """An option in the words of a manifest's key."""
     try:
-        return parse_fps(text)
+        return None if text is None else parse(text)
     except MsmdError as error:
-        raise UsageError(f"--fps: {error.message}", hint=error.hint) from None
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
 
 
 def _ref(name: str, base: Path, weight: float) -> StyleRef:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import IO, Any, ParamSpec, Protocol, TypeVar
 
 from msmdcli.errors import MsmdError
@@ -81,6 +83,16 @@ class Console:
         """One event, as a line of JSON on stdout; nothing without --json."""
         if self.json_lines:
             print(json.dumps({"event": kind, **data}, ensure_ascii=False), file=self._stdout, flush=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep stdout to ourselves: what a library prints there meanwhile would tear the events and is dropped."""
+        before, self._given = self._given, (self._stdout, self._given[1])
+        try:
+            with Path(os.devnull).open("w") as sink, redirect_stdout(sink):
+                yield
+        finally:
+            self._given = before
 
     @contextmanager
     def progress(self, what: str, total: float, items: int) -> Iterator[Progress]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from msmdcli.rotation import euler_from_quaternion, nearest_euler, quaternion_fr
 
 FORMAT_VERSION = 1  # of the motion npz
 MAX_FPS = 1000
+LONGEST_RATE = 40  # characters of a frame rate
 NTSC = Fraction(1000, 1001)
 LANCZOS_LOBES = 3  # half-width, in target frames, of the kernel that resamples to a lower rate
 LARGE_YAW = np.radians(60)  # beyond it Euler angles are interpolated as rotations; below, they cannot tip over
@@ -107,9 +109,12 @@ def parse_fps(value: Fraction | str | float) -> Fraction:
     The decimal names of the NTSC rates (23.976, 29.97, 59.94, ...) mean n * 1000/1001.
     """
     try:
+        if isinstance(value, str) and (len(value) > LONGEST_RATE or "e" in value.lower()):  # 1e999999999 takes for ever
+            raise ValueError
         fps = Fraction(str(value))
     except (ValueError, ZeroDivisionError):
-        raise MsmdError(f"{value!r} is not a frame rate", hint="examples: 25, 29.97, 30000/1001") from None
+        shown = repr(value)[:LONGEST_RATE]
+        raise MsmdError(f"{shown} is not a frame rate", hint="examples: 25, 29.97, 30000/1001") from None
     if not 0 < fps <= MAX_FPS:
         raise MsmdError(f"frame rate {value} is not between 0 and {MAX_FPS}")
     if fps.denominator != 1 and not isinstance(value, Fraction):
@@ -180,11 +185,14 @@ def _resample_rotation(source: np.ndarray, euler: np.ndarray, step: Fraction, co
     return nearest_euler(euler_from_quaternion(_resample(quaternions, step, count)), euler)
 
 
-def save_npz(path: Path | str, motion: Motion) -> None:
+def save_npz(path: Path | str, motion: Motion, extra: Mapping[str, np.ndarray] | None = None) -> None:
     """Write a motion: `values` [T, D] float32, `channels` [D], `fps` ("25/1"), `rig`, `format_version`, `meta` (JSON).
 
-    The same motion gives the same bytes.
+    Where the rig is not one that ships, `rig_definition` (JSON, `Rig.definition`) describes it, so that the file can be
+    read wherever it goes. `extra` arrays go beside these. The same motion gives the same bytes.
     """
+    own: dict[str, Any] = {} if motion.rig.shipped else {"rig_definition": np.array(motion.rig.definition())}
+    own.update(extra or {})
     with Path(path).open("wb") as file:  # an open file, because NumPy appends .npz to names
         np.savez_compressed(
             file,
@@ -194,6 +202,7 @@ def save_npz(path: Path | str, motion: Motion) -> None:
             rig=np.array(motion.rig.name),
             format_version=np.array(FORMAT_VERSION),
             meta=np.array(json.dumps(motion.meta, sort_keys=True)),
+            **own,
         )
 
 
@@ -202,7 +211,7 @@ def load_npz(path: Path | str, rig: Rig | None = None) -> Motion:
 
     Args:
         path: the file.
-        rig: needed only where the file's rig is not one that MSMD knows by name.
+        rig: on which to read it; by default the file's own, which is known by name or described in the file.
     """
     path = Path(path)
     try:
@@ -224,6 +233,8 @@ def load_npz(path: Path | str, rig: Rig | None = None) -> Motion:
         fps = parse_fps(str(data["fps"]))
         if version != FORMAT_VERSION:
             raise MsmdError(f"motion format {version}; this program reads {FORMAT_VERSION}", hint="update MSMD")
+        if rig is None and "rig_definition" in data:
+            rig = Rig.from_definition(str(data["rig_definition"]))
         rig = rig or Rig.load(str(data["rig"]))
         if values.ndim != 2 or len(names) != values.shape[1]:
             raise MsmdError(f"values of shape {values.shape} with {len(names)} channel names")

@@ -1,4 +1,4 @@
-"""Where things lie: shared test material, the user's cache, the bundle and the styles that ship with the package."""
+"""Where things lie: shared test material, the user's cache and styles, the bundle and the styles that ship."""
 
 from __future__ import annotations
 
@@ -29,6 +29,21 @@ def cache_dir() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "msmd"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "msmd"
+
+
+def user_styles() -> Path:
+    """The user's own style tags (not created here): `MSMD_STYLES`, else a folder among the platform's user data.
+
+    It does not depend on the working folder, so a tag means the same wherever a batch is started.
+    """
+    named = os.environ.get("MSMD_STYLES")
+    if named:
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "msmd" / "styles"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "msmd" / "styles"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "msmd" / "styles"
 
 
 def shipped_bundle() -> Path:

@@ -9,10 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from msmdcli.dub_line import length_words
 from msmdcli.health import LIMITS, Health
 from msmdcli.outputs import write_text
 
 FORMAT_VERSION = 1
+NAMES = ("report.json", "report.html")  # in OUT
 STATUSES = ("made", "unchanged", "kept", "failed", "not reached")
 
 
@@ -27,6 +29,8 @@ class Record:
         seconds, frames: of the recording and of the output.
         health: see `Health.as_dict`; empty where it is not known.
         warnings, error, hint, details: what to know, and why it failed.
+        controls, controlled: what was asked for beyond the style, in words; what it did, see `Controlled.facts`.
+        dub: of a line that dubs a performance, see `dub_line.length_facts`.
     """
 
     id: str
@@ -47,6 +51,9 @@ class Record:
     text: str | None = None
     character: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    dub: Mapping[str, Any] = field(default_factory=dict)
+    controls: str = ""
+    controlled: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -73,7 +80,7 @@ class Record:
         """What the event of a line tells."""
         names = ("id", "status", "outputs", "kept", "seconds", "frames", "score", "concerns", "warnings")
         data = self.as_dict()
-        return {name: data[name] for name in (*names, "error", "hint") if name in data}
+        return {name: data[name] for name in (*names, "controlled", "dub", "error", "hint") if name in data}
 
 
 @dataclass(frozen=True)
@@ -194,6 +201,10 @@ def _row(record: Record) -> str:
     ]
     cells += [_measure(name, record.health.get(name)) for name, *_ in COLUMNS]
     notes = [record.error, record.hint, *record.concerns, *record.warnings]
+    if record.controls:
+        notes.append(record.controls)
+    if record.dub:
+        notes.append(f"dub of {record.dub['original']}: {length_words(record.dub, record.seconds)}")
     notes += [f"kept: {path}" for path in record.kept]
     cells.append("<td>" + "<br>".join(escape(note) for note in notes if note) + "</td>")
     return f"<tr>{''.join(cells)}</tr>"

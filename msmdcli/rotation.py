@@ -13,7 +13,7 @@ import numpy as np
 def quaternion_from_euler(angles: np.ndarray) -> np.ndarray:
     """Quaternions [..., 4] of the rig's angles [..., 3]."""
     pitch, yaw, roll = np.moveaxis(np.asarray(angles, dtype=np.float64), -1, 0)
-    return _multiply(_multiply(_about(2, roll), _about(1, yaw)), _about(0, pitch))
+    return multiply(multiply(_about(2, roll), _about(1, yaw)), _about(0, pitch))
 
 
 def euler_from_quaternion(quaternions: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def euler_from_quaternion(quaternions: np.ndarray) -> np.ndarray:
 def quaternion_from_engine(angles: np.ndarray) -> np.ndarray:
     """Quaternions of angles [..., 3] pitch, yaw, roll about the same axes in the order of game engines, Ry Rx Rz."""
     pitch, yaw, roll = np.moveaxis(np.asarray(angles, dtype=np.float64), -1, 0)
-    return _multiply(_multiply(_about(1, yaw), _about(0, pitch)), _about(2, roll))
+    return multiply(multiply(_about(1, yaw), _about(0, pitch)), _about(2, roll))
 
 
 def engine_from_quaternion(quaternions: np.ndarray) -> np.ndarray:
@@ -55,16 +55,8 @@ def nearest_euler(angles: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.where((distance[1] < distance[0])[..., None], candidates[1], candidates[0])
 
 
-def _about(axis: int, angle: np.ndarray) -> np.ndarray:
-    """Quaternion [..., 4] of a turn by `angle` [...] about x (0), y (1) or z (2)."""
-    quaternion = np.zeros((*np.shape(angle), 4))
-    quaternion[..., 0] = np.cos(angle / 2)
-    quaternion[..., 1 + axis] = np.sin(angle / 2)
-    return quaternion
-
-
-def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Hamilton product: first b, then a."""
+def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Hamilton product of [..., 4] and [..., 4]: first b, then a."""
     aw, ax, ay, az = np.moveaxis(a, -1, 0)
     bw, bx, by, bz = np.moveaxis(b, -1, 0)
     return np.stack(
@@ -76,6 +68,27 @@ def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         ],
         axis=-1,
     )
+
+
+def inverse(quaternions: np.ndarray) -> np.ndarray:
+    """The opposite rotations of unit quaternions [..., 4]."""
+    return np.asarray(quaternions, dtype=np.float64) * (1.0, -1.0, -1.0, -1.0)
+
+
+def on_one_side(quaternions: np.ndarray) -> np.ndarray:
+    """The same rotations [T, 4], each in that sign (q and -q are one rotation) which lies nearer to the one before."""
+    turned = np.array(quaternions, dtype=np.float64)
+    dots = np.sum(turned[1:] * turned[:-1], axis=-1)
+    turned[1:] *= np.cumprod(np.where(dots < 0, -1.0, 1.0))[:, None]
+    return turned
+
+
+def _about(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Quaternion [..., 4] of a turn by `angle` [...] about x (0), y (1) or z (2)."""
+    quaternion = np.zeros((*np.shape(angle), 4))
+    quaternion[..., 0] = np.cos(angle / 2)
+    quaternion[..., 1 + axis] = np.sin(angle / 2)
+    return quaternion
 
 
 def _normalised(quaternions: np.ndarray) -> np.ndarray:

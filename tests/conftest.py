@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,12 @@ from stand_in import make_bundle
 def stand_in_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a bundle with small random weights (see stand_in.py). Do not write into it."""
     return make_bundle(tmp_path_factory.mktemp("stand_in"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_own_styles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tags of whoever runs the tests are not looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MSMD_STYLES", str(tmp_path_factory.mktemp("own") / "styles"))
+        patch.setenv("MSMD_FEATURE_CACHE", "off")  # nor is anything left in their cache
+        yield

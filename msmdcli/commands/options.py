@@ -12,11 +12,14 @@ from msmdcli.console import Console
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line on stdout; talk stays on stderr.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes a usable GPU.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt. auto takes a usable GPU through CUDA.")]
 BundleFolder = Annotated[Path | None, typer.Option(help="Folder of an exported model. (default: the one that ships)")]
 StyleFolders = Annotated[
     list[Path] | None,
-    typer.Option(help="A folder of style tags, before those that ship. Can be given several times.", metavar="DIR"),
+    typer.Option(
+        help="A folder of style tags, before your own (`msmd styles add`) and those that ship. May be repeated.",
+        metavar="DIR",
+    ),
 ]
 Rig = Annotated[str, typer.Option(help="Name of a rig, or its YAML file.")]
 
