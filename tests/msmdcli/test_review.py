@@ -202,11 +202,11 @@ def test_open_play_filter_mark_download(browser: Any, tmp_path: Path) -> None:
     tab.keyboard.press("j")
     tab.keyboard.press("j")
     tab.keyboard.press("r")
-    assert tab.locator(".row.now .id").inner_text() == "quest/line_0002"
+    assert tab.locator(".row.now .id").text_content() == "quest/line_0002"
     tab.select_option("#filter", "to redo")
     assert tab.locator(".row").count() == 1
     tab.select_option("#filter", "failed")
-    assert tab.locator(".row .id").inner_text() == "quest/line_0001"
+    assert tab.locator(".row .id").text_content() == "quest/line_0001"
     tab.select_option("#filter", "all lines")
     tab.keyboard.press("/")
     tab.keyboard.type("words of 4")
@@ -219,7 +219,7 @@ def test_open_play_filter_mark_download(browser: Any, tmp_path: Path) -> None:
     assert (line.id, line.choices.seed) == ("quest/line_0002", 5)
     tab.reload()
     tab.wait_for_selector(".row.now")
-    assert tab.locator("#marked").inner_text() == "1"  # marks stay
+    assert tab.locator("#marked").text_content() == "1"  # marks stay
     assert errors == []
     tab.close()
 
@@ -231,7 +231,7 @@ def test_a_thousand_lines_stay_usable(browser: Any, tmp_path: Path) -> None:
     took = tab.evaluate(
         "(() => { const t = performance.now(); for (let i = 0; i < 20; i++) step(1); return performance.now() - t })()"
     )
-    assert tab.locator(".row.now .id").inner_text() == "quest/line_0020"
+    assert tab.locator(".row.now .id").text_content() == "quest/line_0020"
     assert took / 20 < 1000, f"{took / 20:.0f} ms a key press"  # a guard against quadratic work, not a benchmark
     assert errors == []
     tab.close()
