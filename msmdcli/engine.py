@@ -452,8 +452,9 @@ class Engine:
         code = np.stack([np.zeros(S, np.float32) if row.style is None else row.style.code for row in rows])  # [R, S]
         anchor = np.stack([np.zeros(2 * D, np.float32) if row.style is None else row.style.anchor for row in rows])
         intensity = np.array([row.intensity for row in rows], np.float32)  # [R]
-        if np.any(intensity != 1):
-            anchor[:, :D] = self._scaled_rest(anchor, intensity)
+        scaled = intensity != 1  # only these: rounding must not let a line's bytes depend on its neighbours
+        if scaled.any():
+            anchor[scaled, :D] = self._scaled_rest(anchor[scaled], intensity[scaled])
         feeds = {
             "audio": np.stack([audio[layer] for layer in owner]),  # [R, P + N, C]
             "previous": np.stack([layers[layer].previous for layer in owner]),  # [R, P, D]
@@ -464,7 +465,7 @@ class Engine:
             "style_null": np.array([row.style is None for row in rows], np.float32),  # [R]
         }
         outputs = self._conditioner.keep(feeds)
-        if "basis" in outputs and np.any(intensity != 1):
+        if "basis" in outputs and scaled.any():
             outputs["basis"] = on_host(outputs["basis"]) * intensity[:, None, None]  # [R, K, D]
         return outputs
 

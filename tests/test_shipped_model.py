@@ -106,3 +106,23 @@ def test_lines_of_any_length(tmp_path: Path) -> None:
     msmd("batch", tmp_path, "--style", "sad", "--formats", "npz", "--fps", "60", "--out", tmp_path / "out")
     frames = {p.stem: read_motion(p).frames for p in (tmp_path / "out").glob("*.npz")}
     assert frames == {"blip": 6, "silence": 90, "minute": 3660}
+
+
+def test_a_neighbour_of_another_intensity_changes_no_byte() -> None:
+    from msmdcli.bundle import Bundle
+    from msmdcli.engine import Engine, Job, StyleEntry
+    from msmdcli.paths import shipped_bundle
+    from msmdcli.styles import StyleLibrary
+
+    engine = Engine(Bundle.load(shipped_bundle()), device="cpu")
+    features = engine.encode_audio(engine._noise())
+    angry, happy = (
+        engine.encode_style(reference.load())
+        for reference in (StyleLibrary().resolve(tag) for tag in ("angry", "happy"))
+        if reference is not None
+    )
+    line = Job("line", features, [StyleEntry(angry)])
+    neighbour = Job("neighbour", features, [StyleEntry(happy, intensity=1.2)])
+    ((_, alone),) = engine.animate([line])
+    together = {job.id: motion.values for job, motion in engine.animate([neighbour, line])}
+    np.testing.assert_array_equal(alone.values, together["line"])
