@@ -121,7 +121,7 @@ def _file_and_sound(m: Measures, limits: Limits) -> list[Rejection]:
 
 
 def _cuts(m: Measures) -> list[Rejection]:
-    if m.cut_score is None or m.cut_score < 1:
+    if not m.cuts:
         return []
     where = ", ".join(f"{time:.2f} s" for time in m.cuts[:5]) + (", ..." if len(m.cuts) > 5 else "")
     return [Rejection("cut", float(len(m.cuts)), 0.0, f"{len(m.cuts)} cut{'s' * (len(m.cuts) > 1)}: {where}")]

@@ -24,7 +24,7 @@ from msmdcli.motion import Motion, parse_fps
 from msmdcli.rig import Rig
 from msmdcli.styles import sha256_of
 
-VERSION = 1  # of the procedure and of the file: what another version made is made again
+VERSION = 2  # of the procedure and of the file: what another version made is made again
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Measures:
         sound_share: how much of the picture it accompanies.
         loudness: dB of full scale of its loudest 50 ms.
         speech_seconds, speech_share: what the voice-activity detector takes for speech.
-        cut_score: the strongest change between two pictures, 1 being a cut; cuts: where, in seconds.
+        cuts: where the picture cuts to another shot, in seconds; of a tracked clip only those between its first and its
+            last frame with a face.
         tracked: whether the face was tracked (clips that fail before are not).
         found: share of the frames with a face.
         longest_loss: seconds, the longest stretch without it, apart from the ends.
@@ -84,7 +85,6 @@ class Measures:
     loudness: float | None = None
     speech_seconds: float | None = None
     speech_share: float | None = None
-    cut_score: float | None = None
     cuts: tuple[float, ...] = ()
     tracked: bool = False
     found: float | None = None

@@ -62,7 +62,7 @@ def measure_clip(
         raise
     except MsmdError as error:
         return ClipData(Measures(error=_plain(error, video)), None, np.zeros(0, np.int16), nothing)
-    measures = replace(measures, cut_score=pictures.cut_score, cuts=pictures.cuts)
+    measures = replace(measures, cuts=pictures.cuts)
 
     samples = np.zeros(0, np.float32)
     if measures.sound:
@@ -116,9 +116,11 @@ def _with_face(measures: Measures, track: Track) -> Measures:
     seen = found & (track.turn < FRONTAL)
     width = (track.box[:, 2] - track.box[:, 0]) * track.info.width
     aspect = track.info.width / track.info.height
+    begin, end = (round(float(i / track.motion.fps), 3) for i in inner[[0, -1]])
     return replace(
         measures,
         tracked=True,
+        cuts=tuple(time for time in measures.cuts if begin < time <= end),
         found=round(float(found.mean()), 4),
         longest_loss=round(_longest(lost) / float(track.motion.fps), 3),
         several=round(float((track.faces > 1).mean()), 4),

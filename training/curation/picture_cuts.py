@@ -1,7 +1,8 @@
 """Cuts: places where one shot ends and another begins.
 
-Pictures are compared in grey at a very small size. A cut changes the whole picture at once, while a talking head moves
-little from one picture to the next; so the change is measured against the changes around it.
+Pictures are compared in grey at a very small size. A cut changes the whole picture at once (or over two pictures, where
+it was blended), while a talking head moves little from one picture to the next; so a change is measured against the
+changes around it. A camera that starts to move changes the picture, too, but goes on doing so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ GRID = (18, 32)  # rows and columns to which a picture is brought
 LEAST_CHANGE = 0.05  # mean absolute change of grey (0..1) below which nothing counts as a cut
 AGAINST_AROUND = 6.0  # a cut changes the picture this many times more than the median around it
 AROUND = 0.6  # s on either side
+AGAINST_BESIDE = 2.0  # and this many times more than the second to fourth step before it, and after it
 THUMBNAIL_HEIGHT = 72  # pixels
 
 
@@ -24,12 +26,10 @@ class Pictures:
     """What a quick look at all pictures of a video gives.
 
     Attributes:
-        cut_score: the strongest change, 1 being the least that counts as a cut.
-        cuts: seconds at which a cut was seen.
+        cuts: seconds at which a new shot begins.
         thumbnail: [THUMBNAIL_HEIGHT, w, 3] uint8, the picture in the middle.
     """
 
-    cut_score: float
     cuts: tuple[float, ...]
     thumbnail: np.ndarray
 
@@ -50,8 +50,7 @@ def look_at_pictures(pictures: Iterable[tuple[Fraction, np.ndarray]], seconds: f
         if len(times) == 1 or float(time) <= seconds / 2:
             thumbnail = picture
     score = cut_scores(np.stack(small), np.array(times)) if small else np.zeros(0)
-    cuts = tuple(round(times[i + 1], 3) for i in np.flatnonzero(score >= 1))
-    return Pictures(round(float(score.max(initial=0.0)), 4), cuts, thumbnail)
+    return Pictures(tuple(round(times[i + 1], 3) for i in np.flatnonzero(score >= 1)), thumbnail)
 
 
 def cut_scores(grey: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -61,7 +60,10 @@ def cut_scores(grey: np.ndarray, times: np.ndarray) -> np.ndarray:
     for i in np.flatnonzero(change >= LEAST_CHANGE):
         near = (np.abs(times[1:] - times[i + 1]) <= AROUND) & (np.arange(len(change)) != i)
         around = float(np.median(change[near])) if near.any() else 0.0
-        score[i] = min(change[i] / LEAST_CHANGE, change[i] / (AGAINST_AROUND * around + 1e-9), 99.0)
+        before, after = change[max(0, i - 4) : max(0, i - 1)], change[i + 2 : i + 5]
+        beside = max((float(part.mean()) for part in (before, after) if len(part)), default=0.0)
+        least = max(LEAST_CHANGE, AGAINST_AROUND * around, AGAINST_BESIDE * beside)
+        score[i] = change[i] / least
     return score
 
 

@@ -20,7 +20,6 @@ GOOD = Measures(
     loudness=-10.0,
     speech_seconds=3.0,
     speech_share=0.75,
-    cut_score=0.1,
     tracked=True,
     found=1.0,
     longest_loss=0.0,
@@ -53,7 +52,7 @@ def test_a_good_clip_is_accepted() -> None:
         ({"several": 0.6}, "several-faces", 0.6),
         ({"unusual": 6.3}, "not-a-person", 6.3),
         ({"turn_often": 48.0}, "turned", 48.0),
-        ({"cut_score": 3.0, "cuts": (1.0, 2.0)}, "cut", 2.0),
+        ({"cuts": (1.0, 2.0)}, "cut", 2.0),
         ({"jump": 90.0}, "pose-jump", 90.0),
         ({"confidence": 0.1}, "low-confidence", 0.1),
         ({"speech_seconds": 0.1, "speech_share": 0.02}, "no-speech", 0.1),
@@ -70,7 +69,7 @@ def test_a_bystander_for_a_moment_and_a_short_loss_are_no_reason() -> None:
 
 
 def test_all_reasons_are_told_the_first_in_order() -> None:
-    found = judge(replace(GOOD, jump=90.0, several=0.9, cut_score=2.0, cuts=(1.0,)), Limits())
+    found = judge(replace(GOOD, jump=90.0, several=0.9, cuts=(1.0,)), Limits())
     assert [rejection.reason for rejection in found] == ["several-faces", "cut", "pose-jump"]
 
 

@@ -48,7 +48,6 @@ def data_of(seed: int, **changes: object) -> ClipData:
         "loudness": -12.0,
         "speech_seconds": 2.0,
         "speech_share": 0.66,
-        "cut_score": 0.0,
         "tracked": True,
         "found": 1.0,
         "longest_loss": 0.0,
