@@ -397,7 +397,8 @@ class _Batch:
                 for outcome in outcomes:
                     self.interrupts.check()
                     planned = by_id[outcome.id]
-                    self.settle(self.commit(planned, outcome))
+                    with self.interrupts.held():  # a line that is in place is told of, too
+                        self.settle(self.commit(planned, outcome))
                     progress.advance(planned.seconds or UNKNOWN_SECONDS)
         finally:
             outcomes.close()  # type: ignore[attr-defined]  # a generator: its worker stops and cleans up

@@ -44,7 +44,7 @@ class DubOptions:
         id: of the dub, its outputs are OUT/<id>.<suffix>; None is the recording's name without suffix.
         intensity: of the manner; see `StyleEntry`.
         preview: also write OUT/<id>.mp4, original and dub side by side with the new sound.
-        head_model: the head to draw the preview on (GLB); None is the shared one.
+        head_model: the head to draw the preview on (GLB or rig file); None: see `heads.find_head`.
         preview_height: in pixels.
     """
 

@@ -29,8 +29,9 @@ from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import read_motion
 from msmdcli.interrupts import Interrupts
-from msmdcli.manifest import ManifestError
+from msmdcli.manifest import Choices, ManifestError
 from msmdcli.motion import load_npz
+from msmdcli.outputs import Written
 from msmdcli.rig import Rig
 from msmdcli.style_field import Segment, StyleField, StyleRef
 
@@ -497,6 +498,21 @@ def test_an_interrupt_ends_it_cleanly(project: Project, jobs: str, number: signa
     made = {line["id"] for line in project.report()["lines"] if line["status"] == "made"}
     assert made and {name.split(".")[0] for name in project.bytes_of()} == made
     finish_and_compare(project)
+
+
+def test_an_interrupt_does_not_part_a_line_from_its_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(project.folder, (0.3,) * 4)
+    commit = Written.commit
+
+    def interrupted(written: Written) -> None:
+        commit(written)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Written, "commit", interrupted)
+    assert project.run(choices=Choices(formats=("npz", "livelink-csv"))) == 130
+    monkeypatch.undo()
+    (made,) = (line["id"] for line in project.report()["lines"] if line["status"] == "made")
+    assert set(project.bytes_of()) == {f"{made}.npz", f"{made}.csv"}
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
