@@ -1,7 +1,7 @@
-"""Constant offset between picture and sound, per source, by cross-prediction.
+"""Constant offset between picture and sound, per source or per recording, by cross-prediction.
 
 ``python -m training.av_offset DATASET`` prints for each source of a data set how many frames its picture comes after
-its sound.
+its sound; with ``--by recording``, for each person of each source.
 
 Method. Ridge regression from audio features (7 motion frames of context, randomly projected) to the jaw opening,
 standardised per clip, is trained on the clips of all *other* sources, each person weighing alike whatever the number
@@ -12,6 +12,13 @@ also used the other way round: a regression trained on it predicts all others ("
 kind of speech teaches about timing; the truth is taken to lie between them, and only offsets that both put above half
 a frame deserve a correction. What a data set has already been corrected by (``av_offset_frames`` in the index) is
 added back, so the printed numbers can be entered into ``corpus.yaml`` as they are.
+
+Recordings. A source that was gathered from many places (a court's cameras, video sites) has no offset of its own; each
+of its recordings may have one. A recording is what one person of one source says. It is predicted by a regression
+trained on the persons of the split ``train`` other than its own, so that no clip of the test split has any part in it.
+Its clips are cut into blocks of 2 s, and bootstrap samples of the blocks give the interval that holds 90 % of the
+peaks. An offset is `sure`, and only then worth a correction, if it is at least a frame, the interval lies on one side
+of 0 and within the lags that were tried, and the correlation there is at least 0.3.
 
 A regression trained on true pairs knows that lips move before the sound, which a correlation of jaw and loudness does
 not. It is blind to an offset that all sources share, and sources from one collection (same first word in their names)
@@ -30,7 +37,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.motion import load_npz
-from training.corpus import ClipRecord, read_index
+from training.corpus import ClipRecord, CorpusNotes, read_index
 from training.metrics import MAX_LAG, lag_correlations
 
 CONTEXT = 3  # motion frames on either side of the predicted one
@@ -39,6 +46,9 @@ RIDGE = 300.0
 MIN_SECONDS = 10.0  # a source with less is not estimated
 MIN_SECONDS_BACKWARD = 60.0  # a source with less teaches too little to predict others
 BOOTSTRAP = 200
+MIN_SECONDS_RECORDING = 5.0
+BLOCK = 50  # frames: what is drawn as one in the bootstrap of a recording
+SURE_CORRELATION = 0.3
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,39 @@ class SourceOffset:
     correlation_at_zero: float
     clips: int
     corrected: float
+
+
+@dataclass(frozen=True)
+class RecordingOffset:
+    """What was found about one recording.
+
+    Attributes:
+        source, person: whose it is.
+        split: that its clips are in.
+        frames: the offset; positive: the picture comes later than the sound.
+        low, high: 5th and 95th percentile of the bootstrap samples.
+        correlation, correlation_at_zero: at the best lag, and with what had been corrected before.
+        seconds: of speech.
+        corrected: what the data set had been corrected by; included in `frames`, `low` and `high`.
+    """
+
+    source: str
+    person: str
+    split: str
+    frames: float
+    low: float
+    high: float
+    correlation: float
+    correlation_at_zero: float
+    seconds: float
+    corrected: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether what is left, beyond what had been corrected, deserves a correction (module docstring)."""
+        low, high, left = self.low - self.corrected, self.high - self.corrected, self.frames - self.corrected
+        inside = low > -MAX_LAG and high < MAX_LAG
+        return abs(left) >= 1 and low * high > 0 and inside and self.correlation >= SURE_CORRELATION
 
 
 @dataclass(frozen=True)
@@ -116,6 +159,71 @@ def estimate(clips: Iterable[_Clip], rng: np.random.Generator) -> list[SourceOff
         found = (peak(curve) + corrected, backward, spread, float(np.nanmax(curve)), float(curve[MAX_LAG]))
         results.append(SourceOffset(source, *found, len(own), corrected))
     return results
+
+
+def estimate_recordings(
+    clips: Iterable[_Clip], rng: np.random.Generator, whole_sources: frozenset[str] = frozenset()
+) -> list[RecordingOffset]:
+    """Offset of each recording with enough speech (module docstring), but those of `whole_sources`: their recordings
+    were made alike."""
+    clips = list(clips)
+    sums: dict[str, tuple[np.ndarray, np.ndarray, int]] = {}  # person -> X'X, X'y, frames
+    recordings: dict[tuple[str, str], list[_Clip]] = {}
+    for clip in clips:
+        if clip.record.source not in whole_sources:
+            recordings.setdefault((clip.record.source, clip.record.speaker), []).append(clip)
+        if clip.record.split == "train":
+            xx, xy, n = sums.get(clip.record.speaker, (0.0, 0.0, 0))
+            sums[clip.record.speaker] = (
+                xx + clip.features.T @ clip.features,
+                xy + clip.features.T @ clip.jaw,
+                n + len(clip.jaw),
+            )
+    results = []
+    for (source, person), own in sorted(recordings.items()):
+        seconds = sum(clip.record.seconds for clip in own)
+        if seconds < MIN_SECONDS_RECORDING:
+            continue
+        solution = _ridge([(min(1.0, 250 / n), xx, xy) for other, (xx, xy, n) in sums.items() if other != person])
+        blocks = np.concatenate([_blocks(clip, solution) for clip in own])  # [blocks, lags, 2]
+        curve = _block_curve(blocks)
+        draws = [peak(_block_curve(blocks[rng.integers(len(blocks), size=len(blocks))])) for _ in range(BOOTSTRAP)]
+        corrected = own[0].record.av_offset_frames
+        found, low, high = (corrected + value for value in (peak(curve), *np.percentile(draws, [5, 95])))
+        results.append(
+            RecordingOffset(
+                source,
+                person,
+                own[0].record.split,
+                found,
+                low,
+                high,
+                float(curve.max()),
+                float(curve[MAX_LAG]),
+                seconds,
+                corrected,
+            )
+        )
+    return results
+
+
+def _blocks(clip: _Clip, solution: np.ndarray) -> np.ndarray:
+    """[blocks, lags, 2]: sum of the products of prediction and jaw, both standardised over the clip, and how many."""
+    made = clip.features @ solution  # [T]
+    made = (made - made.mean()) / max(float(made.std()), 1e-9)
+    lags = np.arange(-MAX_LAG, MAX_LAG + 1)
+    at = np.arange(len(made))[:, None] + lags  # [T, lags]
+    there = (at >= 0) & (at < len(made))
+    products = np.where(there, made[:, None] * clip.jaw[np.clip(at, 0, len(made) - 1)], 0.0)  # [T, lags]
+    starts = range(0, max(1, len(made) - BLOCK // 2), BLOCK)  # half a block at the end is one; less joins the last
+    pairs = np.stack([products, there], axis=-1)
+    return np.add.reduceat(pairs, list(starts), axis=0)
+
+
+def _block_curve(blocks: np.ndarray) -> np.ndarray:
+    """[lags] correlation over all blocks."""
+    total = blocks.sum(axis=0)  # [lags, 2]
+    return np.asarray(total[:, 0] / np.maximum(total[:, 1], 1))
 
 
 def _ridge(parts: list[tuple[float, np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -187,16 +295,25 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m training.av_offset", description="Audio-picture offset of each source."
     )
     parser.add_argument("dataset", type=Path, help="data set folder (index.jsonl)")
+    parser.add_argument("--by", choices=("source", "recording"), default="source")
     parser.add_argument("--encoder", default="whisper", help="audio encoder (see training.encoders)")
     parser.add_argument("--without", nargs="*", default=[], help="splits to leave out, such as test")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(options.seed)
     try:
-        results = estimate(load_clips(options.dataset, rng, options.encoder, frozenset(options.without)), rng)
+        clips = load_clips(options.dataset, rng, options.encoder, frozenset(options.without))
     except MsmdError as error:
         print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)
         return error.exit_code
+    if options.by == "recording":
+        tell_recordings(estimate_recordings(clips, rng, frozenset(CorpusNotes.load().train_sources)))
+    else:
+        tell_sources(estimate(clips, rng))
+    return 0
+
+
+def tell_sources(results: Iterable[SourceOffset]) -> None:
     print("source               picture late by     backward  corr.   at 0    clips  (already corrected)")
     for r in results:
         backward = "    -" if r.backward is None else f"{r.backward:+5.2f}"
@@ -204,7 +321,15 @@ def main(arguments: list[str] | None = None) -> int:
             f"{r.source:20} {r.frames:+5.2f} +- {r.spread:4.2f} fr  {backward} fr "
             f"{r.correlation:6.3f} {r.correlation_at_zero:6.3f}  {r.clips:6d}  {r.corrected:+.2f}"
         )
-    return 0
+
+
+def tell_recordings(results: Iterable[RecordingOffset]) -> None:
+    print("recording                                  split  picture late by  90 %            corr.  before  seconds")
+    for r in results:
+        print(
+            f"{r.source + '/' + r.person:42} {r.split:5}  {r.frames:+5.2f} fr {'sure' if r.sure else '    '}"
+            f"    {r.low:+5.2f} .. {r.high:+5.2f}  {r.correlation:5.2f}  {r.correlation_at_zero:5.2f}  {r.seconds:6.0f}"
+        )
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
+from msmdcli.document import DocumentError, load_small_yaml
 from msmdcli.errors import UsageError
 from training.augment import AugmentConfig
 from training.losses import LossWeights
@@ -170,11 +169,9 @@ def config_from_dict(values: dict[str, Any], where: str = "configuration") -> Tr
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"configuration {path} is not valid YAML: {' '.join(str(error).split())}") from error
+        values = load_small_yaml(path)
+    except DocumentError as error:
+        raise UsageError(f"configuration {error.message}", hint=error.hint) from error
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -32,7 +32,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -105,6 +105,7 @@ class CorpusNotes:
     """The contents of ``corpus.yaml`` (see the comments there)."""
 
     offsets: dict[str, float]
+    recording_offsets: dict[str, float]
     same_person: dict[str, str]
     left_out: dict[str, str]
     grid_test_speakers: frozenset[str]
@@ -120,6 +121,9 @@ class CorpusNotes:
         data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         return cls(
             offsets={source: float(entry["frames"]) for source, entry in data["av_offset_frames"].items()},
+            recording_offsets={
+                name: float(entry["frames"]) for name, entry in data["recordings_av_offset_frames"].items()
+            },
             same_person=dict(data["same_person"]),
             left_out=dict(data["left_out"]),
             grid_test_speakers=frozenset(data["grid_test_speakers"]),
@@ -133,6 +137,10 @@ class CorpusNotes:
     def person(self, speaker: str) -> str:
         """The person behind a speaker label."""
         return self.same_person.get(speaker, speaker)
+
+    def offset(self, source: str, person: str) -> float:
+        """How many frames later than its sound the picture of a recording comes."""
+        return self.recording_offsets.get(f"{source}/{person}", self.offsets.get(source, 0.0))
 
 
 def unit_hash(name: str) -> float:
@@ -325,7 +333,8 @@ def build_corpus(
             times = np.arange(len(track["found"])) / float(fps)
         motion, cut = motion_from_track(track, times, fps, rig)
 
-        offset = notes.offsets.get(source, 0.0)
+        person = notes.person(row["speaker"])
+        offset = notes.offset(source, person)
         seconds = Fraction(motion.frames) / fps
         if samples is not None:
             samples = samples[round(cut * AUDIO_RATE) :]
@@ -342,7 +351,6 @@ def build_corpus(
         save_npz(out / "motion" / f"{clip}.npz", motion)
         if samples is not None:
             soundfile.write(out / "audio" / f"{clip}.flac", samples, AUDIO_RATE, subtype="PCM_16")
-        person = notes.person(row["speaker"])
         records.append(
             ClipRecord(
                 id=clip,
@@ -369,7 +377,7 @@ def build_corpus(
         "format_version": 1,
         "made_by": f"python -m training.corpus --sources {sources}",
         "counts": counts(records),
-        "av_offset_frames": notes.offsets,
+        "av_offset_frames": {**notes.offsets, **notes.recording_offsets},
         "left_out": left_out,
     }
     _write_lines(out / "dataset.json", [json.dumps(summary, indent=1, ensure_ascii=False)])
@@ -451,14 +459,22 @@ def main(arguments: list[str] | None = None) -> int:
         default="all",
         help="; ".join(f"{k}: {v}" for k, v in SOURCE_SETS.items()),
     )
+    parser.add_argument(
+        "--source-offsets-only",
+        action="store_true",
+        help="leave the audio-picture offsets of single recordings in (corpus.yaml says what they are)",
+    )
     options = parser.parse_args(arguments)
+    notes = CorpusNotes.load()
+    if options.source_offsets_only:
+        notes = replace(notes, recording_offsets={})
     try:
         shared = shared_dir()
         if shared is None:
             raise MsmdError(
                 "the shared material was not found", hint="set MSMD_SHARED to the folder that holds corpus/"
             )
-        records = build_corpus(shared / "corpus", options.out, options.sources)
+        records = build_corpus(shared / "corpus", options.out, options.sources, notes)
     except MsmdError as error:
         print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)
         return error.exit_code

@@ -597,7 +597,7 @@ def evaluate(
         emotion += [{"model": label, **row} for row in found["emotion"]]
         curves[label] = found["curves"]
         described.append(
-            {"label": label, "name": bundle.name, "sampling": asdict(resolved), "training": bundle.training}
+            {"label": label, "name": bundle.name, "sampling": resolved.description(), "training": bundle.training}
         )
 
     report = {
@@ -675,7 +675,7 @@ def _result_key(path: Path, material: Material, face: Face, options: Options, sa
         "material": material.key,
         "head": hashlib.sha256(face.path.read_bytes()).hexdigest(),
         "options": asdict(replace(options, threads=0, pictures=0, head=None)),
-        "sampling": asdict(sampling),
+        "sampling": sampling.description(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,7 @@ class ModelConfig:
     dropout: float = 0.1
     audio_dropout: float = 0.0  # of the audio features themselves; they over-fit first when speakers are few
     audio_bottleneck: int = 0  # rank of the audio map; 0 = a plain linear map as in the paper
+    audio_directions: Literal["learned", "fitted"] = "learned"  # the bottleneck; see `training.audio_directions`
     audio_context: int = 0  # audio frames on either side that a motion frame may attend to
     # Style
     style_width: int = 512
@@ -63,6 +64,8 @@ class ModelConfig:
             raise ValueError("width must be a multiple of heads, style_width of style_heads")
         if self.style != "vae" and self.basis_size and self.style == "none":
             raise ValueError("an unconditioned model has no style basis: set basis_size to 0")
+        if self.audio_directions == "fitted" and not self.audio_bottleneck:
+            raise ValueError("audio_directions: fitted needs an audio_bottleneck")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -291,6 +294,8 @@ class Denoiser(nn.Module):
             if rank
             else nn.Linear(config.audio_dim, W)
         )
+        if config.audio_directions == "fitted":  # in closed form, by the trainer; gradients leave them alone
+            self.audio_directions.requires_grad_(False)
         self.audio_dropout = nn.Dropout(config.audio_dropout)
         self.audio_null = nn.Parameter(torch.zeros(W))
         self.audio_start = nn.Parameter(
@@ -324,6 +329,11 @@ class Denoiser(nn.Module):
         self.register_buffer("face", face, persistent=False)  # 1 where alpha scales the basis
         within = (torch.arange(M)[:, None] - torch.arange(M)[None, :]).abs() <= config.audio_context
         self.register_buffer("audio_bias", torch.where(within, 0.0, -1e9)[None, None], persistent=False)  # [1, 1, M, M]
+
+    @property
+    def audio_directions(self) -> nn.Linear:
+        """The first half of the audio map, where it has a bottleneck: [C] -> [rank]."""
+        return cast(nn.Linear, cast(nn.Sequential, self.audio_map)[0])
 
     def condition(
         self, audio: Tensor, previous: Tensor, start: Tensor, style: Style, audio_null: Tensor, style_null: Tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,14 @@ def region_columns(rig: Rig, region: str) -> np.ndarray:
     return rig.indices(region)
 
 
+def channel_weights(rig: Rig, regions: Mapping[str, float]) -> Tensor:
+    """[D] weight of each channel in the losses, 1 on average; `regions` as in `LossWeights`."""
+    weights = torch.ones(rig.size)
+    for region, weight in regions.items():
+        weights[region_columns(rig, region)] = weight
+    return weights / weights.mean()
+
+
 class Objective(nn.Module):
     """The model together with its losses, so that data-parallel training wraps one module.
 
@@ -37,10 +47,7 @@ class Objective(nn.Module):
     def __init__(self, model: Model, config: TrainConfig, rig: Rig) -> None:
         super().__init__()
         self.model, self.config = model, config
-        weights = torch.ones(rig.size)
-        for region, weight in config.loss.regions.items():
-            weights[region_columns(rig, region)] = weight
-        self.register_buffer("channels", weights / weights.mean(), persistent=False)
+        self.register_buffer("channels", channel_weights(rig, config.loss.regions), persistent=False)
 
     def forward(self, batch: Batch, contrast: bool = False) -> dict[str, Tensor]:
         if contrast:

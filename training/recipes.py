@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.paths import shared_dir
 from training.config import RecipeConfig
 
+CORPUS_NOTES = Path(__file__).with_name("corpus.yaml")
 Talk = Callable[[str], None]
 
 
@@ -20,7 +22,8 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
     """
     folders = []
     if recipe.corpus:
-        folders.append(_corpus(cache / "corpus", talk))
+        notes = hashlib.sha256(CORPUS_NOTES.read_bytes()).hexdigest()[:8]  # other offsets or splits: another data set
+        folders.append(_corpus(cache / f"corpus-{notes}", talk))
     if recipe.speech_hours:
         folders.append(_speech(cache / f"speech-{recipe.speech_seed}", recipe, talk, jobs))
     if not folders:

@@ -35,13 +35,14 @@ from torch.utils.data import DataLoader, Subset
 from msmdcli.bundle import Normalisation
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.rig import Rig
+from training.audio_directions import fit_audio_directions
 from training.augment import AugmentConfig
 from training.config import TrainConfig, config_from_dict
 from training.dataset import Clip, PairBatches, load_clips, measure_audio, measure_normalisation, read_index
 from training.features import FeatureCache
 from training.generate import generate
 from training.model import Model
-from training.objective import Batch, Objective
+from training.objective import Batch, Objective, channel_weights
 
 RUN_FORMAT = 1
 
@@ -189,7 +190,20 @@ class Run:
             model.denoiser.audio_mean.copy_(torch.from_numpy(audio[0]))
             model.denoiser.audio_std.copy_(torch.from_numpy(audio[1]))
         self.training.normalisation = self.normalisation
+        if self.config.model.audio_directions == "fitted" and not resume:
+            self._fit_audio_directions(*audio)
         self.held_out = self._validation_batches()
+
+    def _fit_audio_directions(self, audio_mean: np.ndarray, audio_std: np.ndarray) -> None:
+        rig = self.training.rig
+        weights = channel_weights(rig, self.config.loss.regions).sqrt().numpy()  # the losses weigh squares
+        weights[rig.head_columns] = 0.0  # heads move with the sense, hardly with the sound
+        rank = self.config.model.audio_bottleneck
+        weight, bias = fit_audio_directions(self.training, rank, audio_mean, audio_std, weights)
+        for model in (self.model, self.averaged):
+            directions = model.denoiser.audio_directions
+            directions.weight.data.copy_(torch.from_numpy(weight))
+            directions.bias.data.copy_(torch.from_numpy(bias))
 
     def _provenance(self) -> dict[str, Any]:
         frames: Counter[str] = Counter()

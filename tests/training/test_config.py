@@ -47,7 +47,7 @@ def test_paper_is_the_paper() -> None:
         ("optimiser: {precision: half}", "optimiser.precision"),
         ("model: [1]", "model must be a mapping"),
         ("model: {width: 30, heads: 4}", "multiple of heads"),
-        ("a: [", "not valid YAML"),
+        ("a: [", "not YAML"),
         ("preset: starte", "did you mean 'starter'"),
         ("- 1", "must be a mapping"),
     ],

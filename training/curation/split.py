@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import yaml
-
+from msmdcli.document import DocumentError, load_small_yaml
 from msmdcli.errors import UsageError
 from training.corpus import unit_hash
 
@@ -37,9 +36,9 @@ def read_split_file(path: Path) -> dict[str, str]:
     """
     hint = "a YAML file: val: [PERSON, ...] and, if wanted, test: [PERSON, ...]"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"split file {path} cannot be read: {error}", hint=hint) from error
+        data = load_small_yaml(path)
+    except DocumentError as error:
+        raise UsageError(f"split file {error.message}", hint=hint) from error
     if not isinstance(data, Mapping) or not set(data) <= set(SPLITS):
         raise UsageError(f"split file {path} does not list persons by split", hint=hint)
     found: dict[str, str] = {}
