@@ -16,7 +16,10 @@ Protocol
     Numbers  `training.metrics` on the two halves and averaged over halves and seeds: one number per clip, system and
              metric. Jaw timing and silence are measured on the whole clip, both halves joined; for the timing each
              half's mean is taken off, tracked and made, because the halves have different references and a step between
-             them is no lip motion. Tests pair clips (`training.scores`).
+             them is no lip motion. Beside it, *over the line*: the line as it comes out with one reference, correlated
+             as it is, averaged over the two references; and the same *from the first sound* on (3 frames before it),
+             since what a mouth does before is not to be heard. Those two contain the frames of the reference itself.
+             Tests pair clips (`training.scores`).
 
 Emotional references: the silent clips of split `style` of persons who also have a neutral one from the same source.
 Lines are the test clips whose tag begins with `neutral`. The offset of the generated mean expression under an emotional
@@ -48,8 +51,9 @@ from training import metrics
 from training.corpus import ClipRecord, read_index, unit_hash
 from training.judges import Judges, judges_of, shipped_encoder
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 MIN_SECONDS = 2.0
+BEFORE_SOUND = 3  # frames: lips move before they are heard
 GENERATED = ("right", "wrong", "none")
 BASELINES = ("still", "copy", "average")
 TRACKED = "tracked"
@@ -362,6 +366,21 @@ def measure(
     return found | (judging.verdict(clip, made) if judging else {})
 
 
+def over_the_line(face: Face, clip: TestClip, lines: Sequence[np.ndarray]) -> dict[str, float]:
+    """`jaw_line`, `jaw_heard`: correlation of the jaw over whole lines [T, D], and from the first sound on; the mean of
+    the lines. A jaw that stays where it is follows nothing: 0."""
+    real = face.jaw(clip.motion.values)
+    start = metrics.first_sound(clip.audio.samples, clip.audio.rate, clip.motion.fps, clip.motion.frames)
+    start = max(0, start - BEFORE_SOUND)
+
+    def mean(start: int) -> float:
+        if real[start:].std() <= metrics.FLAT:
+            return float("nan")
+        return _mean(np.nan_to_num([metrics.correlation(real[start:], face.jaw(line)[start:]) for line in lines]))
+
+    return {"jaw_line": mean(0), "jaw_heard": mean(start)}
+
+
 def _health(clip: TestClip, made: Sequence[np.ndarray]) -> dict[str, float]:
     """What animators care about, half by half: `jitter`, mean absolute second difference of the face relative to the
     tracked one, and `blinks` per minute beside the tracked `blinks_tracked`."""
@@ -446,12 +465,14 @@ def evaluate_model(
                     jobs[Job(id, features[id], [entry], seed)] = (clip, name, seed, parts)
 
     made: dict[tuple[str, str, int], dict[int, np.ndarray]] = {}
+    lines: dict[tuple[str, str, int], list[np.ndarray]] = {}
     seams: dict[tuple[str, str, int], list[float]] = {}
     for done, (job, motion) in enumerate(model.animate(jobs), start=1):
         clip, name, seed, parts = jobs[job]
         seam = measure_health(motion.values, motion.fps, motion.rig, window).seam_jump
         seams.setdefault((clip.record.id, name, seed), []).append(float("nan") if seam is None else seam)
         values = motion.resample(clip.motion.fps, frames=clip.motion.frames).values
+        lines.setdefault((clip.record.id, name, seed), []).append(values)
         for part in parts:
             made.setdefault((clip.record.id, name, seed), {})[part] = values[clip.halves()[part]]
         if done % 50 == 0 or done == len(jobs):
@@ -463,6 +484,7 @@ def evaluate_model(
             for seed in options.seeds:
                 halves = made[clip.record.id, name, seed]
                 numbers = measure(face, clip, [halves[0], halves[1]], judging=judging)
+                numbers |= over_the_line(face, clip, lines[clip.record.id, name, seed])
                 numbers["seam"] = _mean(seams[clip.record.id, name, seed])
                 rows.append(_row(clip, name, seed, numbers))
         shown = made[clip.record.id, systems[0], options.seeds[0]]

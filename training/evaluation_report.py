@@ -284,9 +284,9 @@ def _jaw_table(lines: list[Row]) -> str:
         at_zero = f"{_number(jaw['jaw']['median'])} ({_number(jaw['jaw']['low'])} to {_number(jaw['jaw']['high'])})"
         lag = "-" if jaw["group_lag"] is None else f"{jaw['group_lag']:+d}"
         per_clip_lag = f"{jaw['jaw_lag']['median']:+.1f}"
-        rows.append(
-            [_name(line), at_zero, _number(jaw["per_person"]), _number(jaw["jaw_best"]["median"]), per_clip_lag, lag]
-        )
+        of_lines = [_number(jaw[name]["median"]) for name in ("jaw_line", "jaw_heard")]
+        best = _number(jaw["jaw_best"]["median"])
+        rows.append([_name(line), at_zero, _number(jaw["per_person"]), best, per_clip_lag, lag, *of_lines])
     header = [
         "system",
         "correlation, median of clips",
@@ -294,6 +294,8 @@ def _jaw_table(lines: list[Row]) -> str:
         "at each clip's best lag",
         "that lag",
         "best lag of the mean curve",
+        "over the line",
+        "from the first sound",
     ]
     return _table(header, rows) + "\n\nLags in frames; positive: the made motion comes late."
 

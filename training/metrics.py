@@ -32,6 +32,7 @@ STILL_REGION = (
 FDD_UNITS_PER_MM = 100.0  # 1 mm = 100 x 1e-5 m
 SILENCE_DB = -40.0  # below the loudest 50 ms of the clip
 SILENCE_FLOOR_DB = -60.0  # of full scale: below it everything is silence
+FIRST_SOUND_DB = -20.0
 SILENCE_MARGIN = 4  # frames next to speech that belong to it: lips move before the sound and close after it
 
 
@@ -175,15 +176,26 @@ def silent_frames(samples: np.ndarray, rate: int, fps: Fraction, frames: int) ->
     A frame is loud when the sound within 25 ms of its time is above the silence threshold: 40 dB below the loudest such
     moment of the clip, but at least -60 dB of full scale. Frames within 4 of a loud one are not silent.
     """
+    level = _levels(samples, rate, fps, frames)
+    loud = level > max(level.max() + SILENCE_DB, SILENCE_FLOOR_DB)
+    near = np.convolve(loud, np.ones(2 * SILENCE_MARGIN + 1), mode="same") > 0 if len(loud) else loud
+    return ~near[:frames] if frames >= 2 * SILENCE_MARGIN + 1 else np.zeros(frames, bool)
+
+
+def first_sound(samples: np.ndarray, rate: int, fps: Fraction, frames: int) -> int:
+    """The first frame at which the sound comes within 20 dB of the clip's loudest moment."""
+    level = _levels(samples, rate, fps, frames)
+    return int(np.argmax(level >= level.max() + FIRST_SOUND_DB))
+
+
+def _levels(samples: np.ndarray, rate: int, fps: Fraction, frames: int) -> np.ndarray:
+    """[frames] level of the sound within 25 ms of each frame's time, in dB of full scale."""
     at = (np.arange(frames) / float(fps) * rate).round().astype(int)
     reach = int(0.025 * rate)
     energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
     low, high = np.clip(at - reach, 0, len(samples)), np.clip(at + reach, 0, len(samples))
     power = (energy[high] - energy[low]) / np.maximum(high - low, 1)
-    level = 10 * np.log10(np.maximum(power, 1e-12))  # dB of full scale
-    loud = level > max(level.max() + SILENCE_DB, SILENCE_FLOOR_DB)
-    near = np.convolve(loud, np.ones(2 * SILENCE_MARGIN + 1), mode="same") > 0 if len(loud) else loud
-    return ~near[:frames] if frames >= 2 * SILENCE_MARGIN + 1 else np.zeros(frames, bool)
+    return np.asarray(10 * np.log10(np.maximum(power, 1e-12)))
 
 
 def movement_in_silence(opening: np.ndarray, silent: np.ndarray, fps: Fraction) -> float:

@@ -18,7 +18,7 @@ from training.significance import bootstrap_interval, paired_t
 Row = dict[str, Any]
 
 TABLE = ("mse", "lve", "fdd", "mod", "head", "agreement")
-JAW = ("jaw", "jaw_best", "jaw_lag")
+JAW = ("jaw", "jaw_best", "jaw_lag", "jaw_line", "jaw_heard")
 JUDGED = ("sync_zero", "sync", "sync_lag", "look", "look_picks", "movement", "movement_picks", "statistics")
 TESTED = ("mse", "lve", "fdd", "mod", "agreement", "sync_zero", "look", "movement")
 EVERYTHING = "all"  # the group that holds all clips
@@ -123,7 +123,7 @@ def describe(clips: Sequence[Row], rows: Sequence[Row], model: str, system: str,
 
     jaw: Row = {}
     for name in JAW:
-        values = np.array([clip[name] for clip in clips])
+        values = np.array([clip.get(name, np.nan) for clip in clips])
         low, high = bootstrap_interval(values, rng, "median")
         jaw[name] = {"median": nan_median(values), "low": low, "high": high}
     curve = nan_mean(np.array([clip["jaw_curve"] for clip in clips], np.float64), axis=0)  # [lags]

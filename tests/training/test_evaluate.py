@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from msmdcli.motion import Motion, frame_count, save_npz
 from msmdcli.paths import shared_dir
 from msmdcli.rig import Rig
 from training.corpus import ClipRecord
-from training.evaluate import Face, Options, baseline, evaluate, evaluate_model, load_material, measure
+from training.evaluate import Face, Options, baseline, evaluate, evaluate_model, load_material, measure, over_the_line
 from training.scores import summarise
 
 RIG = Rig.load("arkit52")
@@ -136,6 +136,21 @@ def test_the_truth_measures_perfect(data: Path, face: Face) -> None:
     assert found["jaw"] == found["jaw_best"] == pytest.approx(1.0)
     assert found["jaw_lag"] == 0
     assert found["amplitude_jaw"] == pytest.approx(1.0)
+
+
+def test_what_a_mouth_does_before_the_first_sound_counts_for_the_line_only(data: Path, face: Face) -> None:
+    clip = load_material(data, Options()).clips[0]
+    start = 20
+    samples = clip.audio.samples.copy()
+    samples[: int((start + 0.5) / 25 * clip.audio.rate)] = 0
+    late = replace(clip, audio=replace(clip.audio, samples=samples))
+    made = clip.motion.values.copy()
+    made[: start - 3, JAW] = 0.9 - made[: start - 3, JAW]  # held otherwise than the actor held it
+    found = over_the_line(face, late, [made, made])
+    assert found["jaw_heard"] == pytest.approx(1.0)
+    assert found["jaw_line"] < 0.8
+    still = np.repeat(made[:1], len(made), axis=0)
+    assert over_the_line(face, late, [made, still])["jaw_heard"] == pytest.approx(0.5)  # a still jaw follows nothing
 
 
 def test_a_jaw_that_does_not_move_follows_nothing(data: Path, face: Face) -> None:

@@ -151,3 +151,11 @@ def test_all_silence_and_no_silence() -> None:
     assert metrics.silent_frames(np.zeros(16000, np.float32), 16000, Fraction(25), 25).all()
     noise = np.random.default_rng(0).normal(size=16000).astype(np.float32) * 0.1
     assert not metrics.silent_frames(noise, 16000, Fraction(25), 25).any()
+
+
+def test_the_first_sound() -> None:
+    rate, fps = 16000, Fraction(25)
+    samples = np.random.default_rng(0).normal(0, 0.003, 2 * rate).astype(np.float32)  # 35 dB below what follows
+    samples[rate:] += np.sin(np.arange(rate) * 0.3)
+    assert metrics.first_sound(samples, rate, fps, 50) == 25
+    assert metrics.first_sound(np.zeros(rate, np.float32), rate, fps, 25) == 0
