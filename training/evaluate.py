@@ -376,7 +376,8 @@ def over_the_line(face: Face, clip: TestClip, lines: Sequence[np.ndarray]) -> di
     def mean(start: int) -> float:
         if real[start:].std() <= metrics.FLAT:
             return float("nan")
-        return _mean(np.nan_to_num([metrics.correlation(real[start:], face.jaw(line)[start:]) for line in lines]))
+        found = np.array([metrics.correlation(real[start:], face.jaw(line)[start:]) for line in lines])  # [lines]
+        return float(np.nan_to_num(found).mean())
 
     return {"jaw_line": mean(0), "jaw_heard": mean(start)}
 
