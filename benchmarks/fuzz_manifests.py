@@ -366,7 +366,7 @@ def damage(path: Path, folder: Path, rng: np.random.Generator) -> None:
 def bad_place(folder: Path, rng: np.random.Generator) -> Path:
     """A good manifest into an OUT full of traps, or ids that lead elsewhere."""
     out, outside = folder / "out", folder / "outside"
-    kind = int(rng.integers(9))
+    kind = int(rng.integers(12))
     if kind == 0:
         out.mkdir()
         (out / "q").symlink_to(outside)
@@ -389,6 +389,14 @@ def bad_place(folder: Path, rng: np.random.Generator) -> Path:
         (out / "report.html").symlink_to(outside / "precious.npz")
     elif kind == 7:
         out.write_bytes(b"a file")
+    elif kind == 8:
+        out.mkdir()
+        (out / ".msmd-lock").symlink_to(outside / ("precious.npz" if rng.random() < 0.5 else "new"))
+    elif kind == 9:
+        (out / ".msmd-lock").mkdir(parents=True)
+    elif kind == 10:
+        out.mkdir()
+        os.mkfifo(out / ".msmd-lock")
     else:
         data = json.loads(json.dumps(GOOD))
         ids = ["../outside/precious", "..", "/etc/x", "q/../../outside/precious", "out", "a.npz/x", "ledger", "report"]

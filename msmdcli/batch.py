@@ -9,8 +9,11 @@ behaviour was broken on purpose (`benchmarks/break_contract.py` breaks it again)
 - OUT/ledger.jsonl records what was made from what. A file that somebody edited after we wrote it, or that we never
   wrote, is kept and reported; `--beside` writes ours as `<id>.new.<suffix>` next to it, `--force` overwrites it.
 - A line's bytes are the same whatever its neighbours, their order, the batch size, `--jobs`, `--threads` or `--engine`.
-- An interrupt (Ctrl-C, or the SIGTERM of a farm) ends it after the current step: finished lines stay, the others leave
-  nothing behind, the report is written. After a kill at any moment the next run makes what is missing and nothing else.
+- An interrupt (Ctrl-C, or the SIGTERM of a farm) ends it after the current step: finished lines stay, in OUT as in
+  the ledger and the report, which is written; the others leave nothing behind. After a kill at any moment the next run
+  makes what is missing and nothing else.
+- One batch at a time works in one OUT: a second one ends with exit code 2 before it starts anything, and a lock that a
+  kill has left blocks nobody.
 - A worker or a node that dies takes no line with it but one that kills its workers; that one fails.
 - `--dry-run` touches nothing; it says what would happen and roughly how long it would take.
 - With `--json` there is one event per line of output on stdout; talk is on stderr.
@@ -27,7 +30,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -46,6 +50,7 @@ from msmdcli.ledger import NAME as LEDGER
 from msmdcli.ledger import Entry, Ledger, key_of
 from msmdcli.line_id import folded
 from msmdcli.manifest import Choices, Line, Manifest, ManifestError, load_manifest, style_field
+from msmdcli.out_lock import alone_in
 from msmdcli.outputs import Written, sweep, write_text
 from msmdcli.paths import shipped_bundle
 from msmdcli.report import NAMES as REPORTS
@@ -77,7 +82,8 @@ class BatchOptions:
         manifest: a manifest, a folder of recordings, or one recording; or a manifest that is read already.
         out: OUT.
         choices: style, formats, fps and seed from the command line; see `msmdcli.manifest` for who wins.
-        sampler, steps, guidance_audio, guidance_style: see `Sampling`; None is what the bundle recommends.
+        sampler, steps, guidance_audio, guidance_style, guidance_interval, guidance_rescale: see `Sampling`; None is
+            what the bundle recommends.
         engine: `local` (this machine) or `ray` (see `msmdcli.ray_engine`).
         ray_address: of a cluster; None is this machine, or RAY_ADDRESS.
         jobs: workers. None is one here (1 works in this process), and all that there is room for in a Ray cluster.
@@ -97,6 +103,8 @@ class BatchOptions:
     steps: int | None = None
     guidance_audio: float | None = None
     guidance_style: float | None = None
+    guidance_interval: tuple[float, float] | None = None
+    guidance_rescale: float | None = None
     engine: str = "local"
     ray_address: str | None = None
     jobs: int | None = None
@@ -190,13 +198,19 @@ class _Batch:
         self.console = console
         self.interrupts = interrupts
         self.bundle = Bundle.load(options.bundle or shipped_bundle())
-        wished = Sampling(options.sampler, options.steps, options.guidance_audio, options.guidance_style)
+        wished = Sampling(
+            options.sampler,
+            options.steps,
+            options.guidance_audio,
+            options.guidance_style,
+            options.guidance_interval,
+            options.guidance_rescale,
+        )
         self.sampling: Sampling = wished.resolve(self.bundle)
         given = options.manifest
         self.manifest = given if isinstance(given, Manifest) else load_manifest(given, self.bundle.rig)
         self.curve_maps = curve_maps_of(self.manifest, self.bundle.rig)
         self.out = options.out.absolute()  # workers elsewhere have another current folder
-        self.ledger = Ledger(options.out)
         self.records: dict[str, Record] = {}
         self.dubs: dict[str, PreparedDub] = {}  # by line id
         self.option_keys = OptionKeys()
@@ -204,7 +218,14 @@ class _Batch:
         self.began = time.monotonic()
 
     def run(self) -> int:
-        plan = self.plan()
+        settled = self.settled_lines()
+        with nullcontext() if self.options.dry_run else alone_in(self.out):
+            self.ledger = Ledger(self.options.out)
+            return self.run_alone(settled)
+
+    def run_alone(self, settled: Sequence[PlannedLine]) -> int:
+        """While no other batch works in OUT."""
+        plan = self.plan(settled)
         making = [planned for planned in plan if planned.status == "make"]
         self.announce(plan, making)
         for planned in plan:
@@ -245,21 +266,25 @@ class _Batch:
 
     # --- planning: nothing is written, nothing is computed
 
-    def plan(self) -> list[PlannedLine]:
+    def settled_lines(self) -> list[PlannedLine]:
+        """With all that the manifest and the command line say, and nothing wrong in it."""
         libraries = self.libraries = Libraries(self.manifest, self.options.styles)
-        gestures = GestureLibrary(self.options.gestures, self.manifest.path.parent / "gestures")
+        gestures = self.gestures = GestureLibrary(self.options.gestures, self.manifest.path.parent / "gestures")
         settled = [self.settled(line) for line in with_takes(self.manifest, self.options.choices)]
         _check_tags(settled, libraries, self.manifest.path)
         _check_gestures(settled, gestures, self.manifest.path)
         _check_outputs(settled, self.manifest.path)
         _check_curves(settled, self.manifest.path)
         _check_options(settled, self.options.choices)
+        return settled
+
+    def plan(self, settled: Sequence[PlannedLine]) -> list[PlannedLine]:
         self.claimed = {folded(path) for planned in settled for path in planned.outputs.values()}
         out = self.options.out.resolve()
 
         def examine(planned: PlannedLine) -> PlannedLine:
             try:
-                return self.examined(planned, libraries, gestures, out)
+                return self.examined(planned, self.libraries, self.gestures, out)
             except MsmdError as error:
                 return replace(planned, status="failed", error=error.message, hint=error.hint)
 
@@ -503,7 +528,7 @@ class _Batch:
             "style": style_words(planned.styling),
             "bundle": self.bundle.sha256,
             "seed": _seed(planned.choices),
-            "sampling": asdict(self.sampling),
+            "sampling": self.sampling.description(),
         }
         kept, ours = list(planned.kept), {}
         try:
@@ -627,7 +652,7 @@ class _Batch:
             bundle={"name": self.bundle.name, "sha256": self.bundle.sha256, "licence": self.bundle.licence},
             settings={
                 "manifest": str(self.manifest.path.resolve()),
-                "sampling": asdict(self.sampling),
+                "sampling": self.sampling.description(),
                 "engine": o.engine,
                 "jobs": o.jobs,
                 "device": o.device,
@@ -780,7 +805,7 @@ def content_key(planned: PlannedLine, bundle: Bundle, sampling: Sampling) -> str
             "bundle": bundle.sha256,
             "styles": styles,
             "field": planned.styling.description(),
-            "sampling": asdict(sampling),
+            "sampling": sampling.description(),
             "seed": _seed(planned.choices),
             "fps": str(fps),
             **({"curves": planned.curves.sha256} if planned.curves else {}),

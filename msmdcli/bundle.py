@@ -112,7 +112,7 @@ class Bundle:
             )
         try:
             data = json.loads(description.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise MsmdError(f"{description} cannot be read: {error}", hint="export the bundle again") from error
         try:
             bundle = _parse(path, data)

@@ -129,8 +129,9 @@ def _decode(path: Path, content: bytes) -> str:
         raise DocumentError(f"{path}:{line}: this is not UTF-8 text", hint="save the file as UTF-8") from error
 
 
-def load_small_yaml(path: Path) -> Any:
-    """The plain values of a small YAML file that somebody else may have made (a style's description, a gesture).
+def load_small_yaml(path: Path, most: int = SMALL_BYTES) -> Any:
+    """The plain values of a YAML file of at most so many bytes, which somebody else may have made: a rig, a style's
+    description, a gesture, a configuration.
 
     Raises:
         DocumentError: it is no ordinary file, too large, not YAML, or endless (aliases in a circle, or a bomb of them).
@@ -140,22 +141,23 @@ def load_small_yaml(path: Path) -> Any:
     try:
         if not path.is_file():  # reading a pipe or a device may never end
             raise DocumentError(f"{path} is not a file" if path.exists() else f"no such file: {path}")
-        if path.stat().st_size > SMALL_BYTES:
-            raise DocumentError(f"{path} is larger than {SMALL_BYTES >> 20} MB")
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))  # not its C parser: that one overflows the stack
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DocumentError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    except RecursionError as error:
-        raise DocumentError(f"{path} is nested too deeply") from error
-    left, waiting = FREE_ALIASES, [data]
-    while waiting:
-        value = waiting.pop()
-        left -= 1
-        if left < 0:
-            raise DocumentError(f"{path}: aliases stand for more values than such a file can hold")
-        if isinstance(value, dict | list):
-            waiting += [*value, *value.values()] if isinstance(value, dict) else value
-    return data
+        if path.stat().st_size > most:
+            raise DocumentError(f"{path} is larger than {most >> 20} MB")
+        text = _decode(path, path.read_bytes())
+        loader = _loader(typed=True)(text)
+        try:
+            root = loader.get_single_node()
+            _measure(root, str(path), FREE_ALIASES + len(text))
+            return None if root is None else loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _not_yaml(error, str(path), text) from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        # A value is not of the type that its tag promises; PyYAML lets through whatever its conversion raises.
+        raise DocumentError(f"{path} holds a value that cannot be read ({error})") from error
 
 
 def parse_yaml(text: str, name: str) -> Node:
@@ -163,26 +165,37 @@ def parse_yaml(text: str, name: str) -> Node:
     import yaml
 
     try:
-        root = yaml.compose(text, Loader=_loader())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        what = " ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError(f"{place}: this is not YAML: {what}", hint="check indentation, brackets, quotes") from error
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise DocumentError(f"{name}:{line}: a character that YAML does not allow ({error.reason})") from error
-    except RecursionError as error:
-        raise DocumentError(f"{name}: nested too deeply") from error
+        root = yaml.compose(text, Loader=_loader(typed=False))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _not_yaml(error, name, text) from error
     if root is None:
         raise DocumentError(f"{name} is empty")
     return _Composer(name, FREE_ALIASES + len(text)).node(root, ())
 
 
+def _not_yaml(error: Exception, name: str, text: str) -> DocumentError:
+    """What to tell the user of an error of the parser."""
+    import yaml
+
+    if isinstance(error, RecursionError):
+        return DocumentError(f"{name}: nested too deeply")
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return DocumentError(f"{name}:{line}: a character that YAML does not allow ({error.reason})")
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return DocumentError(f"{name} is not YAML: {' '.join(str(error).split())}")
+    mark = error.problem_mark or error.context_mark
+    place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+    what = " ".join(part for part in (error.context, error.problem) if part)
+    return DocumentError(f"{place}: this is not YAML: {what}", hint="check indentation, brackets, quotes")
+
+
 @cache
-def _loader() -> Any:
-    """PyYAML's loader, which descends no deeper than `MAX_DEPTH` (its C parser would overflow the stack) and does not
-    look at every scalar for what type it may be: only the merge key matters here.
+def _loader(typed: bool) -> Any:
+    """PyYAML's safe loader, which descends no deeper than `MAX_DEPTH` (its C parser would overflow the stack).
+
+    Args:
+        typed: look at every scalar for what type it may be; without, only the merge key is told from text.
     """
     import yaml
 
@@ -199,8 +212,40 @@ def _loader() -> Any:
     def ascend(self: Any) -> None:
         self.depth -= 1
 
-    hooks = {"resolve": resolve, "descend_resolver": descend, "ascend_resolver": ascend, "depth": 0}
-    return type("Loader", (base,), hooks)
+    hooks = {"descend_resolver": descend, "ascend_resolver": ascend, "depth": 0}
+    return type("Loader", (base,), hooks if typed else hooks | {"resolve": resolve})
+
+
+def _measure(root: Any, name: str, most: int) -> None:
+    """Refuse what would grow beyond all bounds when PyYAML makes values of it: circles, and bombs of aliases.
+
+    Args:
+        root: PyYAML's node; None for an empty document.
+        most: values that it may stand for, those of an alias counted each time.
+    """
+    known: dict[int, tuple[int, int]] = {}  # node -> values, levels; an anchor comes before its aliases
+
+    def size(node: Any, inside: frozenset[int]) -> tuple[int, int]:
+        if id(node) in known:
+            return known[id(node)]
+        place = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        if id(node) in inside:
+            raise DocumentError(f"{place}: an alias that contains itself")
+        if node.id == "scalar":
+            return 1, 1
+        inside |= {id(node)}
+        items = node.value if node.id == "sequence" else [item for pair in node.value for item in pair]
+        sizes = [size(item, inside) for item in items]
+        values, levels = 1 + sum(s[0] for s in sizes), 1 + max((s[1] for s in sizes), default=0)
+        if values > most:
+            raise DocumentError(f"{place}: aliases stand for more values than such a file can hold")
+        if levels > MAX_DEPTH:
+            raise DocumentError(f"{place}: nested too deeply")
+        known[id(node)] = values, levels
+        return values, levels
+
+    if root is not None:
+        size(root, frozenset())
 
 
 class _Composer:

@@ -67,7 +67,7 @@ class Ledger:
             data = json.loads(line)
             version = data["ledger"]
             entry = Entry(data["id"], data["key"], dict(data["outputs"]), dict(data["facts"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return  # torn by a kill while it was written: that line was in flight and will be made again
         if version != FORMAT_VERSION:
             raise MsmdError(

@@ -244,5 +244,5 @@ def load_npz(path: Path | str, rig: Rig | None = None) -> Motion:
         return Motion(values[:, [names.index(name) for name in rig.channels]], fps, rig, meta)
     except MsmdError as error:
         raise MsmdError(f"{path}: {error.message}", hint=error.hint) from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise MsmdError(f"{path} is no motion ({error})") from error

@@ -167,7 +167,7 @@ def _report(out: Path) -> dict[str, Any]:
             raise ValueError("it has no lines")
     except FileNotFoundError:
         raise UsageError(f"{out} holds no report.json", hint="give the folder that `msmd batch --out` wrote") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} cannot be read: {error}", hint="run `msmd batch` again; it skips finished lines"
         ) from error

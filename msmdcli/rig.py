@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from msmdcli.document import DocumentError, load_small_yaml
 from msmdcli.errors import MsmdError
 from msmdcli.paths import PACKAGE
 
@@ -27,6 +27,7 @@ CHANNEL_KEYS = ("name", "region", "range", "count", "first")
 DECODER_KEYS = ("mesh", "onnx", "surface", "sha256")
 VERTEX_SETS = ("face", "lips", "upper_face", "mouth_opening", "mouth_line", "lining")
 MOST_CHANNELS = 100_000
+MOST_BYTES = 32 << 20  # lists of vertices are long
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Rig:
         """
         try:
             return _parse(json.loads(text), Path())
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise MsmdError(f"the description of its rig is damaged ({type(error).__name__}: {error})") from error
 
     def definition(self) -> str:
@@ -193,9 +194,9 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 def _read(path: Path, mtime_ns: int, size: int) -> Rig:
     """The rig of a file; time and size are only there as the cache's key."""
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MsmdError(f"rig file {path} cannot be read: {error}") from error
+        data = load_small_yaml(path, MOST_BYTES)
+    except DocumentError as error:
+        raise MsmdError(f"rig file {error.message}", hint=error.hint) from error
     try:
         return _parse(data, path.parent)
     except MsmdError as error:

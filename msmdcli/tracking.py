@@ -527,7 +527,7 @@ def load_track(path: Path | str) -> Track:
                 info=info,
                 warnings=tuple(str(text) for text in json.loads(str(file["warnings"]))),
             )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise MsmdError(f"{path} is a motion but no track ({error})", hint="msmd track writes tracks") from error
 
 

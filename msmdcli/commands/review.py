@@ -34,7 +34,7 @@ def review(
     talk = console(json_lines, quiet=quiet)
     try:
         count = len(json.loads((out / "report.json").read_text(encoding="utf-8"))["lines"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         count = 0  # write_review says what is wrong
     with talk.progress("Lines", count, count) as progress:
         page = write_review(out, ReviewOptions(copy_audio), lambda: progress.advance(1))

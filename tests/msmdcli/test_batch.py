@@ -77,7 +77,7 @@ class Project:
     def bytes_of(self, out: Path | None = None) -> dict[str, str]:
         """Every output (not report and ledger) with the sha256 of its content."""
         out = out or self.out
-        skip = ("ledger.jsonl", "report.json", "report.html")
+        skip = ("ledger.jsonl", "report.json", "report.html", ".msmd-lock")
         return {
             path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(out.rglob("*"))
@@ -524,6 +524,27 @@ def test_a_kill_loses_the_lines_in_flight_only(project: Project, jobs: str) -> N
     there = {name: digest for name, digest in project.bytes_of().items() if not name.endswith(".msmd-tmp")}
     assert there and there.items() <= known.items()  # every file is whole and known
     finish_and_compare(project, unchanged=len(there) // 2 - 1)
+
+
+def test_one_batch_at_a_time_works_in_one_out(project: Project) -> None:
+    write_project(project.folder, (0.8,) * 24)
+    running = Running(project, *SLOW)
+    assert running.first.wait(180)
+    second = subprocess.run(project.command("--json", *SLOW), capture_output=True, text=True, cwd=project.folder)
+    assert second.returncode == 2 and "Traceback" not in second.stderr
+    assert f"another batch is at work in {project.out} (process {running.process.pid} on " in second.stderr
+    assert '"plan"' not in second.stdout and '"line"' not in second.stdout  # it has not even looked
+    assert project.run(dry_run=True) == 0  # writes nothing, so it disturbs nobody
+    assert running.process.wait(120) == 0
+    assert running.events[-1]["event"] == "end" and running.events[-1]["made"] == 24
+    finish_and_compare(project, unchanged=24)
+
+
+def test_a_lock_that_a_kill_has_left_blocks_nobody(project: Project) -> None:
+    write_project(project.folder, (0.8,) * 24)
+    Running(project, *SLOW, "--jobs", "2").send(signal.SIGKILL)
+    assert (project.out / ".msmd-lock").exists()
+    finish_and_compare(project)
 
 
 def finish_and_compare(project: Project, unchanged: int = 1) -> None:

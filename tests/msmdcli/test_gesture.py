@@ -114,8 +114,8 @@ def test_it_may_go_on_after_the_end() -> None:
         ("format_version: 1\nkeys: [{time: 1, channels: {jawOpne: 1}}]", "did you mean jawOpen"),
         ("format_version: 1\nkeys: [{time: 1, channels: {jawOpen: x}}]", "not a number"),
         ("format_version: 1\nblend: mix\nkeys: [{time: 1}]", "add or replace"),
-        ("a: &a [*a]", "aliases"),
-        ("a: &a [*a]\nformat_version: *a", "aliases"),
+        ("a: &a [*a]", "an alias that contains itself"),
+        ("a: &a [*a]\nformat_version: *a", "an alias that contains itself"),
         ("{" * 3000, "gesture"),
     ],
 )

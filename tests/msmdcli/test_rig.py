@@ -87,7 +87,7 @@ def test_rig_from_a_file(tmp_path: Path) -> None:
         ("{all: [mouth, head]}", "{all: [mouth, hand]}", "hand"),
         ("rotation: [nod, turn, tilt]", "rotation: [nod, turn]", "rotation"),
         ("unions:", "onions:", "onions"),
-        ("channels:", "channels: 3 #", "cannot be read"),
+        ("channels:", "channels: 3 #", "is not YAML"),
         ("name: small\n", "", "KeyError"),
     ],
 )
