@@ -108,7 +108,8 @@ class MeshDecoder:
         deltas = self.deltas if vertices is None else self.deltas[:, vertices]  # [C, n, 3]
         columns = [self.rig.index(name) for name in self.channels]
         moved = motion[:, columns].astype(np.float32) @ deltas.reshape(len(columns), -1)  # [T, n * 3]
-        return (moved.reshape(len(motion), -1, 3) + neutral).astype(np.float32)
+        moved += neutral.reshape(-1)
+        return moved.reshape(len(motion), -1, 3).astype(np.float32, copy=False)
 
     # ---- vertex sets: from the rig file, else found from the targets' own displacements -----------------------------
 
@@ -153,25 +154,23 @@ class MeshDecoder:
         parts = [part.vertices for part in self.parts if moved[part.vertices].max() > 0.5]
         return np.concatenate([np.arange(part.start, part.stop) for part in parts]) if parts else np.arange(self.size)
 
-    @cached_property
-    def _seen(self) -> np.ndarray:
-        """[V] bool: what is seen of the skin from the front at rest (profile slopes included)."""
+    def _seen(self, vertices: np.ndarray) -> np.ndarray:
+        """[n] bool: whether these skin vertices [n] are seen from the front at rest (profile slopes included)."""
         from msmdcli.raster import rasterise
 
         pixel = 0.25  # mm
         low = self.neutral[self.skin, :2].min(axis=0)
-        width, height = (np.ptp(self.neutral[self.skin, :2], axis=0) / pixel + 2).astype(int)
         points = np.column_stack(
             [(self.neutral[:, :2] - low) / pixel + 0.5, self.neutral[:, 2]]
-        )  # upside down: no matter
+        )  # [V, 3], upside down: no matter
+        first = points[vertices, :2].min(axis=0, initial=np.inf).astype(int)  # the part of the picture around them
+        width, height = points[vertices, :2].max(axis=0, initial=0.0).astype(int) - first + 2
+        points[:, :2] -= first
         on_skin = np.isin(self.triangles[:, 0], self.skin)
         depth = rasterise(points, self.triangles[on_skin], width, height).depth
-        column, row = points[:, :2].astype(int).T
-        nearest = depth[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+        column, row = points[vertices, :2].astype(int).T
         # A slope seen from the side is up to 2 mm nearer within one pixel; linings lie farther behind.
-        seen = np.zeros(self.size, bool)
-        seen[self.skin] = (self.neutral[:, 2] >= nearest - 2.0)[self.skin]
-        return seen
+        return np.asarray(self.neutral[vertices, 2] >= depth[row, column] - 2.0)
 
     @cached_property
     def face(self) -> np.ndarray:
@@ -184,7 +183,8 @@ class MeshDecoder:
             return self.stored["face"]
         line = self.neutral[self.mouth]
         above_neck = self.neutral[:, 1] >= line[:, 1].mean() - 1.1 * np.ptp(line[:, 0])
-        return np.flatnonzero(self._seen & above_neck & (self.displacement() >= 1.0))
+        moving = self.skin[(above_neck & (self.displacement() >= 1.0))[self.skin]]
+        return moving[self._seen(moving)] if len(moving) else moving
 
     @cached_property
     def lining(self) -> np.ndarray:
@@ -194,8 +194,8 @@ class MeshDecoder:
         line = self.neutral[self.mouth]
         width = np.ptp(line[:, 0])
         inside = line.mean(axis=0) + (0.0, 0.0, -0.6 * width)
-        near = np.linalg.norm(self.neutral - inside, axis=1) < 0.8 * width
-        return self.skin[(near & ~self._seen)[self.skin]]
+        near = self.skin[(np.linalg.norm(self.neutral - inside, axis=1) < 0.8 * width)[self.skin]]
+        return near[~self._seen(near)] if len(near) else near
 
     @cached_property
     def eyes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -225,11 +225,17 @@ class MeshDecoder:
         near = self.displacement("mouthRollUpper", "mouthRollLower")
         region = self.skin[near[self.skin] >= 0.1 * near[self.skin].max()]
         opening = 0.1 * np.linalg.norm(moved[self.skin], axis=1).max()
+        place, moved = self.neutral[region], moved[region]  # [n, 3]
+        middle = place - place.mean(axis=0)
+        square = (middle**2).sum(axis=1)
         on_line = np.zeros(len(region), bool)
-        for rows in np.array_split(np.arange(len(region)), len(region) // 500 + 1):  # keeps [rows, n, 3] small
-            close = np.linalg.norm(self.neutral[region[rows], None] - self.neutral[region], axis=2) < 1.5
-            parted = np.linalg.norm(moved[region[rows], None] - moved[region], axis=2) > opening
-            on_line[rows] = (close & parted).any(axis=1)
+        for rows in np.array_split(np.arange(len(region)), len(region) // 500 + 1):  # keeps [rows, n] small
+            squared = square[rows, None] + square - 2 * middle[rows] @ middle.T  # of distances; rounded
+            first, second = np.nonzero(squared < 1.1 * 1.5**2)
+            first = rows[first]
+            close = np.linalg.norm(place[first] - place[second], axis=1) < 1.5
+            parted = np.linalg.norm(moved[first] - moved[second], axis=1) > opening
+            on_line[first[close & parted]] = True
         if not on_line.any():
             raise MsmdError("no mouth found on this head", hint="its jawOpen target must part the lips")
         return region[on_line]
@@ -442,7 +448,16 @@ def load_mesh(path: Path, rig: Rig) -> MeshDecoder:
             raise ValueError("a triangle has a vertex that is not there")
     except MsmdError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
         raise MsmdError(f"{path} is no mesh decoder ({type(error).__name__}: {error})") from error
     return MeshDecoder(rig, channels, neutral, deltas, tuple(parts), rig.vertices)
 

@@ -19,6 +19,7 @@ from msmdcli.head_scene import background
 from msmdcli.mesh import MeshDecoder
 from msmdcli.motion import Motion
 from msmdcli.mp4 import write_mp4
+from msmdcli.nv12 import nv12_of
 from msmdcli.renderer import open_renderer
 from msmdcli.side_by_side import fitted
 
@@ -78,20 +79,20 @@ def write_film(
     """
     every = ceil(take.motion.fps / MOST_FPS)
     values, fps = take.motion.values[::every], take.motion.fps / every
-    panel = film.width // 2 if beside is not None else film.width
+    panel = film.width // 4 * 2 if beside is not None else film.width  # even
     turns = VIEWS[film.view]
     temporary = path.with_name(f".{path.name}.msmd-tmp")
     with ExitStack() as stack:
         stack.callback(temporary.unlink, missing_ok=True)
         renderer = open_renderer(take.mesh, panel, film.height, turns, choice=film.renderer)
         stack.callback(renderer.close)
-        shown = renderer.pictures(values)
+        shown = renderer.film_pictures(values)
         if isinstance(beside, Take):
             speed, last = beside.motion.fps / fps, beside.motion.frames - 1
             frames = [min(int(number * speed), last) for number in range(len(values))]
             other = open_renderer(beside.mesh, film.width - panel, film.height, turns, choice=film.renderer)
             stack.callback(other.close)
-            left: Iterator[np.ndarray] | None = other.pictures(beside.motion.values[frames])
+            left: Iterator[np.ndarray] | None = other.film_pictures(beside.motion.values[frames])
         elif beside is not None:
             left = _video_pictures(beside, len(values), float(fps), film.width - panel, film.height)
         else:
@@ -112,7 +113,7 @@ def write_film(
 
 
 def _video_pictures(path: Path, count: int, fps: float, width: int, height: int) -> Iterator[np.ndarray]:
-    """`count` pictures [height, width, 3] of a video at a constant rate, fitted; the latest one at each time."""
+    """`count` NV12 pictures of a video at a constant rate, fitted to that size; the latest one at each time."""
     from msmdcli.video import read_video
 
     coming = read_video(path, max_height=height)
@@ -120,11 +121,11 @@ def _video_pictures(path: Path, count: int, fps: float, width: int, height: int)
     if following is None:
         raise MsmdError(f"{path} has no picture")
     edge = (int(background()[0]), int(background()[1]), int(background()[2]))
-    shown = fitted(following[1], width, height, edge)
+    shown = nv12_of(fitted(following[1], width, height, edge))
     for number in range(count):
         latest = None
         while following is not None and following[0] <= number / fps + 1e-6:
             latest, following = following[1], next(coming, None)
         if latest is not None:
-            shown = fitted(latest, width, height, edge)
+            shown = nv12_of(fitted(latest, width, height, edge))
         yield shown

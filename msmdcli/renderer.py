@@ -11,6 +11,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.mesh import MeshDecoder
+from msmdcli.nv12 import nv12_of
 
 Choice = Literal["auto", "opengl", "numpy"]
 CHOICES: tuple[str, ...] = get_args(Choice)
@@ -28,11 +29,17 @@ class Renderer(Protocol):
     name: str
 
     def pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
-        """Pictures [height, width, 3] uint8 sRGB of channel values [T, D], one after the other.
+        """Pictures [height, width, 3] uint8 sRGB of channel values [T, D], one after the other, to be looked at one by
+        one: with the smoothest edges.
 
         Args:
             values: channel values.
             head: turn the head by the rig's head channels.
+        """
+
+    def film_pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
+        """The same pictures for a film: [height * 3 / 2, width] uint8 (`msmdcli.nv12`), drawn faster. Width and height
+        are even.
         """
 
     def close(self) -> None:
@@ -44,17 +51,22 @@ class NumpyRenderer:
 
     Args:
         mesh, width, height, turns: as of `open_renderer`.
-        smooth: pictures are drawn this many times larger and averaged down.
     """
 
-    def __init__(
-        self, mesh: MeshDecoder, width: int, height: int, turns: Sequence[float] = (0.0,), smooth: int = 1
-    ) -> None:
+    def __init__(self, mesh: MeshDecoder, width: int, height: int, turns: Sequence[float] = (0.0,)) -> None:
         self.name = "NumPy"
-        self._mesh, self._width, self._height, self._turns, self._smooth = mesh, width, height, tuple(turns), smooth
+        self._mesh, self._width, self._height, self._turns = mesh, width, height, tuple(turns)
 
     def pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
         """See `Renderer`."""
+        return self._drawn(values, head, smooth=2)
+
+    def film_pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
+        """See `Renderer`."""
+        return map(nv12_of, self._drawn(values, head, smooth=1))
+
+    def _drawn(self, values: np.ndarray, head: bool, smooth: int) -> Iterator[np.ndarray]:
+        """Pictures [height, width, 3], drawn `smooth` times larger and averaged down."""
         from msmdcli.preview import render_frame
 
         sides = len(self._turns)
@@ -62,9 +74,7 @@ class NumpyRenderer:
         for pose in values:
             yield np.hstack(
                 [
-                    render_frame(
-                        self._mesh, pose, (right - left, self._height), head=head, smooth=self._smooth, turn=turn
-                    )
+                    render_frame(self._mesh, pose, (right - left, self._height), head=head, smooth=smooth, turn=turn)
                     for turn, left, right in zip(self._turns, edges, edges[1:], strict=False)
                 ]
             )
@@ -80,7 +90,6 @@ def open_renderer(
     turns: Sequence[float] = (0.0,),
     *,
     choice: str = "auto",
-    still: bool = False,
 ) -> Renderer:
     """A renderer of one head.
 
@@ -89,7 +98,6 @@ def open_renderer(
         width, height: of a picture in pixels.
         turns: the head is drawn from these sides next to each other: radians that it is turned to its left by.
         choice: `auto` takes OpenGL where it runs.
-        still: for pictures that are looked at one by one: the smoothest edges.
 
     Raises:
         UsageError: there is no such choice.
@@ -102,12 +110,12 @@ def open_renderer(
     if choice != "numpy":
         problem = opengl_problem()
         if problem is None:
-            from msmdcli.gl_renderer import SAMPLES, GlRenderer
+            from msmdcli.gl_renderer import GlRenderer
 
-            return GlRenderer(mesh, width, height, turns, samples=SAMPLES if still else 0)
+            return GlRenderer(mesh, width, height, turns)
         if choice == "opengl":
             raise MsmdError(f"OpenGL does not run here: {problem[0]}", hint=problem[1])
-    return NumpyRenderer(mesh, width, height, turns, smooth=2 if still else 1)
+    return NumpyRenderer(mesh, width, height, turns)
 
 
 @cache

@@ -19,6 +19,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.mesh import MeshDecoder
 from msmdcli.motion import Motion
 from msmdcli.mp4 import write_mp4
+from msmdcli.nv12 import nv12_of
 from msmdcli.renderer import open_renderer
 from msmdcli.rig import Rig
 
@@ -67,7 +68,7 @@ def write_side_by_side(
     renderer = open_renderer(mesh, height, height)
 
     def pictures() -> Iterator[np.ndarray]:
-        for performed, dubbed in zip(left, renderer.pictures(values), strict=True):
+        for performed, dubbed in zip(left, renderer.film_pictures(values), strict=True):
             yield np.hstack([performed, dubbed])
             if advance is not None:
                 advance(float(1 / fps))
@@ -84,17 +85,17 @@ def _head(path: Path, rig: Rig) -> MeshDecoder:
 
 
 def _posed_pictures(original: Motion, count: int, height: int, head: Path) -> Iterator[np.ndarray]:
-    """The head in the original's poses, stretched to `count` pictures [H, H, 3]."""
+    """The head in the original's poses, stretched to `count` pictures [H * 3 / 2, H] NV12."""
     renderer = open_renderer(_head(head, original.rig), height, height)
     try:
         frames = np.arange(count) * original.frames // count
-        yield from renderer.pictures(original.values[frames])
+        yield from renderer.film_pictures(original.values[frames])
     finally:
         renderer.close()
 
 
 def _video_pictures(path: Path, count: int, height: int, start: float, stop: float | None) -> Iterator[np.ndarray]:
-    """The pictures of a video, stretched to `count` pictures [H, W, 3], W even."""
+    """The pictures of a video, stretched to `count` pictures [H * 3 / 2, W] NV12, W even."""
     from msmdcli.video import probe_video, read_video
 
     info = probe_video(path)
@@ -104,14 +105,14 @@ def _video_pictures(path: Path, count: int, height: int, start: float, stop: flo
     following = next(coming, None)
     if following is None:
         raise MsmdError(f"{path} has no picture from {start:g} s on")
-    shown = fitted(following[1], width, height)
+    shown = nv12_of(fitted(following[1], width, height))
     for number in range(count):
         time = start + length * number / count
         latest = None
         while following is not None and following[0] <= time:
             latest, following = following[1], next(coming, None)
         if latest is not None:
-            shown = fitted(latest, width, height)
+            shown = nv12_of(fitted(latest, width, height))
         yield shown
 
 

@@ -36,7 +36,7 @@ def convert(
     motion: Annotated[list[Path], typer.Argument(help="Motion files of any readable format.", metavar="MOTION...")],
     to: Annotated[str, typer.Option("--to", help="Format to write; --formats lists them.", metavar="FORMAT")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write; of several, the folder. (default: beside each MOTION)")
+        Path | None, typer.Option(help="Folder to write to; of one MOTION also a file. (default: beside each MOTION)")
     ] = None,
     option: Annotated[
         list[str] | None,
@@ -119,7 +119,7 @@ def convert(
             shown.advance(1)
     if failed < len(motion):
         for name, text in companions([to]).items():
-            beside = targets[0].parent / name if len(motion) == 1 or out is None else out / name
+            beside = targets[0].parent / name
             write_text(beside, text)
             talk.say(f"{beside}: run it in the Editor; how is written at its top")
     if len(motion) > 1:
@@ -166,7 +166,7 @@ def _targets(sources: Sequence[Path], form: Format, out: Path | None) -> list[Pa
     from msmdcli.errors import UsageError
     from msmdcli.formats import stem
 
-    folder = out is not None and (len(sources) > 1 or out.is_dir())
+    folder = out is not None and (len(sources) > 1 or out.is_dir() or not out.suffix)  # `--out glb/` has no suffix
     if out is not None and not folder:
         return [out]
     if out is not None and out.exists() and not out.is_dir():

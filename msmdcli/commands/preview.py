@@ -122,7 +122,7 @@ def _pictures(out: Path, take: Take, how: tuple[str, str], side: int, shape: tup
     columns = min(columns, take.motion.frames)
     rows = min(rows, -(-take.motion.frames // columns))
     width = side * len(VIEWS[view])
-    drawing = open_renderer(take.mesh, width, side, VIEWS[view], choice=choice, still=True)
+    drawing = open_renderer(take.mesh, width, side, VIEWS[view], choice=choice)
     try:
         talk.detail(f"drawn by {drawing.name}")
         sheet = contact_sheet(take.mesh, take.motion, columns, rows, (width, side), renderer=drawing)

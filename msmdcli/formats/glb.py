@@ -153,7 +153,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
         raise MsmdError(
             error.message if str(path) in error.message else f"{path}: {error.message}", error.hint
         ) from None
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
 
 

@@ -67,7 +67,7 @@ class GltfFile:
             if str(tree["asset"]["version"]).split(".")[0] != "2":
                 raise MsmdError(f"{path} is glTF {tree['asset']['version']}, not 2.0")
             return cls(tree, _gather(tree, binary, path.parent))
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError, struct.error) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, struct.error) as error:
             raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
         except OSError as error:
             raise MsmdError(

@@ -3,6 +3,7 @@
 The script holds the data and a function `apply`; run, it applies itself with the names that it was written for. Keys
 are linear. They are set at exact times, not at frame numbers of whatever the scene's rate happens to be: in a scene at
 the motion's own rate they lie on whole frames, in another one at the same seconds. The scene's rate is not touched.
+Older keys on the same attributes within the line's time go; those before and after it stay.
 
 Blend shapes are attributes of a blendShape node, `NAMESPACE:blendShape1.jawOpen`. Where the node has no such target,
 the script leaves it out and names it in one warning. The head is a transform whose axes are the world's (x to the
@@ -32,6 +33,7 @@ VERSION = 1
 SCRIPT = '''
 try:
     from maya import cmds
+    from maya.api import OpenMaya
 except ImportError:
     cmds = None  # the data can be used without Maya
 
@@ -51,14 +53,19 @@ def apply(namespace=NAMESPACE, nodes=BLENDSHAPES, head=HEAD, start=START_FRAME):
     if not plugs:
         raise RuntimeError("MSMD: nothing to animate: there is no " + missing[0])
 
-    def key(plug, frame, value):
-        seconds = (start + frame) * denominator / float(numerator)
-        time = repr(seconds) + "sec"
-        cmds.setKeyframe(plug, time=time, value=value, inTangentType="linear", outTangentType="linear")
+    def seconds(frame):
+        return (start + frame) * denominator / float(numerator)
+
+    def key(plug, frames, values):
+        # Keys of an earlier take would bend the curve between the new ones.
+        ends = [OpenMaya.MTime(seconds(f), OpenMaya.MTime.kSeconds) for f in (-0.25, FRAMES - 0.75)]
+        cmds.cutKey(plug, time=tuple(end.asUnits(OpenMaya.MTime.uiUnit()) for end in ends), clear=True)
+        for frame, value in zip(frames, values):
+            time = repr(seconds(frame)) + "sec"
+            cmds.setKeyframe(plug, time=time, value=value, inTangentType="linear", outTangentType="linear")
 
     for plug, (frames, values) in plugs:
-        for frame, value in zip(frames, values):
-            key(plug, frame, value)
+        key(plug, frames, values)
     if head and HEAD_ANGLES:
         turn(prefix + head, key)
     if missing:
@@ -68,18 +75,15 @@ def apply(namespace=NAMESPACE, nodes=BLENDSHAPES, head=HEAD, start=START_FRAME):
 
 def turn(head, key):
     """Key the head's rotation, in its own rotate order."""
-    from maya.api import OpenMaya
-
     order = cmds.getAttr(head + ".rotateOrder")
     frames, angles = HEAD_ANGLES
-    before = None
-    for frame, (pitch, yaw, roll) in zip(frames, angles):
+    turned = []
+    for pitch, yaw, roll in angles:
         euler = OpenMaya.MEulerRotation(pitch, yaw, roll, OpenMaya.MEulerRotation.kXYZ).reorder(order)
-        if before is not None:
-            euler = euler.closestSolution(before)
-        before = euler
-        for axis, value in (("X", euler.x), ("Y", euler.y), ("Z", euler.z)):
-            key(head + ".rotate" + axis, frame, value * 57.29577951308232)
+        turned.append(euler.closestSolution(turned[-1]) if turned else euler)
+    for axis in "XYZ":
+        values = [OpenMaya.MAngle.internalToUI(getattr(euler, axis.lower())) for euler in turned]
+        key(head + ".rotate" + axis, frames, values)
 
 
 if cmds is not None:
@@ -166,7 +170,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
             None if head is None else np.stack([np.interp(whole, head[0], c) for c in np.transpose(head[1])], axis=1)
         )
         return assemble(path, rig, fps, columns, angles, described_meta(told))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise MsmdError(f"{path} is no motion ({type(error).__name__}: {error})") from error
 
 

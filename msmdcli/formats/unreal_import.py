@@ -62,13 +62,17 @@ def import_table(unreal: Any, path: Path, asset_path: str, skeleton: Any) -> Non
     if sequence is None:
         raise RuntimeError("could not make " + asset_path)
     controller = sequence.get_editor_property("controller")
-    controller.set_frame_rate(unreal.FrameRate(numerator, denominator))
-    controller.set_number_of_frames(unreal.FrameNumber(frames))  # the last pose lasts a frame, as all others do
-    for name, values in curves.items():
-        if library.does_curve_exist(sequence, name, unreal.RawCurveTrackTypes.RCT_FLOAT):
-            library.remove_curve(sequence, name)
-        library.add_curve(sequence, name, unreal.RawCurveTrackTypes.RCT_FLOAT, False)
-        library.add_float_curve_keys(sequence, name, times, values)
+    controller.open_bracket("MSMD curves", False)  # until it closes, the sequence is not built anew for every curve
+    try:
+        controller.set_frame_rate(unreal.FrameRate(numerator, denominator), False)
+        controller.set_number_of_frames(unreal.FrameNumber(frames), False)  # the last pose lasts a frame, as others do
+        for name, values in curves.items():
+            if library.does_curve_exist(sequence, name, unreal.RawCurveTrackTypes.RCT_FLOAT):
+                library.remove_curve(sequence, name)
+            library.add_curve(sequence, name, unreal.RawCurveTrackTypes.RCT_FLOAT, False)
+            library.add_float_curve_keys(sequence, name, times, values)
+    finally:
+        controller.close_bracket(False)
     unreal.EditorAssetLibrary.save_loaded_asset(sequence)
 
 

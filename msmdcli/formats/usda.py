@@ -209,7 +209,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
         raise MsmdError(
             error.message if str(path) in error.message else f"{path}: {error.message}", error.hint
         ) from None
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise MsmdError(f"{path} is no animation that MSMD understands ({error})") from error
 
 

@@ -67,6 +67,9 @@ def test_unreal_brings_its_script(tmp_path: Path, clips: list[Path]) -> None:
     code, _, err = run("convert", *clips, "--to", "unreal", "--out", tmp_path / "unreal")
     assert code == 0 and "msmd_unreal_import.py" in err
     assert (tmp_path / "unreal/msmd_unreal_import.py").is_file() and len(list((tmp_path / "unreal").iterdir())) == 4
+    code, _, err = run("convert", clips[0], "--to", "unreal", "--out", tmp_path / "one")  # a folder of one, too
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {"line0.unreal.csv", "msmd_unreal_import.py"}
 
 
 def test_what_cannot_be_meant_is_refused_before_anything_is_written(tmp_path: Path, clips: list[Path]) -> None:

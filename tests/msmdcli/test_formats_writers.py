@@ -578,8 +578,11 @@ class FakeMaya:
         cmds.warning = self.warnings.append  # type: ignore[attr-defined]
         cmds.getAttr = lambda plug: order  # type: ignore[attr-defined]
         cmds.setKeyframe = self.set_key  # type: ignore[attr-defined]
+        cmds.cutKey = self.cut_key  # type: ignore[attr-defined]
         api = types.ModuleType("maya.api")
-        api.OpenMaya = types.SimpleNamespace(MEulerRotation=Euler)  # type: ignore[attr-defined]
+        api.OpenMaya = types.SimpleNamespace(  # type: ignore[attr-defined]
+            MEulerRotation=Euler, MAngle=types.SimpleNamespace(internalToUI=np.degrees), MTime=Time
+        )
         maya = types.ModuleType("maya")
         maya.cmds = cmds  # type: ignore[attr-defined]
         self.modules = {"maya": maya, "maya.cmds": cmds, "maya.api": api}
@@ -587,6 +590,28 @@ class FakeMaya:
     def set_key(self, plug: str, time: str, value: float, **tangents: str) -> None:
         assert tangents == {"inTangentType": "linear", "outTangentType": "linear"} and time.endswith("sec")
         self.keys.setdefault(plug, {})[float(time[:-3])] = value
+
+    def cut_key(self, plug: str, time: tuple[float, float], clear: bool) -> None:
+        assert clear
+        first, last = (frame / Time.RATE for frame in time)
+        self.keys[plug] = {at: value for at, value in self.keys.get(plug, {}).items() if not first <= at <= last}
+
+
+class Time:
+    RATE = 24.0  # of the scene
+    kSeconds = "s"
+
+    def __init__(self, value: float, unit: str) -> None:
+        assert unit == self.kSeconds
+        self.seconds = value
+
+    def asUnits(self, unit: str) -> float:
+        assert unit == "film"
+        return self.seconds * self.RATE
+
+    @staticmethod
+    def uiUnit() -> str:
+        return "film"
 
 
 class Euler:
@@ -603,8 +628,9 @@ class Euler:
         return self
 
 
-def run_maya(path: Path, there: set[str], monkeypatch: pytest.MonkeyPatch) -> FakeMaya:
+def run_maya(path: Path, there: set[str], monkeypatch: pytest.MonkeyPatch, keys: Any = ()) -> FakeMaya:
     fake = FakeMaya(there)
+    fake.keys.update(keys)
     for name, module in fake.modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     runpy.run_path(str(path))
@@ -630,6 +656,9 @@ def test_maya_sets_every_key_at_its_time(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_allclose(turned, np.degrees(clip.values[:, HEAD]), rtol=1e-6)
     assert len(fake.warnings) == 1 and "hero:face.tongueOut" in fake.warnings[0]
     assert "12 frames from 100" in capsys.readouterr().out
+    older = {"hero:face.jawOpen": {0.0: 0.5, times[3] + 0.01: 0.9, times[-1]: 0.8, times[-1] + 0.1: 0.7}}
+    again = run_maya(path, there, monkeypatch, older).keys["hero:face.jawOpen"]  # over an older take
+    assert again == {0.0: 0.5, times[-1] + 0.1: 0.7, **fake.keys["hero:face.jawOpen"]}
     with pytest.raises(RuntimeError, match=r"there is no hero:face\.eyeBlinkLeft"):
         run_maya(path, set(), monkeypatch)
 
@@ -665,7 +694,7 @@ def test_unreal_table_and_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyP
         times, values = sequence["curves"][name]
         np.testing.assert_allclose(times, np.arange(10) * 1001 / 30000, atol=1e-9)
         assert np.array_equal(np.float32(values), clip.values[:, RIG.index(name)])
-    assert {"HeadYaw", "HeadPitch", "HeadRoll"} <= set(sequence["curves"])
+    assert {"HeadYaw", "HeadPitch", "HeadRoll"} <= set(sequence["curves"]) and not sequence["open"]
     runpy.run_path(str(tmp_path / script), run_name="__main__")  # again: filled anew, nothing twice
     assert len(made["/Game/Lines/short"]["curves"]["jawOpen"][0]) == 3
 
@@ -683,7 +712,10 @@ def fake_unreal(made: dict[str, dict[str, Any]], errors: list[str]) -> types.Mod
             assert name == "controller"
             told = self.told
             return types.SimpleNamespace(
-                set_frame_rate=lambda rate: told.update(rate=rate), set_number_of_frames=lambda n: told.update(frames=n)
+                open_bracket=lambda title, transact: told.update(open=True),
+                close_bracket=lambda transact: told.update(open=False),
+                set_frame_rate=lambda rate, transact: told.update(rate=rate),
+                set_number_of_frames=lambda n, transact: told.update(frames=n),
             )
 
     class Task:

@@ -16,6 +16,7 @@ from msmdcli.heads import find_head
 from msmdcli.mesh import MeshDecoder
 from msmdcli.motion import Motion, save_npz
 from msmdcli.mp4 import write_mp4
+from msmdcli.nv12 import coded, nv12_of
 from msmdcli.preview import write_png
 from msmdcli.preview_film import Film, Take, write_film
 from msmdcli.renderer import NumpyRenderer, open_renderer, opengl_problem
@@ -42,16 +43,28 @@ def pictures_of(path: Path) -> list[np.ndarray]:
 
 
 @needs_opengl
-@pytest.mark.parametrize("still", [True, False])
-def test_both_renderers_draw_the_same_picture(mesh: MeshDecoder, still: bool) -> None:
+def test_both_renderers_draw_the_same_picture(mesh: MeshDecoder) -> None:
     turns = (0.0, -0.7)
-    fast = open_renderer(mesh, 384, 192, turns, choice="opengl", still=still)
-    slow = NumpyRenderer(mesh, 384, 192, turns, smooth=2)
-    for drawn, expected in zip(fast.pictures(poses(mesh)), slow.pictures(poses(mesh)), strict=True):
-        off = np.abs(drawn.astype(int) - expected.astype(int)).max(axis=2)
-        assert off.mean() < 2.5
+    fast = open_renderer(mesh, 384, 192, turns, choice="opengl")
+    slow = NumpyRenderer(mesh, 384, 192, turns)
+    films = fast.film_pictures(poses(mesh)), slow.film_pictures(poses(mesh))
+    stills = fast.pictures(poses(mesh)), slow.pictures(poses(mesh))
+    for drawn, expected in [*zip(*stills, strict=True), *zip(*films, strict=True)]:
+        assert drawn.shape == expected.shape
+        off = np.abs(drawn.astype(int) - expected.astype(int))
+        assert off.mean() < 1.5
         assert (off > 40).mean() < 0.02  # edges only
     fast.close()
+
+
+@needs_opengl
+def test_a_film_s_pictures_are_those_to_look_at_with_smooth_edges(mesh: MeshDecoder) -> None:
+    renderer = open_renderer(mesh, 320, 240, choice="opengl")
+    for still, film in zip(renderer.pictures(poses(mesh)), renderer.film_pictures(poses(mesh)), strict=True):
+        off = np.abs(film.astype(int) - nv12_of(still).astype(int))
+        assert np.median(off) <= 1  # within faces nothing is smoothed
+        assert off[:240].mean() < 0.6 and (off > 40).mean() < 0.002
+    renderer.close()
 
 
 @needs_opengl
@@ -72,9 +85,22 @@ def test_a_head_of_few_vertices_is_drawn(tmp_path: Path) -> None:
 
     face = MeshDecoder.load(PACKAGE / "rigs" / "face468.yaml")
     values = np.zeros((1, face.rig.size), np.float32)
-    drawn = next(open_renderer(face, 160, 160, choice="opengl", still=True).pictures(values))
-    expected = next(NumpyRenderer(face, 160, 160, smooth=2).pictures(values))
+    drawn = next(open_renderer(face, 160, 160, choice="opengl").pictures(values))
+    expected = next(NumpyRenderer(face, 160, 160).pictures(values))
     assert np.abs(drawn.astype(int) - expected.astype(int)).mean() < 3
+
+
+def test_what_a_video_keeps_is_bt709_in_limited_range() -> None:
+    for colour, wanted in (
+        ((255, 255, 255), (235, 128, 128)),
+        ((0, 0, 0), (16, 128, 128)),
+        ((255, 0, 0), (63, 102, 240)),
+    ):
+        planes = nv12_of(np.full((8, 8, 3), colour, np.uint8))  # by FFmpeg
+        assert planes.shape == (12, 8)
+        found = planes[:8].mean(), planes[8:, ::2].mean(), planes[8:, 1::2].mean()
+        np.testing.assert_allclose(found, wanted, atol=1)
+        np.testing.assert_allclose(np.multiply(coded(np.divide(colour, 255)), 255), wanted, atol=0.6)  # ours
 
 
 def test_a_film_has_sound_beside_its_pictures_and_begins_with_its_index(tmp_path: Path) -> None:

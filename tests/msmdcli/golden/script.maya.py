@@ -68,6 +68,7 @@ HEAD_ANGLES = (EVERY, [(0, 0, 0), (0.1, -0.2, 0.05), (0.2, -0.4, 0.1)])  # pitch
 
 try:
     from maya import cmds
+    from maya.api import OpenMaya
 except ImportError:
     cmds = None  # the data can be used without Maya
 
@@ -87,14 +88,19 @@ def apply(namespace=NAMESPACE, nodes=BLENDSHAPES, head=HEAD, start=START_FRAME):
     if not plugs:
         raise RuntimeError("MSMD: nothing to animate: there is no " + missing[0])
 
-    def key(plug, frame, value):
-        seconds = (start + frame) * denominator / float(numerator)
-        time = repr(seconds) + "sec"
-        cmds.setKeyframe(plug, time=time, value=value, inTangentType="linear", outTangentType="linear")
+    def seconds(frame):
+        return (start + frame) * denominator / float(numerator)
+
+    def key(plug, frames, values):
+        # Keys of an earlier take would bend the curve between the new ones.
+        ends = [OpenMaya.MTime(seconds(f), OpenMaya.MTime.kSeconds) for f in (-0.25, FRAMES - 0.75)]
+        cmds.cutKey(plug, time=tuple(end.asUnits(OpenMaya.MTime.uiUnit()) for end in ends), clear=True)
+        for frame, value in zip(frames, values):
+            time = repr(seconds(frame)) + "sec"
+            cmds.setKeyframe(plug, time=time, value=value, inTangentType="linear", outTangentType="linear")
 
     for plug, (frames, values) in plugs:
-        for frame, value in zip(frames, values):
-            key(plug, frame, value)
+        key(plug, frames, values)
     if head and HEAD_ANGLES:
         turn(prefix + head, key)
     if missing:
@@ -104,18 +110,15 @@ def apply(namespace=NAMESPACE, nodes=BLENDSHAPES, head=HEAD, start=START_FRAME):
 
 def turn(head, key):
     """Key the head's rotation, in its own rotate order."""
-    from maya.api import OpenMaya
-
     order = cmds.getAttr(head + ".rotateOrder")
     frames, angles = HEAD_ANGLES
-    before = None
-    for frame, (pitch, yaw, roll) in zip(frames, angles):
+    turned = []
+    for pitch, yaw, roll in angles:
         euler = OpenMaya.MEulerRotation(pitch, yaw, roll, OpenMaya.MEulerRotation.kXYZ).reorder(order)
-        if before is not None:
-            euler = euler.closestSolution(before)
-        before = euler
-        for axis, value in (("X", euler.x), ("Y", euler.y), ("Z", euler.z)):
-            key(head + ".rotate" + axis, frame, value * 57.29577951308232)
+        turned.append(euler.closestSolution(turned[-1]) if turned else euler)
+    for axis in "XYZ":
+        values = [OpenMaya.MAngle.internalToUI(getattr(euler, axis.lower())) for euler in turned]
+        key(head + ".rotate" + axis, frames, values)
 
 
 if cmds is not None:
