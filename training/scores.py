@@ -7,7 +7,7 @@ independent of each other, so every test is also made on persons (`per_person`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -50,7 +50,7 @@ def summarise(rows: Sequence[Row], emotion: Sequence[Row], models: Sequence[str]
                 systems.append(
                     describe(chosen, [r for r in rows if _is(r, model, system, group)], model, system, group)
                 )
-        for first, second in _pairs(models):
+        for first, second in _pairs(models, {row["model"] for row in clips if row["system"] == "right"}):
             tests += compare(select(clips, *first, group), select(clips, *second, group), first, second, group)
     return {
         "systems": systems,
@@ -74,13 +74,18 @@ def by_source(clips: Sequence[Row]) -> list[Row]:
     return lines
 
 
-def _pairs(models: Sequence[str]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    """What is tested against what: each model's right style against its other systems, then model against model."""
+def _pairs(models: Sequence[str], styled: Collection[str]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """What is tested against what: each model's right style against its other systems, then model against model.
+
+    A model that is not among the `styled` ones takes no style: its `none` is all that it has.
+    """
+    best = {model: (model, "right" if model in styled else "none") for model in models}
     pairs = []
     for number, model in enumerate(models):
-        pairs += [((model, "right"), (model, other)) for other in ("wrong", "none")]
-        pairs += [((model, "right"), ("", other)) for other in ("still", "copy")]
-        pairs += [((model, "right"), (other, "right")) for other in models[number + 1 :]]
+        if model in styled:
+            pairs += [(best[model], (model, other)) for other in ("wrong", "none")]
+        pairs += [(best[model], ("", other)) for other in ("still", "copy")]
+        pairs += [(best[model], best[other]) for other in models[number + 1 :]]
     return pairs
 
 

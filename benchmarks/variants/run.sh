@@ -22,4 +22,4 @@ for variant in "${variants[@]}"; do
   fi
   bundles+=("$bundle")
 done
-msmd evaluate "${bundles[@]}" --data "${data[0]}" --out "$out/report" --steps 2
+msmd evaluate "${bundles[@]}" --data "${data[0]}" --out "$out/report" --steps 2 --seeds 1

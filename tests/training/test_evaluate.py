@@ -180,6 +180,13 @@ def test_a_model_that_follows_style_and_sound_is_found_to(data: Path, face: Face
     assert against_wrong["difference"] < 0
     assert (against_wrong["n"], against_wrong["per_person"]["n"]) == (6, 3)
 
+    # A model without style is held against others by all that it has.
+    plain = [{**row, "model": "plain"} for row in rows if row["system"] == "none"]
+    both = summarise([*rows, *plain], emotion_rows, ["plain", "oracle"])
+    pair = ["plain", "none"], ["oracle", "right"]
+    against = next(t for t in both["tests"] if (t["first"], t["second"]) == pair and t["metric"] == "mse")
+    assert against["difference"] > 0 and against["n"] == 6
+
 
 @pytest.mark.slow
 def test_a_bundle_from_end_to_end(data: Path, face: Face, tmp_path: Path) -> None:
