@@ -4,8 +4,12 @@
 
 Refuses where the provider asked for is not the one that runs. Prints provider, driver, model and batch with every
 number; medians of several, the first call (TensorRT builds its engines then) apart. `resident` is the runtime as it
-ships: what does not change from step to step stays on the device. `travelling` sends everything with every call.
-The difference from the CPU is printed too, relative to the motion's spread: a fast wrong answer is none.
+ships: the whole reverse process stays on the device, from noise to the finished window. `captured` has the denoiser
+replayed as a CUDA graph besides (CUDA only; what MSMD_CUDA_GRAPHS=1 does). `travelling` sends everything with every
+call and solves on the host. The difference from the CPU is printed for each, relative to the motion's spread: a fast
+wrong answer is none.
+
+For float16, give --bundle a model of `msmd export-onnx RUN --precision half`.
 """
 
 from __future__ import annotations
@@ -61,9 +65,12 @@ def lines(engine: Engine) -> list[Job]:
 def measure(bundle: Bundle, device: str, rows: list[int], repeat: int) -> dict[str, object]:
     """One device: milliseconds a step, lines an hour, and how far it is from the CPU."""
     found: dict[str, object] = {"device": device}
-    for way in ("resident", "travelling"):
+    for way in ("resident", "captured", "travelling"):
+        if way == "captured" and device != "cuda":
+            continue
         engine = Engine(bundle, device, max_batch=max(rows))
-        engine.runtime.bound = way == "resident"
+        engine.runtime.bound = way != "travelling"
+        engine.runtime.captures = way == "captured"
         engine.load()  # raises where the provider does not really run
         for count in rows:
             first, then = timed(engine.step_timer(count), 3 * repeat)
@@ -76,11 +83,12 @@ def measure(bundle: Bundle, device: str, rows: list[int], repeat: int) -> dict[s
             f"{device}, {way}: {LINES} lines of {SECONDS:g} s without the audio encoder: {factor:.5f} s per s of sound"
         )
         found[f"{way}, s per s"] = factor
-    job = lines(engine)[:1]
-    ((_, ours),) = engine.animate(job)
-    ((_, cpu),) = Engine(bundle, "cpu").animate(job)
-    found["difference from the CPU"] = float(np.abs(ours.values - cpu.values).max() / cpu.values.std())
-    found["same bytes alone and among others"] = engine.check_same_bytes()
+        some = jobs[: max(rows)]
+        ours = {job.id: motion.values for job, motion in engine.animate(some)}
+        cpu = {job.id: motion.values for job, motion in Engine(bundle, "cpu").animate(some)}
+        worst = max(float(np.abs(ours[name] - cpu[name]).max() / cpu[name].std()) for name in cpu)
+        found[f"{way}, difference from the CPU"] = worst
+        found[f"{way}, same bytes alone and among others"] = engine.check_same_bytes()
     return found
 
 

@@ -1,12 +1,14 @@
 """Which sampler, and how many steps? Errors, amplitude, sync and jitter of a bundle over samplers and steps.
 
-    python benchmarks/sampling_steps.py BUNDLE --data DATASET [--clips 12] [--out TABLE.md]
+    python benchmarks/sampling_steps.py BUNDLE --data DATASET [--clips 12] [--guidance] [--out TABLE.md]
 
 On validation clips (split `val`) of people outside training, never on test clips: the default is chosen by this table.
-Each half of a clip is animated with the other half as style, one seed, no guidance; all settings start from the same
-noise. `amplitude` is the standard deviation over time of the generated face relative to the tracked one (median over
-clips), and relative to 1000 ddpm steps in brackets; `jitter` the mean absolute second difference relative to the
-tracked one. Seconds are of this machine and include sampling only: compare them within the table.
+Each half of a clip is animated with the other half as style, one seed; all settings start from the same noise. Without
+guidance; --guidance compares scales, intervals of the noise and rescaling instead, at 2 steps and at 8. `amplitude` is
+the standard deviation over time of the generated face relative to the tracked one (median over clips), and relative to
+the table's reference in brackets (1000 ddpm steps; with --guidance, the first row); `jitter` the mean absolute second
+difference relative to the tracked one. Seconds are of this machine and include sampling only: compare them within the
+table.
 """
 
 from __future__ import annotations
@@ -26,6 +28,19 @@ SETTINGS = (
     *(("dpmpp-2m", steps) for steps in (1, 2, 4, 6, 8, 10, 20, 50)),
     *(("ddim", steps) for steps in (2, 4, 8, 20)),
     *(("ddpm", steps) for steps in (2, 4, 8, 20, 1000)),
+)
+GUIDANCE = tuple(
+    Sampling("dpmpp-2m", steps, *how)
+    for steps in (2, 8)
+    for how in (
+        (0.0, 0.0),
+        (0.5, 0.0),
+        (0.0, 0.5),
+        (1.0, 1.0),
+        (1.0, 1.0, (0.2, 0.8)),
+        (1.0, 1.0, (0.0, 1.0), 0.7),
+        (1.0, 1.0, (0.2, 0.8), 0.7),
+    )
 )
 TRAINED_VOICES = ("grid_s1", "grid_multi", "lrwar")  # validation clips of people that models train on
 
@@ -53,11 +68,22 @@ def jitter(halves: list[np.ndarray], face: np.ndarray) -> float:
     return float(np.mean([np.abs(np.diff(half[:, face], n=2, axis=0)).mean() for half in halves]))
 
 
+def words(sampling: Sampling) -> str:
+    """The guidance of a setting."""
+    if not sampling.guided:
+        return "none"
+    said = f"{sampling.guidance_audio:g} / {sampling.guidance_style:g}"
+    if sampling.guidance_interval not in (None, (0.0, 1.0)):
+        said += " within {:g}-{:g}".format(*sampling.guidance_interval or ())
+    return said + (f", rescaled {sampling.guidance_rescale:g}" if sampling.guidance_rescale else "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--guidance", action="store_true")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
 
@@ -71,8 +97,9 @@ def main() -> None:
     judging = judging_of(given.data, material, say)
     columns = bundle.rig.indices("face")
     rows = []
-    for sampler, steps in SETTINGS:
-        engine = Engine(bundle, sampling=Sampling(sampler, steps, 0.0, 0.0))
+    settings = GUIDANCE if given.guidance else [Sampling(sampler, steps, 0.0, 0.0) for sampler, steps in SETTINGS]
+    for sampling in settings:
+        engine = Engine(bundle, sampling=sampling)
         made, seconds = animate(engine, clips)
         numbers = [measure(face, clip, made[clip.record.id], judging=judging) for clip in clips]
         real = [[clip.half(part).values for part in (0, 1)] for clip in clips]
@@ -86,18 +113,24 @@ def main() -> None:
             )
         )
         row["seconds"] = seconds
-        rows.append((sampler, steps, row))
-        say(f"{sampler} {steps}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))
-    reference = rows[-1][2]
+        rows.append((sampling.sampler, sampling.steps, words(sampling), row))
+        say(
+            f"{sampling.sampler} {sampling.steps} {words(sampling)}: "
+            + ", ".join(f"{name} {value:.3f}" for name, value in row.items())
+        )
+    reference = rows[0][-1] if given.guidance else rows[-1][-1]
+    against = "2 steps unguided" if given.guidance else "ddpm 1000"
+    columns_of_errors = f"MSE mm | LVE mm | LVE to {against} | FDD | MOD mm | jaw | sync | amplitude | jitter | s |"
     lines = [
         f"{bundle.name}: {len(clips)} clips of {len({c.record.speaker for c in clips})} persons, split val",
         "",
-        "| sampler | steps | MSE mm | LVE mm | LVE to ddpm 1000 | FDD | MOD mm | jaw | sync | amplitude | jitter | s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| sampler | steps | guidance | {columns_of_errors}",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for sampler, steps, row in rows:
+    for sampler, steps, guidance, row in rows:
         lines.append(
-            f"| {sampler} | {steps} | {row['mse']:.2f} | {row['lve']:.2f} | {row['lve'] / reference['lve'] - 1:+.1%} | "
+            f"| {sampler} | {steps} | {guidance} | {row['mse']:.2f} | {row['lve']:.2f} | "
+            f"{row['lve'] / reference['lve'] - 1:+.1%} | "
             f"{row['fdd']:.1f} | {row['mod']:.2f} | {row['jaw']:.2f} | {row['sync']:.2f} | {row['amplitude']:.2f} "
             f"({row['amplitude'] / reference['amplitude']:.2f}) | {row['jitter']:.2f} | {row['seconds']:.1f} |"
         )

@@ -17,6 +17,7 @@ import torch
 
 import msmdcli
 from export.graphs import Graph, bundle_graphs
+from export.half import halve
 from export.parity import Parity, check_graph, check_line
 from export.weights import shrink
 from msmdcli.errors import MsmdError, UsageError
@@ -26,10 +27,10 @@ from training.encoders import FEATURE_RATE, SAMPLE_RATE, load_encoder
 from training.trainer import load_run, run_rig
 
 BUNDLE_FORMAT = 1
-OPSET = 20
 PRECISIONS = {
     "fp32": 1e-4,
     "fp16": 2e-2,
+    "half": 2e-2,
     "int8": 2e-1,
 }  # and the largest relative difference that still counts as the same
 DEFAULT_STEPS = 4
@@ -51,7 +52,8 @@ def export_bundle(
     Args:
         run: folder of a run; its `which` checkpoint ("best" or "latest") is taken, EMA weights.
         out: the bundle's folder, written whole or not at all.
-        precision: how weights are stored (`export.weights`); computation is float32.
+        precision: how weights are stored (`export.weights`); computation is float32, but for the denoiser's with
+            "half" (`export.half`).
         steps: network evaluations per window that suit the model, for the bundle's `defaults`.
         licence: what the weights may be used for, for the bundle's `licence`.
 
@@ -76,7 +78,9 @@ def export_bundle(
         parities = []
         for graph in bundle_graphs(config, model, encoder):
             path = folder / f"{graph.name}.onnx"
-            onnx.save(shrink(to_onnx(graph), precision), str(path))
+            proto = to_onnx(graph)
+            computes_half = precision == "half" and graph.name == "denoiser"
+            onnx.save(halve(proto) if computes_half else shrink(proto, precision), str(path))
             parities.append(check_graph(graph, path))
         description = describe(
             run, config, rig, encoder.dim, name or out.name, precision, steps or DEFAULT_STEPS, licence or {}
@@ -112,7 +116,7 @@ def to_onnx(graph: Graph) -> onnx.ModelProto:
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_shapes=graph.dynamic_shapes(),
-            opset_version=OPSET,
+            opset_version=graph.opset,
             dynamo=True,
             verbose=False,
         )

@@ -16,10 +16,11 @@ SMALLEST = 256  # numbers; smaller tensors stay as they are
 
 
 def shrink(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    """Store the float32 initialisers of `model` as "fp16" or "int8" ("fp32": unchanged). The model is changed in place
-    and returned."""
+    """Store the float32 initialisers of `model` as "fp16" (also for "half") or "int8" ("fp32": unchanged). The model is
+    changed in place and returned."""
     if precision == "fp32":
         return model
+    precision = "fp16" if precision == "half" else precision
     graph = model.graph
     nodes, kept = [], []
     for tensor in graph.initializer:

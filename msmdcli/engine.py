@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from msmdcli.audio import Audio
 from msmdcli.audio_features import EncoderFormat, audio_features, feature_rows
 from msmdcli.bundle import Bundle
+from msmdcli.device_solver import STEP_GRAPH, DeviceSolver, Mixing
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.feature_store import Features, FeatureStore, features_key
+from msmdcli.guidance import WHOLE, Interval, acts, check_interval, rescaled
 from msmdcli.motion import Motion, frame_count
 from msmdcli.runtime import Graph, OnnxRuntime, on_host
-from msmdcli.sampler import make_sampler
+from msmdcli.sampler import Sampler, make_sampler
 from msmdcli.silence_gate import resting_pose
 from msmdcli.windows import Window, window_at, window_audio, window_count, window_mask
 
@@ -122,12 +124,30 @@ class Sampling:
         sampler: ``ddpm``, ``ddim`` or ``dpmpp-2m``.
         steps: network evaluations per window.
         guidance_audio, guidance_style: lambda of eq. 6; a branch whose scale is 0 is not computed.
+        guidance_interval: the shares of the noise between which there is guidance; elsewhere no branch is computed.
+        guidance_rescale: 0 to 1, how far what guidance gives is brought back to the spread of the prediction without.
     """
 
     sampler: str | None = None
     steps: int | None = None
     guidance_audio: float | None = None
     guidance_style: float | None = None
+    guidance_interval: Interval | None = None
+    guidance_rescale: float | None = None
+
+    @property
+    def guided(self) -> bool:
+        """Whether there is any guidance."""
+        return bool(self.guidance_audio or self.guidance_style)
+
+    def description(self) -> dict[str, Any]:
+        """For reports and for the keys of lines: an option that has no effect is not in it."""
+        described = asdict(self)
+        if not self.guided or self.guidance_interval in (None, WHOLE):
+            del described["guidance_interval"]
+        if not self.guided or not self.guidance_rescale:
+            del described["guidance_rescale"]
+        return described
 
     def resolve(self, bundle: Bundle) -> Sampling:
         """With the bundle's recommendations in place of None. Its number of steps goes with its sampler only."""
@@ -143,7 +163,11 @@ class Sampling:
             if not 0 <= scale <= 10:
                 raise UsageError(f"guidance scale {scale} for {what}", hint="give 0 (off) to 10; 0.5 to 1 is usual")
             scales.append(scale)
-        return Sampling(name, len(solver.timesteps), scales[0], scales[1])
+        interval = check_interval(self.guidance_interval or guidance.get("interval", WHOLE))
+        rescale = float(guidance.get("rescale", 0.0) if self.guidance_rescale is None else self.guidance_rescale)
+        if not 0 <= rescale <= 1:
+            raise UsageError(f"guidance rescale {rescale:g}", hint="give 0 (off) to 1; 0.7 is usual")
+        return Sampling(name, len(solver.timesteps), scales[0], scales[1], interval, rescale)
 
 
 class Engine:
@@ -197,7 +221,11 @@ class Engine:
 
     @cached_property
     def _denoiser(self) -> Graph:
-        return self.runtime.load(self.bundle.file("denoiser.onnx"))
+        return self.runtime.load(self.bundle.file("denoiser.onnx"), captured=True)
+
+    @cached_property
+    def _solver_step(self) -> Graph:
+        return self.runtime.load(STEP_GRAPH)
 
     @property
     def follows_style(self) -> bool:
@@ -207,6 +235,8 @@ class Engine:
     def load(self) -> None:
         """Load all graphs now, so that a missing or unusable one shows before the first line."""
         graphs = [self._audio_encoder, self._conditioner, self._denoiser]
+        if self.runtime.bound:
+            graphs.append(self._solver_step)
         if self.follows_style:
             graphs.append(self._style_encoder)
 
@@ -351,10 +381,13 @@ class Engine:
         (layer,) = self._noise_line().layers
         condition = self._condition([layer], layer.rows * rows, np.zeros(rows, np.int64))
         shape = (rows, self.bundle.window, self.bundle.rig.size)  # R, N, D
+        each = np.arange(rows)  # no row shares anything with another
         feeds: dict[str, NDArray[Any]] = {
             "x": np.random.default_rng(0).standard_normal(shape, dtype=np.float32),
             "t": np.full(rows, self.bundle.schedule.steps // 2, np.int64),
-            **self._denoiser.hold({"mask": np.ones(shape[:2], np.float32), **condition}),
+            **self._denoiser.hold(
+                {"mask": np.ones(shape[:2], np.float32), "distinct": each, "twin": each, **condition}
+            ),
         }
         return lambda: self._denoiser.run(feeds, ("x0",))
 
@@ -403,45 +436,107 @@ class Engine:
 
     def _solve(self, layers: list[_Layer]) -> Array:
         """Solve the current window of each of L layers: noise -> normalised motion [L, N, D]."""
-        rows = [row for layer in layers for row in layer.rows]
-        owner = np.repeat(np.arange(len(layers)), [len(layer.rows) for layer in layers])  # [R] row -> layer
-        chunks = [slice(a, a + self.max_batch) for a in range(0, len(rows), self.max_batch)]
-        mask = np.stack([window_mask(layer.window, self.bundle.window) for layer in layers])  # [L, N]
-        conditions = [
-            self._denoiser.hold({"mask": mask[owner[chunk]], **self._condition(layers, rows[chunk], owner[chunk])})
-            for chunk in chunks
-        ]
-
-        sampler = make_sampler(self.sampling.sampler or "", self.bundle.schedule, self.sampling.steps)
+        sampling = self.sampling
+        sampler = make_sampler(sampling.sampler or "", self.bundle.schedule, sampling.steps)
         generators = [window_rng(layer.job.seed, layer.job.noise_name, layer.window.index) for layer in layers]
         shape = (self.bundle.window, self.bundle.rig.size)  # N, D
         x = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in generators])  # [L, N, D]
+        if self._solves_on_device(layers):
+            return self._solve_on_device(layers, sampler, generators, x)
         watched = any(layer.job.watch_alpha for layer in layers)
+        calls: dict[bool, _Calls] = {}  # with and without guidance
         for i, t in enumerate(sampler.timesteps):
-            predictions: list[Array] = []
-            alphas: list[Array] = []
+            guided = acts(sampling.guidance_interval or WHOLE, int(t), self.bundle.schedule.steps)
+            if guided not in calls:
+                calls[guided] = self._calls(layers, guided)
+            now = calls[guided]
             wanted = ("x0", "alpha") if watched and i == len(sampler.timesteps) - 1 else ("x0",)
-            for chunk, condition in zip(chunks, conditions, strict=True):
-                of = owner[chunk]
-                feeds: dict[str, NDArray[Any]] = {
-                    "x": x[of],
-                    "t": np.full(len(of), t, np.int64),
-                    **condition,
-                }
-                outputs = self._denoiser.run(feeds, wanted)
-                predictions.append(outputs["x0"])  # [R', N, D]
-                alphas.extend(outputs.get("alpha", ()))  # [N, K] each
-            x0_hat = _mix(np.concatenate(predictions), layers)  # [R, N, D] -> [L, N, D]
+            predictions, alphas = self._predict(now, x, int(t), wanted)
+            x0_hat = _mix(predictions, now.rows, now.owner, guided)  # [R, N, D] -> [L, N, D]
+            if guided and sampling.guided and sampling.guidance_rescale:
+                plain = _mix(predictions, now.rows, now.owner, False)
+                for number, layer in enumerate(layers):
+                    x0_hat[number] = rescaled(
+                        x0_hat[number], plain[number], layer.window.frames, sampling.guidance_rescale
+                    )
             for number, layer in enumerate(layers):
                 layer.constrain(x0_hat[number])
-                if alphas and layer.is_first and layer.job.watch_alpha:
-                    first_row = int(np.searchsorted(owner, number))
-                    layer.job.watch_alpha(alphas[first_row][: layer.window.frames], layer.window.start)
+            if alphas:
+                _show_alpha(layers, now.owner, alphas)
             noise = None
             if sampler.stochastic and i < len(sampler.timesteps) - 1:
                 noise = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in generators])
             x = sampler.step(x0_hat, i, x, noise)
         return x
+
+    def _solves_on_device(self, layers: list[_Layer]) -> bool:
+        """Whether no step has anything to do on the host: pins and the spread of guided motion are looked at there."""
+        rows = sum(len(layer.rows) for layer in layers)
+        return (
+            self.runtime.bound
+            and rows <= self.max_batch
+            and not (self.sampling.guided and self.sampling.guidance_rescale)
+            and not any(layer.job.constrain for layer in layers)
+        )
+
+    def _solve_on_device(
+        self, layers: list[_Layer], sampler: Sampler, generators: list[np.random.Generator], x: Array
+    ) -> Array:
+        """`_solve` with everything on the device but the noise of stochastic samplers; x [L, N, D] is x_T."""
+        graph, steps = self._solver_step, sampler.timesteps
+        interval = self.sampling.guidance_interval or WHOLE
+        guided = [acts(interval, int(t), self.bundle.schedule.steps) for t in steps]
+        calls = {way: self._calls(layers, way) for way in dict.fromkeys(guided)}
+        mixing = {
+            way: Mixing(graph, call.owner, [row.factor if way else row.plain for row in call.rows])
+            for way, call in calls.items()
+        }
+        wanted = ("x0", "alpha") if any(layer.job.watch_alpha for layer in layers) else ("x0",)
+        solver = DeviceSolver(graph, x)
+        rows = solver.rows(x, calls[guided[0]].owner)
+        predicted: dict[str, Any] = {}
+        for i, t in enumerate(steps):
+            now = calls[guided[i]]
+            feeds = {"x": rows, "t": np.full(len(now.rows), t, np.int64), **now.conditions[0]}
+            if self._denoiser.captures and len(now.rows) == self.max_batch:  # the shape that comes again and again
+                predicted = self._denoiser.replay(feeds, wanted, 2 * now.distinct + len(wanted))
+            else:
+                predicted = self._denoiser.keep(feeds, wanted)
+            is_last = i == len(steps) - 1
+            noise = None
+            if sampler.stochastic and not is_last:
+                noise = np.stack([rng.standard_normal(x.shape[1:], dtype=np.float32) for rng in generators])
+            following = now if is_last else calls[guided[i + 1]]
+            rows = solver.step(predicted["x0"], mixing[guided[i]], sampler.weights(i), noise, following.owner)
+        if "alpha" in predicted:
+            _show_alpha(layers, calls[guided[-1]].owner, on_host(predicted["alpha"]))
+        return on_host(solver.x)
+
+    def _calls(self, layers: list[_Layer], guided: bool) -> _Calls:
+        """What a step of these layers computes, with guidance or without, and its conditions on the device."""
+        pairs = [(row, number) for number, layer in enumerate(layers) for row in layer.rows if guided or row.is_plain]
+        rows, owner = [row for row, _ in pairs], np.array([number for _, number in pairs])  # [R] row -> layer
+        mask = np.stack([window_mask(layer.window, self.bundle.window) for layer in layers])  # [L, N]
+        chunks = [slice(a, a + self.max_batch) for a in range(0, len(rows), self.max_batch)]
+        conditions = []
+        distinct = twin = np.zeros(0, np.int64)
+        for chunk in chunks:
+            distinct, twin = _twins(rows[chunk], owner[chunk])
+            made = self._condition(layers, rows[chunk], owner[chunk])
+            known = {"mask": mask[owner[chunk]], "distinct": distinct, "twin": twin, **made}
+            conditions.append(self._denoiser.hold(known))
+        return _Calls(rows, owner, chunks, conditions, len(distinct))
+
+    def _predict(self, calls: _Calls, x: Array, t: int, wanted: tuple[str, ...]) -> tuple[Array, list[Array]]:
+        """x [L, N, D] -> the predictions of all rows [R, N, D], and alpha [N, K] of each where it is wanted."""
+        predictions: list[Array] = []
+        alphas: list[Array] = []
+        for chunk, condition in zip(calls.chunks, calls.conditions, strict=True):
+            of = calls.owner[chunk]
+            outputs = self._denoiser.run({"x": x[of], "t": np.full(len(of), t, np.int64), **condition}, wanted)
+            predictions.append(outputs["x0"])  # [R', N, D]
+            alphas.extend(outputs.get("alpha", ()))
+        return np.concatenate(predictions), alphas
 
     def _condition(self, layers: list[_Layer], rows: list[_Row], owner: NDArray[np.int64]) -> dict[str, Any]:
         """Everything that does not depend on the step, once per window: the conditioner's outputs for R rows, on the
@@ -488,12 +583,38 @@ class Engine:
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One row of an ONNX call: a style under one guidance branch, and its factor in the layer's prediction."""
+    """One row of an ONNX call: a style under one guidance branch, and its factor in the layer's prediction, with
+    guidance and without."""
 
     style: StyleCode | None
     intensity: float
     audio_null: bool
     factor: Array  # [N or 1, 1]
+    plain: Array  # [N or 1, 1]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it counts without guidance, too."""
+        return bool(self.plain.any())
+
+
+@dataclass(frozen=True, eq=False)
+class _Calls:
+    """The ONNX calls of one step.
+
+    Attributes:
+        rows: what is predicted, R of them.
+        owner: [R] the number of the layer that each is for.
+        chunks: the rows of each call.
+        conditions: of each call, on the device.
+        distinct: rows of the last call that differ in more than their sound.
+    """
+
+    rows: list[_Row]
+    owner: NDArray[np.int64]
+    chunks: list[slice]
+    conditions: list[dict[str, Any]]
+    distinct: int
 
 
 class _Line:
@@ -605,23 +726,25 @@ class _Layer:
         l_audio, l_style = self._sampling.guidance_audio or 0.0, self._sampling.guidance_style or 0.0
         rows: dict[tuple[str, float, bool], _Row] = {}
 
-        def add(style: StyleCode | None, intensity: float, audio_null: bool, factor: Array) -> None:
+        def add(style: StyleCode | None, intensity: float, audio_null: bool, factor: Array, plain: Array) -> None:
             if style is None:
                 intensity = 1.0  # the null style has no strength to scale
             key = ("" if style is None else style.key, intensity, audio_null)
-            total = rows[key].factor + factor if key in rows else factor
-            rows[key] = _Row(style, intensity, audio_null, total)
+            if key in rows:
+                factor, plain = rows[key].factor + factor, rows[key].plain + plain
+            rows[key] = _Row(style, intensity, audio_null, factor, plain)
 
         for entry, weights in zip(self.job.entries, self._weights, strict=True):
             weight = _window_weight(weights, self.window, self._bundle.window)  # [N or 1, 1]
             if not weight.any():
                 continue
+            nothing = np.zeros((1, 1), np.float32)
             style_scale = l_style if entry.style is not None else 0.0
-            add(entry.style, entry.intensity, False, weight * np.float32(1 + l_audio + style_scale))
+            add(entry.style, entry.intensity, False, weight * np.float32(1 + l_audio + style_scale), weight)
             if l_audio:
-                add(entry.style, entry.intensity, True, weight * np.float32(-l_audio))
+                add(entry.style, entry.intensity, True, weight * np.float32(-l_audio), nothing)
             if style_scale:
-                add(None, 1.0, False, weight * np.float32(-style_scale))
+                add(None, 1.0, False, weight * np.float32(-style_scale), nothing)
         return list(rows.values())
 
 
@@ -661,16 +784,38 @@ def _window_weight(weights: Array, window: Window, size: int) -> Array:
     return weights[np.minimum(np.arange(window.start, window.start + size), len(weights) - 1)]
 
 
-def _mix(predictions: Array, layers: list[_Layer]) -> Array:
+def _mix(predictions: Array, rows: list[_Row], owner: NDArray[np.int64], guided: bool) -> Array:
     """Predictions [R, N, D] of all rows -> one per layer [L, N, D]: the sum of its rows times their factors."""
-    mixed, at = [], 0
-    for layer in layers:
-        x0 = layer.rows[0].factor * predictions[at]
-        for offset, row in enumerate(layer.rows[1:], start=1):
-            x0 = x0 + row.factor * predictions[at + offset]
-        at += len(layer.rows)
-        mixed.append(x0)
+    mixed: list[Array] = []
+    for number, (prediction, row) in enumerate(zip(predictions, rows, strict=True)):
+        term = (row.factor if guided else row.plain) * prediction
+        if number and owner[number] == owner[number - 1]:
+            mixed[-1] = mixed[-1] + term
+        else:
+            mixed.append(term)
     return np.stack(mixed)
+
+
+def _show_alpha(layers: list[_Layer], owner: NDArray[np.int64], alphas: Sequence[Array] | Array) -> None:
+    """Give alpha [N, K] of each layer's first row to the jobs that watch it."""
+    for number, layer in enumerate(layers):
+        if layer.is_first and layer.job.watch_alpha:
+            first_row = int(np.searchsorted(owner, number))
+            layer.job.watch_alpha(alphas[first_row][: layer.window.frames], layer.window.start)
+
+
+def _twins(rows: Sequence[_Row], owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which rows of a call differ in more than their sound [U], and which of these each row is like [R]."""
+    found: dict[tuple[int, str, float], int] = {}
+    distinct: list[int] = []
+    twin: list[int] = []
+    for number, (row, layer) in enumerate(zip(rows, owner.tolist(), strict=True)):
+        key = (layer, "" if row.style is None else row.style.key, row.intensity)
+        if key not in found:
+            found[key] = len(distinct)
+            distinct.append(number)
+        twin.append(found[key])
+    return np.array(distinct, np.int64), np.array(twin, np.int64)
 
 
 def window_rng(seed: int, line_id: str, window: int) -> np.random.Generator:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ TENSORRT_OPTIONS = {
     "trt_timing_cache_enable": "1",
     "trt_fp16_enable": "0",  # float32 means float32
 }
+CUDA_GRAPHS = "MSMD_CUDA_GRAPHS"  # environment variable: 1 lets graphs of unchanging shape be captured and replayed
+NOT_CAPTURED = "-1"  # ONNX Runtime's number for a run that is neither
 PROVIDERS = {"cuda": CUDA, "tensorrt": TENSORRT}  # device -> the provider that must come first in its sessions
 
 
@@ -42,18 +45,31 @@ class Graph:
     """One ONNX file, loaded.
 
     What stays the same from call to call need not travel to the device each time: `keep` leaves outputs where they were
-    computed, and `hold` keeps inputs there (ONNX Runtime's IOBinding).
+    computed, and `hold` keeps inputs there (ONNX Runtime's IOBinding). `replay` goes further: every tensor has a place
+    of its own for good, which lets a GPU capture the whole call once and repeat it without the host (CUDA graphs).
 
     Attributes:
         name: its file name, for messages.
         inputs, outputs: the names that it declares, in order.
         shapes: input -> its declared shape; an axis of free length is no int.
+        captures: whether calls may be captured (`replay`).
+        shrinks: whether memory goes back to the system after each call.
     """
 
-    def __init__(self, session: Any, name: str, device: str = "cpu", bound: bool = False) -> None:
+    def __init__(
+        self,
+        session: Any,
+        name: str,
+        device: str = "cpu",
+        bound: bool = False,
+        captures: bool = False,
+        shrinks: bool = False,
+    ) -> None:
         self._session = session
         self._device = device  # as ONNX Runtime calls it: cpu or cuda
         self._bound = bound
+        self.captures, self.shrinks = captures, shrinks
+        self._places: dict[int, _Places] = {}
         self.name = name
         self.inputs = tuple(value.name for value in session.get_inputs())
         self.outputs = tuple(value.name for value in session.get_outputs())
@@ -76,30 +92,89 @@ class Graph:
     ) -> dict[str, Any]:
         """Like `run`, but what comes out stays on the device; `on_host` brings it over. Without a device of its own
         these are arrays."""
-        missing = [name for name in self.inputs if name not in feeds]
-        if missing:
-            raise MsmdError(
-                f"{self.name} wants the input {', '.join(missing)}, which this version does not provide",
-                hint="export the bundle again with this version of MSMD",
-            )
+        self._check(feeds)
         names = list(self.outputs if outputs is None else outputs)
         try:
             if not self._bound:
-                values = self._session.run(names, {name: feeds[name] for name in self.inputs})
+                inputs = {name: feeds[name] for name in self.inputs}
+                values = self._session.run(names, inputs, self._run_options(NOT_CAPTURED))
             else:
                 binding = self._session.io_binding()
                 for name in self.inputs:
                     binding.bind_ortvalue_input(name, self._on_device(feeds[name]))
                 for name in names:
                     binding.bind_output(name, self._device if on_device else "cpu")
-                self._session.run_with_iobinding(binding)
+                self._session.run_with_iobinding(binding, self._run_options(NOT_CAPTURED))
                 values = binding.get_outputs()
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
-            raise MsmdError(
-                f"{self.name} failed in ONNX Runtime: {_first_line(error)}",
-                hint="where memory is short, lower --batch-size or --jobs",
-            ) from error
+            raise self._failed(error) from error
         return dict(zip(names, values, strict=True))
+
+    def replay(self, feeds: Mapping[str, Any], outputs: Sequence[str], number: int) -> dict[str, Any]:
+        """Like `keep` of a graph that `captures`, for calls of one and the same shape.
+
+        What comes out is overwritten by the next call of that number.
+
+        Args:
+            feeds: as for `keep`; always of the same shapes. What is the very object of the call before is not copied
+                again.
+            outputs: the names wanted, always the same.
+            number: of the shape; each has places, and a capture, of its own.
+        """
+        import onnxruntime
+
+        self._check(feeds)
+        try:
+            if number not in self._places:
+                inputs = {name: self._copied(feeds[name]) for name in self.inputs}
+                self._places[number] = _Places(inputs, self.keep(inputs, outputs), {})
+            places = self._places[number]
+            for name, place in places.inputs.items():
+                value = feeds[name]
+                if places.fed.get(name) is not value:
+                    onnxruntime.copy_tensors([self._on_device(value)], [place])
+                    places.fed[name] = value
+            binding = self._session.io_binding()
+            for name, place in places.inputs.items():
+                binding.bind_ortvalue_input(name, place)
+            for name, place in places.outputs.items():
+                binding.bind_ortvalue_output(name, place)
+            self._session.run_with_iobinding(binding, self._run_options(str(number)))
+        except Exception as error:
+            raise error if isinstance(error, MsmdError) else self._failed(error) from error
+        return dict(places.outputs)
+
+    def _check(self, feeds: Mapping[str, Any]) -> None:
+        missing = [name for name in self.inputs if name not in feeds]
+        if missing:
+            raise MsmdError(
+                f"{self.name} wants the input {', '.join(missing)}, which this version does not provide",
+                hint="export the bundle again with this version of MSMD",
+            )
+
+    def _failed(self, error: Exception) -> MsmdError:
+        return MsmdError(
+            f"{self.name} failed in ONNX Runtime: {_first_line(error)}",
+            hint="where memory is short, lower --batch-size or --jobs",
+        )
+
+    def _run_options(self, number: str) -> Any:
+        if not (self.captures or self.shrinks):
+            return None
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        if self.captures:
+            options.add_run_config_entry("gpu_graph_id", number)
+        if self.shrinks:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return options
+
+    def _copied(self, value: Any) -> Any:
+        """On the device, in a place that nothing else uses."""
+        import onnxruntime
+
+        return onnxruntime.OrtValue.ortvalue_from_numpy(on_host(value), self._device, 0)
 
     def hold(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the feeds that the graph declares, on the device, for many calls of `run`."""
@@ -114,6 +189,15 @@ class Graph:
         return onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where the tensors of a replayed call live, and what was last copied to each."""
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    fed: dict[str, Any]
+
+
 def on_host(value: Any) -> NDArray[Any]:
     """An array, wherever the value was."""
     array: NDArray[Any] = value if hasattr(value, "__array_interface__") else value.numpy()
@@ -126,6 +210,7 @@ class OnnxRuntime:
     Attributes:
         device: ``cpu``, ``cuda`` or ``tensorrt``; for ``auto`` it is known after the first graph is loaded.
         bound: whether tensors stay on the device between calls (`Graph.hold`); without a GPU it gains nothing.
+        captures: whether graphs that ask for it may be captured (`Graph.replay`): with CUDA, where `CUDA_GRAPHS` is 1.
         threads: threads within one operator (0: ONNX Runtime decides).
         version: of ONNX Runtime.
     """
@@ -157,8 +242,9 @@ class OnnxRuntime:
                 )
         self.device = device if device != "auto" else "cuda" if CUDA in offered else "cpu"
         self.bound = self.device != "cpu"
+        self.captures = self.device == "cuda" and os.environ.get(CUDA_GRAPHS) == "1"
 
-    def load(self, path: Path, threads: int | None = None, *, varying: bool = False) -> Graph:
+    def load(self, path: Path, threads: int | None = None, *, varying: bool = False, captured: bool = False) -> Graph:
         """Load one graph and check that it runs where it should.
 
         Args:
@@ -166,8 +252,9 @@ class OnnxRuntime:
             threads: instead of the runtime's.
             varying: whether its inputs differ much in length from call to call: then memory goes back after each on the
                 CPU, since what one length leaves in ONNX Runtime's arena does not fit the next.
+            captured: whether it is to be captured where that is possible.
         """
-        session = self._session(path, threads, varying)
+        session = self._session(path, threads, captured)
         wanted = PROVIDERS.get(self.device)
         if wanted is not None and session.get_providers()[0] != wanted:
             if self._asked != "auto":
@@ -177,30 +264,32 @@ class OnnxRuntime:
                     else f"device {self.device} was asked for, but {path.name} would run without it",
                     hint="check the GPU driver, CUDA and cuDNN with `msmd doctor`; or leave --device out",
                 )
-            self.device, self.bound = "cpu", False  # auto: no usable GPU
-            session = self._session(path, threads, varying)
-        return Graph(session, path.name, "cpu" if self.device == "cpu" else "cuda", self.bound)
+            self.device, self.bound, self.captures = "cpu", False, False  # auto: no usable GPU
+            session = self._session(path, threads, captured)
+        device = "cpu" if self.device == "cpu" else "cuda"
+        shrinks = varying and device == "cpu"
+        return Graph(session, path.name, device, self.bound, captured and self.captures, shrinks)
 
-    def _session(self, path: Path, threads: int | None, varying: bool) -> Any:
+    def _session(self, path: Path, threads: int | None, captured: bool) -> Any:
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self.threads if threads is None else threads
         options.inter_op_num_threads = 1
         options.log_severity_level = QUIET
         options.use_deterministic_compute = True
-        options.enable_cpu_mem_arena = not varying
         try:
-            return self._ort.InferenceSession(str(path), options, providers=self._providers())
+            return self._ort.InferenceSession(str(path), options, providers=self._providers(captured))
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise MsmdError(
                 f"{path} cannot be loaded by ONNX Runtime {self._ort.__version__}: {_first_line(error)}",
                 hint="update onnxruntime, or export the bundle again",
             ) from error
 
-    def _providers(self) -> list[Any]:
+    def _providers(self, captured: bool) -> list[Any]:
         """The device's provider first, then those that take what it cannot do."""
         if self.device == "cpu":
             return [CPU]
-        providers: list[Any] = [(CUDA, CUDA_OPTIONS), CPU]
+        graphs = {"enable_cuda_graph": "1"} if captured and self.captures else {}
+        providers: list[Any] = [(CUDA, CUDA_OPTIONS | graphs), CPU]
         if self.device == "tensorrt":
             engines = cache_dir() / "tensorrt"  # building an engine takes minutes: they are kept
             engines.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ bits do not depend on what else is in the batch.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,18 @@ from msmdcli.schedule import Schedule
 Array = NDArray[np.float32]
 
 MIN_LOG_SNR = -5.1  # where dpmpp-2m starts: the cosine schedule's first steps have lambda near -10 and would distort h
+
+
+class Weights(NamedTuple):
+    """A step as x' = x from_x + d from_x0 + noise from_noise, where d = x0 + extrapolate (x0 - the x0 before)."""
+
+    from_x: float
+    from_x0: float
+    extrapolate: float
+    from_noise: float
+
+
+LAST_STEP = Weights(0.0, 1.0, 0.0, 0.0)  # of every sampler: the network's x_0 as it is
 
 
 class Sampler(Protocol):
@@ -52,6 +64,10 @@ class Sampler(Protocol):
             x: the noisy sample that the network saw.
             noise: standard normal, same shape; only stochastic samplers look at it.
         """
+        ...
+
+    def weights(self, i: int) -> Weights:
+        """The same step as a sum, for a solver that runs elsewhere (`msmdcli.device_solver`)."""
         ...
 
 
@@ -101,6 +117,11 @@ class Ddpm:
             raise ValueError("ddpm needs noise in every step but the last")
         return self._from_x0[i] * x0_hat + self._from_x[i] * x + self._from_noise[i] * noise
 
+    def weights(self, i: int) -> Weights:
+        if i == len(self.timesteps) - 1:
+            return LAST_STEP
+        return Weights(float(self._from_x[i]), float(self._from_x0[i]), 0.0, float(self._from_noise[i]))
+
 
 class Ddim:
     """Deterministic DDIM (Song et al. 2021, eq. 12 with sigma = 0): keep the implied noise, lower its share."""
@@ -119,6 +140,11 @@ class Ddim:
         if i == len(self.timesteps) - 1:
             return x0_hat
         return self._from_x[i] * x + self._from_x0[i] * x0_hat
+
+    def weights(self, i: int) -> Weights:
+        if i == len(self.timesteps) - 1:
+            return LAST_STEP
+        return Weights(float(self._from_x[i]), float(self._from_x0[i]), 0.0, 0.0)
 
 
 class DpmPp2m:
@@ -158,6 +184,11 @@ class DpmPp2m:
             d = x0_hat + self._extrapolate[i] * (x0_hat - self._last_x0)
         self._last_x0 = x0_hat
         return self._from_x[i] * x + self._from_d[i] * d
+
+    def weights(self, i: int) -> Weights:
+        if i == len(self.timesteps) - 1:
+            return LAST_STEP
+        return Weights(float(self._from_x[i]), float(self._from_d[i]), float(self._extrapolate[i]), 0.0)
 
 
 SAMPLERS: dict[str, type[Ddpm] | type[Ddim] | type[DpmPp2m]] = {cls.name: cls for cls in (Ddpm, Ddim, DpmPp2m)}

@@ -59,11 +59,23 @@ def batch(
         str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (default: what the model recommends)")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Network evaluations per window: speed against accuracy.")] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(help="draft (1 step), standard (what the model recommends) or reference (all steps of ddpm)."),
+    ] = None,
     guidance_audio: Annotated[
         float | None, typer.Option(help="Guidance scale of the sound; 0 is off and fastest.", metavar="X")
     ] = None,
     guidance_style: Annotated[
         float | None, typer.Option(help="Guidance scale of the style; 0 is off and fastest.", metavar="X")
+    ] = None,
+    guidance_interval: Annotated[
+        str | None,
+        typer.Option(help="Guide between these shares of the noise only, such as 0.2-0.8.", metavar="LOW-HIGH"),
+    ] = None,
+    guidance_rescale: Annotated[
+        float | None,
+        typer.Option(help="Bring guided motion back to the spread of the unguided, 0 (off) to 1.", metavar="X"),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -143,7 +155,10 @@ def batch(
     """
     from msmdcli.batch import BatchOptions, run_batch
     from msmdcli.command_line_choices import parse_choices
+    from msmdcli.guidance import parse_interval
+    from msmdcli.quality import apply_quality
 
+    chosen = apply_quality(quality, sampler, steps)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills
     options = BatchOptions(
         manifest=manifest,
@@ -159,10 +174,12 @@ def batch(
             pre_roll=pre_roll,
             post_roll=post_roll,
         ),
-        sampler=sampler,
-        steps=steps,
+        sampler=chosen.sampler,
+        steps=chosen.steps,
         guidance_audio=guidance_audio,
         guidance_style=guidance_style,
+        guidance_interval=None if guidance_interval is None else parse_interval(guidance_interval),
+        guidance_rescale=guidance_rescale,
         jobs=jobs,
         threads=threads,
         batch_size=batch_size,

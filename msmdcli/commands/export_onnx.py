@@ -18,7 +18,11 @@ def export_onnx(
         Path | None, typer.Option(help="Folder of the bundle. (default: RUN/bundle)", metavar="BUNDLE")
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="How weights are stored: fp32, fp16 or int8. They compute in float32.")
+        str,
+        typer.Option(
+            help="How weights are stored: fp32, fp16 or int8; they compute in float32. half: as fp16, and the denoiser "
+            "computes in float16, for GPUs."
+        ),
     ] = "fp32",
     name: Annotated[str | None, typer.Option(help="The model's name. (default: that of the folder)")] = None,
     checkpoint: Annotated[str, typer.Option(help="best or latest.")] = "best",

@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from export.onnx_export import export_bundle
 from export.weights import shrink
 from msmdcli.bundle import Bundle
+from msmdcli.engine import Engine, Job, Sampling, StyleCode, StyleEntry
 from msmdcli.errors import MsmdError, UsageError
 from training.config import TrainConfig, apply_variant, load_config
 from training.encoders import load_encoder
@@ -75,14 +76,41 @@ def test_graphs_and_lines_agree_with_pytorch(
     assert bundle.model["variant"] == variant and (bundle.normalisation.std[-1] == 0)
 
 
-@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("int8", 0.4)])
+@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("half", 0.6), ("int8", 0.4)])
 def test_smaller_weights_stay_close(tmp_path: Path, tiny_whisper: Path, precision: str, share: float) -> None:
     run = make_run(tmp_path / "run", tiny_whisper)
     export_bundle(run, tmp_path / "whole")
     parities = export_bundle(run, tmp_path / "small", precision=precision)
-    assert max(p.relative for p in parities) < {"fp16": 5e-3, "int8": 0.15}[precision]
+    assert max(p.relative for p in parities) < {"fp16": 5e-3, "half": 2e-2, "int8": 0.15}[precision]
     size = lambda name: (tmp_path / name / "audio_encoder.onnx").stat().st_size  # noqa: E731
     assert size("small") < share * size("whole")
+
+
+def test_branches_that_share_a_layer_keep_their_bytes(tmp_path: Path, tiny_whisper: Path) -> None:
+    """With guidance the branch without audio shares the first attention. Bytes depend neither on that nor on
+    neighbours."""
+    export_bundle(make_run(tmp_path / "run", tiny_whisper, "msmd-anchor"), tmp_path / "bundle")
+    bundle = Bundle.load(tmp_path / "bundle")
+    engine = Engine(bundle, "cpu", 1, sampling=Sampling(guidance_audio=0.5, guidance_style=0.5))
+    run, seen = engine._denoiser.run, []
+
+    def apart(feeds: dict[str, np.ndarray], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
+        seen.append((len(feeds["distinct"]), len(feeds["x"])))
+        each = np.arange(len(feeds["x"]))
+        together, alone = run(feeds, outputs), run({**feeds, "distinct": each, "twin": each}, outputs)
+        np.testing.assert_array_equal(together["x0"], alone["x0"])
+        return together
+
+    engine._denoiser.run = apart  # type: ignore[method-assign,assignment]
+    rng = np.random.default_rng(0)
+    form, S, D = bundle.audio_encoder, bundle.model["style_dim"], bundle.rig.size
+    style = StyleCode.of(rng.standard_normal(S, dtype=np.float32), rng.standard_normal(2 * D, dtype=np.float32))
+    features = rng.standard_normal((40, form.dim * form.stack), dtype=np.float32)
+    jobs = [Job(str(n), features, [StyleEntry(style)]) for n in range(3)]
+    together = {job.id: motion.values for job, motion in engine.animate(jobs)}
+    assert (6, 9) not in seen and (4, 6) in seen  # of three lines two fit into eight rows; each has two distinct rows
+    ((_, alone),) = engine.animate(jobs[1:2])
+    np.testing.assert_array_equal(alone.values, together["1"])
 
 
 def test_int8_rounds_each_output_channel_by_its_own_scale() -> None:

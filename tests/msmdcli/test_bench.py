@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from msmdcli.bench import BenchOptions, Measure, bench, load_peer
 from msmdcli.cli import app
 from msmdcli.errors import UsageError
+from msmdcli.feature_store import SUFFIX
 
 PEER = """
 import time
@@ -60,6 +61,60 @@ def test_everything_is_measured_under_stated_conditions(material: tuple[Path, Pa
 def test_the_median_counts() -> None:
     measure = Measure.of("x", "s", [3.0, 1.0, 2.0], "nothing")
     assert (measure.value, measure.low, measure.high) == (2.0, 1.0, 3.0)
+
+
+def test_a_peer_from_a_checkout(tmp_path: Path) -> None:
+    """As for another project's network: its class from its folder, its sizes from its options, weights at random."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "other_network.py").write_text(
+        "import numpy as np\n"
+        "class Network:\n"
+        "    def __init__(self, width):\n"
+        "        self.weight = np.random.default_rng(0).standard_normal((width, width))\n"
+        "    def denoise(self, x):\n"
+        "        return x @ self.weight\n",
+        encoding="utf-8",
+    )
+    (checkout / "options.json").write_text('{"width": 8, "steps": 3}', encoding="utf-8")
+    peer = tmp_path / "peer.py"
+    peer.write_text(
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "CHECKOUT = Path(__file__).parent / 'checkout'\n"
+        "sys.path.insert(0, str(CHECKOUT))\n"
+        "from other_network import Network\n"
+        "OPTIONS = json.loads((CHECKOUT / 'options.json').read_text())\n"
+        "NAME, network = 'other', Network(OPTIONS['width'])\n"
+        "def step():\n"
+        "    return network.denoise(np.ones((3, OPTIONS['width'])))\n"
+        "def window():\n"
+        "    return [step() for _ in range(OPTIONS['steps'])]\n",
+        encoding="utf-8",
+    )
+    found = load_peer(peer)
+    assert found.name == "other" and found.window is not None
+    assert found.step().shape == (3, 8) and len(found.window()) == 3  # type: ignore[attr-defined,arg-type]
+
+
+def test_the_main_job_hears_every_recording_anew(
+    material: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first style of each turn finds no audio features kept, the second finds those of the first."""
+    import msmdcli.bench
+
+    run, seen = msmdcli.bench._run, []
+
+    def watched(arguments: list[str], cache: Path | None = None) -> tuple[float, float | None]:
+        if cache is not None and cache.name.startswith("cache_") and cache.name[6:].isdigit():
+            seen.append(len(list(cache.rglob(f"*{SUFFIX}"))))
+        return run(arguments, cache)
+
+    monkeypatch.setattr("msmdcli.bench._run", watched)
+    bundle, sound = material
+    bench(BenchOptions(bundle, (sound,), repeat=2, device="cpu", memory=False), lambda _: None)
+    assert seen == [0, 1, 0, 1]  # both recordings sound the same
 
 
 @pytest.mark.parametrize(

@@ -304,9 +304,16 @@ def test_a_failing_call_is_narrowed_down_to_its_line(
 
 
 def test_sampling_takes_the_bundles_recommendation(bundle: Bundle) -> None:
-    assert Sampling().resolve(bundle) == Sampling("dpmpp-2m", 4, 0.0, 0.0)
+    assert Sampling().resolve(bundle) == Sampling("dpmpp-2m", 4, 0.0, 0.0, (0.0, 1.0), 0.0)
     assert Sampling("ddpm").resolve(bundle).steps == 1000
-    assert Sampling("ddim", 10, 0.5).resolve(bundle) == Sampling("ddim", 10, 0.5, 0.0)
-    for wrong in (Sampling("euler"), Sampling(steps=0), Sampling(guidance_style=-1.0), Sampling(guidance_audio=99.0)):
+    assert Sampling("ddim", 10, 0.5).resolve(bundle) == Sampling("ddim", 10, 0.5, 0.0, (0.0, 1.0), 0.0)
+    for wrong in (
+        Sampling("euler"),
+        Sampling(steps=0),
+        Sampling(guidance_style=-1.0),
+        Sampling(guidance_audio=99.0),
+        Sampling(guidance_interval=(0.8, 0.2)),
+        Sampling(guidance_rescale=2.0),
+    ):
         with pytest.raises(UsageError):
             wrong.resolve(bundle)

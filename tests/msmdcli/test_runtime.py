@@ -7,9 +7,11 @@ import pytest
 
 from msmdcli import runtime
 from msmdcli.bundle import Bundle
-from msmdcli.engine import Engine, Job, StyleEntry
+from msmdcli.device_solver import STEP_GRAPH, DeviceSolver, Mixing
+from msmdcli.engine import Engine, Job, Sampling, StyleCode, StyleEntry
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.runtime import CPU, CUDA, OnnxRuntime, available_cores, on_host
+from msmdcli.sampler import LAST_STEP
 
 
 def test_feeds_are_filtered_and_missing_inputs_named(stand_in_bundle: Path) -> None:
@@ -80,6 +82,81 @@ def test_tensors_that_stay_on_the_device_give_the_same_bytes(stand_in_bundle: Pa
         lines.append({job.id: motion.values.tobytes() for job, motion in engine.animate(jobs)})
         assert engine._denoiser._bound == bound
     assert lines[0] == lines[1]
+
+
+class Seen:
+    """Remembers the coefficients of the basis that it is shown."""
+
+    def __init__(self) -> None:
+        self.alphas: list[np.ndarray] = []
+
+    def __call__(self, alpha: np.ndarray, first: int) -> None:
+        self.alphas.append(alpha)
+
+
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling("dpmpp-2m", 5, 0.5, 0.75),
+        Sampling("dpmpp-2m", 5, 0.5, 0.75, guidance_interval=(0.2, 0.6)),
+        Sampling("ddim", 3),
+        Sampling("ddpm", 4, 0.0, 1.0),
+        Sampling("dpmpp-2m", 1),
+    ],
+)
+def test_the_solver_on_the_device_is_that_of_the_host(
+    stand_in_bundle: Path, sampling: Sampling, captured: bool
+) -> None:
+    """The whole reverse process in graphs and IOBinding, on the CPU's provider, against NumPy's."""
+    bundle = Bundle.load(stand_in_bundle)
+    styles = [style_of(number) for number in range(2)]
+    found, alphas = [], []
+    for bound in (False, True):
+        engine = Engine(bundle, "cpu", 1, max_batch=12, sampling=sampling)
+        engine.runtime.bound, engine.runtime.captures = bound, captured and bound
+        seen = Seen()
+        features = np.random.default_rng(0).standard_normal((50, 12), dtype=np.float32)
+        jobs = [Job(str(i), features[: 20 + i], [StyleEntry(styles[i % 2])]) for i in range(7)]
+        mixed = [StyleEntry(styles[0], 0.3), StyleEntry(styles[1], 0.7), StyleEntry(None, 0.2)]
+        jobs.append(Job("mixed", features, mixed, watch_alpha=seen))
+        found.append({job.id: motion.values for job, motion in engine.animate(jobs, clip=False)})
+        alphas.append(np.concatenate(seen.alphas))
+        full_calls = sampling.guided  # only they fill the batch, and only what does is captured
+        assert bool(engine._denoiser._places) == (captured and bound and full_calls)
+    for name, expected in found[0].items():
+        np.testing.assert_allclose(found[1][name], expected, atol=1e-5)
+    np.testing.assert_allclose(alphas[1], alphas[0], atol=1e-5)
+
+
+def test_the_graph_of_a_solver_step_is_what_its_script_makes() -> None:
+    pytest.importorskip("onnx")
+    from export.solver_step import make
+
+    assert make() == STEP_GRAPH.read_bytes()
+
+
+def test_a_failing_line_does_not_reach_its_neighbours_on_the_device() -> None:
+    machine = OnnxRuntime("cpu", 1)
+    machine.bound = True
+    graph = machine.load(STEP_GRAPH)
+    rng = np.random.default_rng(0)
+    noise, predicted = (rng.standard_normal((n, 4, 3), dtype=np.float32) for n in (2, 3))
+    predicted[2] = np.nan
+    owner = np.array([0, 0, 1])
+    solver = DeviceSolver(graph, noise)
+    factors = [np.full((1, 1), value, np.float32) for value in (1.5, -0.5, 1.0)]
+    solver.step(predicted, Mixing(graph, owner, factors), LAST_STEP, None, owner)
+    first, second = on_host(solver.x)
+    np.testing.assert_allclose(first, 1.5 * predicted[0] - 0.5 * predicted[1], rtol=1e-6)
+    assert np.isnan(second).all()
+
+
+def style_of(seed: int) -> StyleCode:
+    rng = np.random.default_rng(seed)
+    return StyleCode.of(
+        rng.standard_normal(8, dtype=np.float32), rng.standard_normal(110, dtype=np.float32) * np.float32(0.25)
+    )
 
 
 def test_held_and_kept_tensors(stand_in_bundle: Path) -> None:
