@@ -53,6 +53,21 @@ STYLES = ("neutral", "angry")
 KEPT = "4GB"  # of audio features, as where nothing is said
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
+# A process between: a system counts to a child's peak memory what its parent holds when it starts it, and this one
+# holds a model. It tells exit code, seconds and peak.
+LAUNCHER = """
+import subprocess, sys, time
+begin = time.perf_counter()
+code = subprocess.call([sys.executable, "-m", "msmdcli", *sys.argv[1:]], stdout=sys.stderr)
+seconds = time.perf_counter() - begin
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+except ImportError:  # Windows
+    peak = 0
+print(code, seconds, peak)
+"""
+
 Say = Callable[[str], None]
 
 
@@ -269,28 +284,23 @@ def _run(arguments: Sequence[str], cache: Path | None = None) -> tuple[float, fl
     """Run `msmd ARGUMENTS` in a process of its own, with a cache folder of its own where one is given: seconds, and
     peak resident memory in MB (None where the system does not tell)."""
     environment = os.environ | ({"MSMD_CACHE": str(cache), VARIABLE: KEPT} if cache else {})
-    begin = time.perf_counter()
     with tempfile.TemporaryFile() as talk:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "msmdcli", *arguments],
+        launched = subprocess.run(
+            [sys.executable, "-S", "-c", LAUNCHER, *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=talk,
+            stdout=subprocess.PIPE,
             stderr=talk,
             env=environment,
+            text=True,
+            check=False,
         )
-        peak = None
-        if hasattr(os, "wait4"):
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            peak = usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)  # macOS counts bytes
-        else:
-            process.wait()
-        seconds = time.perf_counter() - begin
-        if process.returncode != 0:
+        told = launched.stdout.split()
+        if len(told) != 3 or told[0] != "0":
             talk.seek(0)
             said = talk.read().decode(errors="replace").strip().splitlines()
-            raise MsmdError(f"msmd {' '.join(arguments[:2])} failed: {said[-1] if said else process.returncode}")
-    return seconds, peak
+            raise MsmdError(f"msmd {' '.join(arguments[:2])} failed: {said[-1] if said else launched.returncode}")
+    peak = float(told[2]) / (1024 * 1024 if sys.platform == "darwin" else 1024)  # macOS counts bytes
+    return float(told[1]), peak or None
 
 
 def _batch(options: BenchOptions, manifest: Path, out: Path, style: str) -> list[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -26,8 +27,9 @@ from msmdcli.audio_features import EncoderFormat, audio_features, feature_rows
 from msmdcli.bundle import Bundle
 from msmdcli.device_solver import STEP_GRAPH, DeviceSolver, Mixing
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.feature_store import Features, FeatureStore, features_key
+from msmdcli.feature_store import LONG_ROWS, Features, FeatureStore, features_key
 from msmdcli.guidance import WHOLE, Interval, acts, check_interval, rescaled
+from msmdcli.heap import lean_heap
 from msmdcli.motion import Motion, frame_count
 from msmdcli.runtime import Graph, OnnxRuntime, on_host
 from msmdcli.sampler import Sampler, make_sampler
@@ -252,11 +254,12 @@ class Engine:
         """The same features, from the store where it has them; those of a long line stay on disk."""
         form, frames = self._heard_as(audio)
         key = features_key(audio, self.bundle, self.device, self.runtime.version)
-        return store.hear(
-            key,
-            (frames, form.dim * form.stack),
-            lambda: feature_rows(audio.samples, self._encode, form, self.bundle.fps, frames),
-        )
+        with lean_heap() if frames > LONG_ROWS else nullcontext():
+            return store.hear(
+                key,
+                (frames, form.dim * form.stack),
+                lambda: feature_rows(audio.samples, self._encode, form, self.bundle.fps, frames),
+            )
 
     def _heard_as(self, audio: Audio) -> tuple[EncoderFormat, int]:
         """What the encoder makes of a recording, and the motion frames T that it has."""

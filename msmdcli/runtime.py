@@ -53,7 +53,6 @@ class Graph:
         inputs, outputs: the names that it declares, in order.
         shapes: input -> its declared shape; an axis of free length is no int.
         captures: whether calls may be captured (`replay`).
-        shrinks: whether memory goes back to the system after each call.
     """
 
     def __init__(
@@ -63,12 +62,11 @@ class Graph:
         device: str = "cpu",
         bound: bool = False,
         captures: bool = False,
-        shrinks: bool = False,
     ) -> None:
         self._session = session
         self._device = device  # as ONNX Runtime calls it: cpu or cuda
         self._bound = bound
-        self.captures, self.shrinks = captures, shrinks
+        self.captures = captures
         self._places: dict[int, _Places] = {}
         self.name = name
         self.inputs = tuple(value.name for value in session.get_inputs())
@@ -159,15 +157,12 @@ class Graph:
         )
 
     def _run_options(self, number: str) -> Any:
-        if not (self.captures or self.shrinks):
+        if not self.captures:
             return None
         import onnxruntime
 
         options = onnxruntime.RunOptions()
-        if self.captures:
-            options.add_run_config_entry("gpu_graph_id", number)
-        if self.shrinks:
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        options.add_run_config_entry("gpu_graph_id", number)
         return options
 
     def _copied(self, value: Any) -> Any:
@@ -254,7 +249,7 @@ class OnnxRuntime:
                 CPU, since what one length leaves in ONNX Runtime's arena does not fit the next.
             captured: whether it is to be captured where that is possible.
         """
-        session = self._session(path, threads, captured)
+        session = self._session(path, threads, varying, captured)
         wanted = PROVIDERS.get(self.device)
         if wanted is not None and session.get_providers()[0] != wanted:
             if self._asked != "auto":
@@ -265,17 +260,17 @@ class OnnxRuntime:
                     hint="check the GPU driver, CUDA and cuDNN with `msmd doctor`; or leave --device out",
                 )
             self.device, self.bound, self.captures = "cpu", False, False  # auto: no usable GPU
-            session = self._session(path, threads, captured)
+            session = self._session(path, threads, varying, captured)
         device = "cpu" if self.device == "cpu" else "cuda"
-        shrinks = varying and device == "cpu"
-        return Graph(session, path.name, device, self.bound, captured and self.captures, shrinks)
+        return Graph(session, path.name, device, self.bound, captured and self.captures)
 
-    def _session(self, path: Path, threads: int | None, captured: bool) -> Any:
+    def _session(self, path: Path, threads: int | None, varying: bool, captured: bool) -> Any:
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self.threads if threads is None else threads
         options.inter_op_num_threads = 1
         options.log_severity_level = QUIET
         options.use_deterministic_compute = True
+        options.enable_cpu_mem_arena = not varying
         try:
             return self._ort.InferenceSession(str(path), options, providers=self._providers(captured))
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
