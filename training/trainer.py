@@ -279,7 +279,7 @@ class Run:
                 break
 
     def _batches(self, total: int) -> Iterator[Batch]:
-        """Batches step .. total - 1 of this process, prepared in the background."""
+        """Batches step .. total - 1 of this process."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         indices = range(self.step * world + rank, total * world, world)
         loader = DataLoader(Subset(self.training, indices), batch_size=None, num_workers=0)  # type: ignore[arg-type]
