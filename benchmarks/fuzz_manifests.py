@@ -343,7 +343,7 @@ def damage(path: Path, folder: Path, rng: np.random.Generator) -> None:
         path.write_bytes(bytes(spoiled))
     elif kind == 8:
         path.symlink_to(["/dev/zero", "/dev/null", "/", "/proc/self/mem"][int(rng.integers(4))])
-    elif kind == 9:
+    elif kind == 9:  # a hostile file, written here to see it refused
         np.savez(path.with_suffix(".x.npz"), values=np.array([{"a": 1}], dtype=object), allow_pickle=True)
         path.with_suffix(".x.npz").replace(path)
     elif kind == 10:
