@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msmdcli.audio import load_audio
 from msmdcli.bench import BenchOptions, _batch, _manifest, _recordings, _run
-from msmdcli.feature_store import VARIABLE
+from msmdcli.feature_store import FeatureStore
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         os.environ["MSMD_CACHE"] = str(scratch / "cache")
         for turn in range(given.turns + 1):
             for style, limit, times in (("neutral", "off", without), ("angry", "4GB", kept)):
-                os.environ[VARIABLE] = limit
+                os.environ[FeatureStore.VARIABLE] = limit
                 taken, _ = _run(_batch(options, manifest, scratch / "out", style))
                 if turn:
                     times.append(taken)

@@ -445,7 +445,9 @@ class _Batch:
     ) -> tuple[dict[str, StyleCode | None], list[LineTask]]:
         """Each style once, and the tasks of the lines whose styles are fine; the longest lines first."""
         from msmdcli.line_worker import LineTask
+        from msmdcli.style_store import StyleStore
 
+        store = StyleStore()
         styles: dict[str, StyleCode | None] = {NO_STYLE: None}
         broken: dict[str, MsmdError] = {}
         tasks = []
@@ -460,7 +462,7 @@ class _Batch:
                 if reference is None or digest in styles or digest in broken:
                     continue
                 try:
-                    styles[digest] = engine.encode_style(reference.load())
+                    styles[digest] = engine.encode_style(reference.load(), store)
                 except MsmdError as error:
                     what = "original" if isinstance(reference, dub_line.Original) else "style"
                     broken[digest] = MsmdError(f"{what} {reference.name}: {error.message}", hint=error.hint)
@@ -468,7 +470,9 @@ class _Batch:
             dub = None
             if planned.line.dub is not None and bad is None:
                 try:
-                    dub = dub_line.prepare(planned.line.dub, planned.styling, planned.references, codes, styles, engine)
+                    dub = dub_line.prepare(
+                        planned.line.dub, planned.styling, planned.references, codes, styles, engine, store
+                    )
                     self.dubs[planned.line.id] = dub
                 except MsmdError as error:
                     bad = error

@@ -12,12 +12,13 @@ machines have moods; ratios travel from machine to machine, seconds do not.
     memory        peak resident memory of a process that animates one line of 10 s, and one of 10 min, both new to it
     per window    conditioner and denoiser on one window of noise, in this process, after a warm-up
 
-A peer (`--peer`) is a Python file of the user's that says how another implementation does the same; see `load_peer`.
+All run on this machine for the second time: the model's graphs are optimised already.
+
+A peer (`--peer-path`) is another implementation, which runs in the same turns; see `msmdcli.peer`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform
@@ -38,8 +39,11 @@ import numpy as np
 from msmdcli import __version__
 from msmdcli.bundle import Bundle
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.feature_store import VARIABLE
+from msmdcli.feature_store import FeatureStore
+from msmdcli.graph_store import GraphStore
 from msmdcli.paths import shipped_bundle
+from msmdcli.peer import Peer, load_peer
+from msmdcli.processor import processor_name
 from msmdcli.runtime import available_cores, installed_builds
 
 if TYPE_CHECKING:
@@ -50,7 +54,8 @@ MADE_LINES, MADE_SECONDS = 50, 5.0  # the main job where no recordings are given
 SHORT_SECONDS, LONG_SECONDS = 10.0, 600.0
 STEP_ROWS = (1, 3, 8)  # windows in one call; 3 is one window with both guidance branches
 STYLES = ("neutral", "angry")
-KEPT = "4GB"  # of audio features, as where nothing is said
+KEPT = {kept.VARIABLE: kept.DEFAULT_LIMIT for kept in (FeatureStore, GraphStore)}  # as where nothing is said
+KNOWN = "cache_known"  # folder of the cache in which only recordings are new
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 # A process between: a system counts to a child's peak memory what its parent holds when it starts it, and this one
@@ -81,7 +86,7 @@ class BenchOptions:
         repeat: how often each thing is measured; the median counts.
         jobs, threads, device, steps: as in `msmd batch`.
         memory: also measure memory (a line of 10 minutes takes a while).
-        peer: see `load_peer`.
+        peer: another implementation, see `msmdcli.peer.load_peer`.
     """
 
     bundle: Path | None = None
@@ -141,49 +146,6 @@ class Result:
         return "\n".join([*lines, "", stated]) + "\n"
 
 
-@dataclass(frozen=True)
-class Peer:
-    """Another implementation, as the user's file gives it.
-
-    Attributes:
-        name: for the table.
-        step: one denoising step of one window with all guidance branches.
-        window: one window from noise to motion at its own default settings, or None.
-    """
-
-    name: str
-    step: Callable[[], object]
-    window: Callable[[], object] | None
-
-
-def load_peer(path: Path) -> Peer:
-    """Read a peer: a Python file, which is run, so name only one that you wrote or read.
-
-    It defines `NAME`, `step()` (one denoising step of one window of 4 s with the guidance branches that it uses by
-    default) and, if wanted, `window()` (the whole window at its own default number of steps). Weights may be random:
-    time does not depend on them. It may import a checkout of the other implementation by putting its folder on
-    `sys.path`.
-
-    Raises:
-        UsageError: the file is missing, cannot be run, or lacks `step`.
-    """
-    if not path.is_file():
-        raise UsageError(f"no peer at {path}", hint="give a Python file that defines NAME, step() and window()")
-    spec = importlib.util.spec_from_file_location("msmd_peer", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is no Python file", hint="its name ends with .py")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file does
-        raise UsageError(f"the peer {path} cannot be loaded: {type(error).__name__}: {error}") from error
-    step = getattr(module, "step", None)
-    if not callable(step):
-        raise UsageError(f"the peer {path} defines no function step()", hint="see `msmd bench --help`")
-    window = getattr(module, "window", None)
-    return Peer(str(getattr(module, "NAME", path.stem)), step, window if callable(window) else None)
-
-
 def bench(options: BenchOptions, say: Say) -> Result:
     """Measure. Takes a minute or several.
 
@@ -197,7 +159,7 @@ def bench(options: BenchOptions, say: Say) -> Result:
     folder = options.bundle or shipped_bundle()
     bundle = Bundle.load(folder)
     engine = Engine(bundle, options.device, options.threads, sampling=Sampling(steps=options.steps))
-    peer = load_peer(options.peer) if options.peer else None
+    peer = load_peer(options.peer, options.threads) if options.peer else None
     with tempfile.TemporaryDirectory(prefix="msmd-bench-") as name:
         scratch = Path(name)
         recordings = _recordings(options.audio, scratch)
@@ -209,7 +171,7 @@ def bench(options: BenchOptions, say: Say) -> Result:
         if options.memory:
             say("memory: lines of 10 s and of 10 min")
             result.measures += _memory(options, scratch)
-    say("per window")
+    say("per window" + (f"; the window of {peer.name} may take minutes" if peer and peer.window else ""))
     result.measures += _per_window(engine, peer, options.repeat)
     return result
 
@@ -228,23 +190,13 @@ def _conditions(options: BenchOptions, bundle: Bundle, engine: Engine, recording
         "cores": available_cores(),
         "jobs": options.jobs,
         "threads": options.threads or "one per core",
-        "processor": _processor(),
+        "processor": processor_name(),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "onnxruntime": ", ".join(f"{build} {version}" for build, version in installed_builds().items()),
         "numpy": np.__version__,
         "recordings": len(recordings),
         "repetitions": options.repeat,
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _recordings(given: Sequence[Path], scratch: Path) -> list[Path]:
@@ -283,7 +235,7 @@ def _made_up(path: Path, seconds: float, seed: int) -> Path:
 def _run(arguments: Sequence[str], cache: Path | None = None) -> tuple[float, float | None]:
     """Run `msmd ARGUMENTS` in a process of its own, with a cache folder of its own where one is given: seconds, and
     peak resident memory in MB (None where the system does not tell)."""
-    environment = os.environ | ({"MSMD_CACHE": str(cache), VARIABLE: KEPT} if cache else {})
+    environment = os.environ | ({"MSMD_CACHE": str(cache), **KEPT} if cache else {})
     with tempfile.TemporaryFile() as talk:
         launched = subprocess.run(
             [sys.executable, "-S", "-c", LAUNCHER, *arguments],
@@ -320,18 +272,27 @@ def _manifest(path: Path, recordings: Sequence[Path]) -> Path:
 
 
 def _start_up(options: BenchOptions, scratch: Path) -> list[Measure]:
-    one = _manifest(scratch / "one.json", [_made_up(scratch / "one.wav", 1.0, 0)])
     helps, firsts = [], []
     for turn in range(options.repeat + 1):
+        one = _manifest(scratch / "one.json", [_made_up(scratch / "one.wav", 1.0, turn)])
         help_seconds, _ = _run(["--help"])
-        first_seconds, _ = _run(_batch(options, one, scratch / "one", STYLES[0]), scratch / f"cache_one_{turn}")
-        if turn:  # the first fills the system's file cache
+        first_seconds, _ = _run(_batch(options, one, scratch / "one", STYLES[0]), scratch / KNOWN)
+        if turn:  # the first fills the system's file cache, and ours
             helps.append(help_seconds)
             firsts.append(first_seconds)
     return [
         Measure.of("start-up", "s", helps, "`msmd --help`, whole process"),
-        Measure.of("first line", "s", firsts, "`msmd batch` of one line of 1 s, whole process"),
+        Measure.of("first line", "s", firsts, "`msmd batch` of one new line of 1 s, whole process"),
     ]
+
+
+def _new_cache(folder: Path) -> Path:
+    """A cache that knows the model's graphs, and nothing else."""
+    folder.mkdir()
+    graphs = folder.parent / KNOWN / GraphStore.NAME
+    if graphs.is_dir():
+        shutil.copytree(graphs, folder / GraphStore.NAME)
+    return folder
 
 
 def _main_job(options: BenchOptions, recordings: list[Path], scratch: Path) -> list[Measure]:
@@ -342,7 +303,7 @@ def _main_job(options: BenchOptions, recordings: list[Path], scratch: Path) -> l
     seconds: dict[str, list[float]] = {style: [] for style in STYLES}
     peaks = []
     for turn in range(options.repeat):
-        cache = scratch / f"cache_{turn}"
+        cache = _new_cache(scratch / f"cache_{turn}")
         for style in STYLES:
             taken, peak = _run(_batch(options, manifest, scratch / "job", style), cache)
             seconds[style].append(taken)
@@ -370,8 +331,9 @@ def _memory(options: BenchOptions, scratch: Path) -> list[Measure]:
         for seconds in peaks
     }
     for turn in range(min(options.repeat, 3)):
+        cache = _new_cache(scratch / f"cache_long_{turn}")
         for seconds, manifest in manifests.items():
-            _, peak = _run(_batch(options, manifest, scratch / "long", STYLES[0]), scratch / f"cache_long_{turn}")
+            _, peak = _run(_batch(options, manifest, scratch / "long", STYLES[0]), cache)
             if peak is not None:
                 peaks[seconds].append(peak)
     if not peaks[SHORT_SECONDS]:
@@ -407,7 +369,7 @@ def _per_window(engine: Engine, peer: Peer | None, repeat: int) -> list[Measure]
         clock("window", window)
         if peer is not None:
             clock("peer step", peer.step)
-            if peer.window is not None and turn <= max(1, repeat // 2):
+            if peer.window is not None and 1 <= turn <= max(1, repeat // 3):  # long: no warm-up, and once by default
                 clock("peer window", peer.window)
     measures = [
         Measure.of(f"step, {rows} row{'s' * (rows > 1)}", "ms", timed[f"step, {rows} rows"], "one denoiser call")
@@ -422,7 +384,7 @@ def _per_window(engine: Engine, peer: Peer | None, repeat: int) -> list[Measure]
             Measure.of("ratio of steps", "", ratios, f"ours with 3 rows / {peer.name}, pairs of the same turn")
         )
         if peer.window is not None:
-            measures.append(Measure.of(f"{peer.name}, window", "ms", timed["peer window"], "the peer's own window()"))
+            measures.append(Measure.of(f"{peer.name}, window", "ms", timed["peer window"], peer.contains))
             ours, theirs = statistics.median(timed["window"]), timed["peer window"]
             measures.append(
                 Measure.of("ratio of windows", "x faster", [t / ours for t in theirs], f"{peer.name} / ours, defaults")

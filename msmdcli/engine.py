@@ -34,6 +34,7 @@ from msmdcli.motion import Motion, frame_count
 from msmdcli.runtime import Graph, OnnxRuntime, on_host
 from msmdcli.sampler import Sampler, make_sampler
 from msmdcli.silence_gate import resting_pose
+from msmdcli.style_store import StyleStore, style_key
 from msmdcli.windows import Window, window_at, window_audio, window_count, window_mask
 
 Array = NDArray[np.float32]
@@ -211,19 +212,24 @@ class Engine:
     @cached_property
     def _audio_encoder(self) -> Graph:
         # One thread: ONNX Runtime divides a convolution among threads at places that show in the last bits.
-        return self.runtime.load(self.bundle.file("audio_encoder.onnx"), threads=1, varying=True)
+        return self._graph("audio_encoder.onnx", threads=1, varying=True)
 
     @cached_property
     def _style_encoder(self) -> Graph:
-        return self.runtime.load(self.bundle.file("style_encoder.onnx"), threads=1, varying=True)
+        return self._graph("style_encoder.onnx", threads=1, varying=True)
 
     @cached_property
     def _conditioner(self) -> Graph:
-        return self.runtime.load(self.bundle.file("conditioner.onnx"))
+        return self._graph("conditioner.onnx")
 
     @cached_property
     def _denoiser(self) -> Graph:
-        return self.runtime.load(self.bundle.file("denoiser.onnx"), captured=True)
+        return self._graph("denoiser.onnx", captured=True)
+
+    def _graph(self, name: str, **how: Any) -> Graph:
+        """One of the bundle's graphs."""
+        path = self.bundle.file(name)
+        return self.runtime.load(path, sha256=self.bundle.files[name]["sha256"], **how)
 
     @cached_property
     def _solver_step(self) -> Graph:
@@ -235,12 +241,11 @@ class Engine:
         return "style_encoder.onnx" in self.bundle.files
 
     def load(self) -> None:
-        """Load all graphs now, so that a missing or unusable one shows before the first line."""
+        """Load the graphs that lines need now, so that an unusable one shows before the first line. Styles are encoded
+        before, or known already."""
         graphs = [self._audio_encoder, self._conditioner, self._denoiser]
         if self.runtime.bound:
             graphs.append(self._solver_step)
-        if self.follows_style:
-            graphs.append(self._style_encoder)
 
     def encode_audio(self, audio: Audio) -> Array:
         """Features [T, C] of a whole line, T = round(seconds x bundle fps), at the rate of the bundle's motion.
@@ -273,16 +278,29 @@ class Engine:
         features: Array = self._audio_encoder.run({"waveform": waveform}, ("features",))["features"]
         return features
 
-    def encode_style(self, reference: Motion | Sequence[Motion]) -> StyleCode:
+    def encode_style(self, reference: Motion | Sequence[Motion], store: StyleStore | None = None) -> StyleCode:
         """The code of a style reference of any length, at any frame rate.
 
         Several clips are encoded one by one, and code and anchor averaged, each clip weighing as its number of frames
         (concatenating them would show the encoder jumps that nobody performed). A clip longer than
         `MAX_REFERENCE_SECONDS` counts as several.
+
+        Args:
+            reference: one clip or several.
+            store: where what was encoded in an earlier run is found, and kept for the next.
         """
         clips = [reference] if isinstance(reference, Motion) else list(reference)
         if not clips:
             raise MsmdError("a style reference without clips")
+        if store is None or not store.limit:
+            return StyleCode.of(*self._encode_style(clips))
+        key = style_key(clips, self.bundle, MAX_REFERENCE_SECONDS, self.device, self.runtime.version)
+        D = self.bundle.rig.size
+        sizes = (int(self.bundle.model.get("style_dim", 0)), 2 * D, D)  # code, anchor, rest
+        return StyleCode.of(*store.recall(key, sizes, lambda: self._encode_style(clips)))
+
+    def _encode_style(self, clips: Sequence[Motion]) -> tuple[Array, Array, Array]:
+        """Code [S], anchor [2 D] and resting pose [D] of a style reference."""
         codes, anchors, frames = [], [], []
         rests = []
         for clip in clips:
@@ -299,7 +317,7 @@ class Engine:
         if not (np.isfinite(code).all() and np.isfinite(anchor).all()):
             raise MsmdError("the style encoder gave NaN or infinity", hint="check the bundle with `msmd doctor`")
         rest = np.mean(rests, axis=0).astype(np.float32)  # [D]
-        return StyleCode.of(np.asarray(code, np.float32), np.asarray(anchor, np.float32), rest)
+        return np.asarray(code, np.float32), np.asarray(anchor, np.float32), rest
 
     def _reference_pieces(self, clip: Motion) -> list[Array]:
         """A clip on the bundle's rig and frame rate, normalised, in equal pieces of at most `MAX_REFERENCE_SECONDS`."""

@@ -17,6 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.graph_store import GraphStore
 from msmdcli.paths import cache_dir
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
@@ -238,18 +239,29 @@ class OnnxRuntime:
         self.device = device if device != "auto" else "cuda" if CUDA in offered else "cpu"
         self.bound = self.device != "cpu"
         self.captures = self.device == "cuda" and os.environ.get(CUDA_GRAPHS) == "1"
+        self._graphs = GraphStore()
 
-    def load(self, path: Path, threads: int | None = None, *, varying: bool = False, captured: bool = False) -> Graph:
+    def load(
+        self,
+        path: Path,
+        threads: int | None = None,
+        *,
+        sha256: str = "",
+        varying: bool = False,
+        captured: bool = False,
+    ) -> Graph:
         """Load one graph and check that it runs where it should.
 
         Args:
             path: the ONNX file.
             threads: instead of the runtime's.
+            sha256: of the file, where it is known: then the graph is optimised once for all runs on the CPU
+                (`GraphStore`).
             varying: whether its inputs differ much in length from call to call: then memory goes back after each on the
                 CPU, since what one length leaves in ONNX Runtime's arena does not fit the next.
             captured: whether it is to be captured where that is possible.
         """
-        session = self._session(path, threads, varying, captured)
+        session = self._session(path, sha256, threads, varying, captured)
         wanted = PROVIDERS.get(self.device)
         if wanted is not None and session.get_providers()[0] != wanted:
             if self._asked != "auto":
@@ -260,19 +272,25 @@ class OnnxRuntime:
                     hint="check the GPU driver, CUDA and cuDNN with `msmd doctor`; or leave --device out",
                 )
             self.device, self.bound, self.captures = "cpu", False, False  # auto: no usable GPU
-            session = self._session(path, threads, varying, captured)
+            session = self._session(path, sha256, threads, varying, captured)
         device = "cpu" if self.device == "cpu" else "cuda"
         return Graph(session, path.name, device, self.bound, captured and self.captures)
 
-    def _session(self, path: Path, threads: int | None, varying: bool, captured: bool) -> Any:
-        options = self._ort.SessionOptions()
-        options.intra_op_num_threads = self.threads if threads is None else threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = QUIET
-        options.use_deterministic_compute = True
-        options.enable_cpu_mem_arena = not varying
+    def _session(self, path: Path, sha256: str, threads: int | None, varying: bool, captured: bool) -> Any:
+        def options() -> Any:
+            made = self._ort.SessionOptions()
+            made.intra_op_num_threads = self.threads if threads is None else threads
+            made.inter_op_num_threads = 1
+            made.log_severity_level = QUIET
+            made.use_deterministic_compute = True
+            made.enable_cpu_mem_arena = not varying
+            return made
+
+        providers = self._providers(captured)
         try:
-            return self._ort.InferenceSession(str(path), options, providers=self._providers(captured))
+            if sha256 and self.device == "cpu":
+                return self._graphs.session(self._ort, path, sha256, options, providers)
+            return self._ort.InferenceSession(str(path), options(), providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise MsmdError(
                 f"{path} cannot be loaded by ONNX Runtime {self._ort.__version__}: {_first_line(error)}",

@@ -28,8 +28,9 @@ def bench(
         Path | None,
         typer.Option(
             "--peer-path",
-            help="A Python file that runs another implementation: it defines NAME, step() and, if wanted, window().",
-            metavar="FILE.py",
+            help="Another implementation, measured beside ours: a Python file that defines NAME, step() and, if wanted,"
+            " window(); or the folder of a checkout laid out as DiffPoseTalk's, which runs with random weights.",
+            metavar="FILE.py|FOLDER",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the numbers here: .json, or .md for the table.")] = None,
@@ -43,6 +44,7 @@ def bench(
       msmd bench
       msmd bench recordings/ --repeat 5 --out bench.json
       msmd bench --peer-path other_tool.py     ratios, measured in turns
+      msmd bench --peer-path DiffPoseTalk/     its denoiser, in PyTorch; its window takes minutes
     """
     import json
 

@@ -11,17 +11,20 @@ import soundfile
 from stand_in import make_bundle
 from typer.testing import CliRunner
 
-from msmdcli.bench import BenchOptions, Measure, bench, load_peer
+from msmdcli.bench import BenchOptions, Measure, bench
 from msmdcli.cli import app
-from msmdcli.errors import MsmdError, UsageError
-from msmdcli.feature_store import SUFFIX
+from msmdcli.errors import MsmdError
+from msmdcli.feature_store import FeatureStore
 
 PEER = """
 import time
+from pathlib import Path
 NAME = "slow one"
 def step():
     time.sleep(0.05)
 def window():
+    with Path(__file__).with_suffix(".windows").open("a") as file:
+        file.write("w")
     time.sleep(0.1)
 """
 
@@ -52,6 +55,7 @@ def test_everything_is_measured_under_stated_conditions(material: tuple[Path, Pa
     assert 50 <= found["slow one, step"].value < 1000 * whole
     ours, theirs = found["window"].value, found["slow one, window"].value
     assert found["ratio of windows"].value == pytest.approx(theirs / ours, rel=0.01)
+    assert peer.with_suffix(".windows").read_text() == "w"  # it may take minutes: once is enough
     assert result.conditions["recordings"] == 2 and result.conditions["device"] == "cpu"
     table = result.markdown()
     assert all(name in table for name in found) and "onnxruntime" in table
@@ -76,41 +80,6 @@ def test_the_median_counts() -> None:
     assert (measure.value, measure.low, measure.high) == (2.0, 1.0, 3.0)
 
 
-def test_a_peer_from_a_checkout(tmp_path: Path) -> None:
-    """As for another project's network: its class from its folder, its sizes from its options, weights at random."""
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
-    (checkout / "other_network.py").write_text(
-        "import numpy as np\n"
-        "class Network:\n"
-        "    def __init__(self, width):\n"
-        "        self.weight = np.random.default_rng(0).standard_normal((width, width))\n"
-        "    def denoise(self, x):\n"
-        "        return x @ self.weight\n",
-        encoding="utf-8",
-    )
-    (checkout / "options.json").write_text('{"width": 8, "steps": 3}', encoding="utf-8")
-    peer = tmp_path / "peer.py"
-    peer.write_text(
-        "import json, sys\n"
-        "from pathlib import Path\n"
-        "import numpy as np\n"
-        "CHECKOUT = Path(__file__).parent / 'checkout'\n"
-        "sys.path.insert(0, str(CHECKOUT))\n"
-        "from other_network import Network\n"
-        "OPTIONS = json.loads((CHECKOUT / 'options.json').read_text())\n"
-        "NAME, network = 'other', Network(OPTIONS['width'])\n"
-        "def step():\n"
-        "    return network.denoise(np.ones((3, OPTIONS['width'])))\n"
-        "def window():\n"
-        "    return [step() for _ in range(OPTIONS['steps'])]\n",
-        encoding="utf-8",
-    )
-    found = load_peer(peer)
-    assert found.name == "other" and found.window is not None
-    assert found.step().shape == (3, 8) and len(found.window()) == 3  # type: ignore[attr-defined,arg-type]
-
-
 def test_the_main_job_hears_every_recording_anew(
     material: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,30 +90,13 @@ def test_the_main_job_hears_every_recording_anew(
 
     def watched(arguments: list[str], cache: Path | None = None) -> tuple[float, float | None]:
         if cache is not None and cache.name.startswith("cache_") and cache.name[6:].isdigit():
-            seen.append(len(list(cache.rglob(f"*{SUFFIX}"))))
+            seen.append(len(list(cache.rglob(f"*{FeatureStore.SUFFIX}"))))
         return run(arguments, cache)
 
     monkeypatch.setattr("msmdcli.bench._run", watched)
     bundle, sound = material
     bench(BenchOptions(bundle, (sound,), repeat=2, device="cpu", memory=False), lambda _: None)
     assert seen == [0, 1, 0, 1]  # both recordings sound the same
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        (None, "no peer at"),
-        ("def step(:", "SyntaxError"),
-        ("x = 1", "no function step"),
-        ("1 / 0", "ZeroDivisionError"),
-    ],
-)
-def test_a_peer_that_cannot_be_used(tmp_path: Path, text: str | None, told: str) -> None:
-    path = tmp_path / "peer.py"
-    if text is not None:
-        path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match=told):
-        load_peer(path)
 
 
 def test_recordings_that_are_not_there(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from msmdcli.audio import Audio
 from msmdcli.bundle import Bundle
 from msmdcli.engine import Engine, Job, StyleEntry
 from msmdcli.errors import UsageError
-from msmdcli.feature_store import FeatureStore, StoredFeatures, features_key, limit_from_environment
+from msmdcli.feature_store import FeatureStore, StoredFeatures, features_key
 
 ROWS = np.arange(70, dtype=np.float32).reshape(10, 7) / 3  # [T, C]
 
@@ -103,13 +103,13 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "c", "d"}
 
 
-def test_the_limit_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wish, size in (("off", 0), ("500MB", 5 * 10**8), ("1.5 gb", 15 * 10**8), ("", 4 * 10**9)):
-        monkeypatch.setenv(feature_store.VARIABLE, wish)
-        assert limit_from_environment() == size
-    monkeypatch.setenv(feature_store.VARIABLE, "plenty")
+def test_the_limit_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wish, size in (("off", 0), ("500MB", 5 * 10**8), ("", 4 * 10**9)):
+        monkeypatch.setenv("MSMD_FEATURE_CACHE", wish)
+        assert FeatureStore(tmp_path).limit == size
+    monkeypatch.setenv("MSMD_FEATURE_CACHE", "plenty")
     with pytest.raises(UsageError, match="plenty"):
-        limit_from_environment()
+        FeatureStore(tmp_path)
 
 
 def test_a_line_has_the_same_bytes_with_and_without(
