@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -69,4 +70,6 @@ def _main(
 
 def main() -> None:
     """The entry point `msmd`."""
+    # NumPy's matrix products here are small: more threads only wait, and their number would decide how sums are rounded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

@@ -1,10 +1,9 @@
 """The fast renderer: OpenGL 3.3 through moderngl, on a GPU or, without one, on Mesa's software renderer (llvmpipe).
 
-It needs no window: on Linux an EGL context without a surface. Morph targets are blended on the CPU, one matrix product
-for a batch of frames; the vertices go up as a texture, and all else happens in shaders (`msmdcli.gl_shaders`): vertex
-normals in a first pass (a pixel for each vertex), then the picture. Pictures to look at have 4 samples a pixel; those
-of a film have one, and leave as the planes that video keeps (`msmdcli.nv12`), edges smoothed on the way: half the bytes
-to read back, and nothing left to convert. The formulas are those of `msmdcli.head_scene`;
+It needs no window: on Linux an EGL context without a surface. Pictures to look at show every triangle, with 4 samples a
+pixel. Those of a film show what a film needs of a dense head (`msmdcli.film_mesh`), with one sample a pixel; they leave
+as the planes that video keeps (`msmdcli.nv12`), half the bytes to read back and nothing to convert, and have their
+edges smoothed on the processor while the next one is drawn. The formulas are those of `msmdcli.head_scene`;
 `msmdcli.preview.render_frame` draws the same picture with NumPy.
 """
 
@@ -12,22 +11,22 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from msmdcli import gl_shaders, head_scene
-from msmdcli.gl_shaders import ROW, filled
-from msmdcli.head_scene import CAMERA_DISTANCE, Camera, scene_of
+from msmdcli.edge_smoothing import smooth_edges
+from msmdcli.film_mesh import TALLEST, WIDEST, film_mesh, whole
+from msmdcli.gl_head import GlHead, Panel, Pose, full_screen
+from msmdcli.head_scene import scene_of
 from msmdcli.mesh import MeshDecoder
-from msmdcli.nv12 import LUMA, coded
+from msmdcli.nv12 import coded
 
 SAMPLES = 4  # a pixel, of pictures to look at
-DENSE = 10_000  # triangles, from which on light is computed at vertices only
-BATCH = 16  # frames whose vertices are made together; 5 MB with 25,000 vertices
-THINNED, BORDER = 4, 12  # where a head is on the screen: by every 4th vertex, and this many pixels around
-NEAR, FAR = 0.2, 3.0  # of the depth range, times the camera's distance
+BORDER = 4  # pixels around a head on the screen; smoothed edges reach so far
 
 
 def create_context() -> Any:
@@ -43,43 +42,27 @@ def create_context() -> Any:
     return moderngl.create_context(standalone=True, require=330, **backend)
 
 
-class Pose(NamedTuple):
-    """One frame: vertices [P, 3] float32 (V of them, then zeros up to whole rows of a texture), middles and gazes of
-    the eyes [2, 3], and the head's rotation [3, 3] for each side that it is drawn from."""
-
-    vertices: np.ndarray
-    middles: np.ndarray
-    gazes: np.ndarray
-    rotations: list[np.ndarray]
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels, even numbers
 
 
-class Panel(NamedTuple):
-    """A part of the picture's width: its left edge in pixels, its camera, and how far its head is turned."""
+@dataclass
+class Planes:
+    """Where a film's picture is drawn.
 
-    left: int
-    camera: Camera
-    turn: float
+    Attributes:
+        canvas: framebuffer of both planes with depth.
+        brightness, colour: framebuffers of one plane each.
+        texture: the plane of colour.
+        halved: framebuffer of colour at half the size.
+        boxes: around the heads that are drawn on it; all else is background, and stays.
+    """
 
-
-class Body(NamedTuple):
-    """What one call draws: which eyeball it is (-1: none), the program, the vertex array."""
-
-    eye: int
-    program: Any
-    drawn: Any
-
-
-class Film(NamedTuple):
-    """What makes a film's pictures: the canvas and the texture behind it, framebuffers for brightness and colour, and
-    the passes between them."""
-
-    drawn: Any
     canvas: Any
     brightness: Any
     colour: Any
-    copy: Any
-    smooth: Any
-    mean: Any
+    texture: Any
+    halved: Any
+    boxes: list[Box]
 
 
 class GlRenderer:
@@ -102,14 +85,6 @@ class GlRenderer:
             Panel(left, self._scene.camera(right - left, height), turn)
             for turn, left, right in zip(turns, edges, edges[1:], strict=False)
         ]
-        self._bend = self._full_screen(gl_shaders.NORMALS, points=0, fans=1, corners=2)
-        rows = _padded(np.zeros((mesh.size, 4), np.float32))
-        self._points, self._bent = self._texture(rows[:, :3]), self._texture(rows)
-        self._fans, self._corners = map(self._texture, _fans(mesh.triangles, mesh.size))
-        self._normal_target = context.framebuffer([self._bent])
-        self._bodies = self._make_bodies()
-        self._programs = list({id(body.program): body.program for body in self._bodies}.values())
-        context.front_face = "cw"  # because y is upside down
 
     def close(self) -> None:
         """Give the context back."""
@@ -118,94 +93,95 @@ class GlRenderer:
 
     def pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
         """Pictures [height, width, 3] uint8 sRGB of values [T, D], one after the other; see `Renderer`."""
-        for pose in self._poses(values, head):
+        with self._context:
+            shown = self._still
+        for pose in shown.poses(values, head):
             with self._context:  # others may have been current since
                 canvas, plain = self._sampled
-                self._draw(canvas, pose)
+                shown.bend(pose)
+                canvas.viewport = (0, 0, self.width, self.height)
+                canvas.clear(*self._background)
+                shown.draw(canvas, pose)
                 self._context.copy_framebuffer(plain, canvas)
                 picture = np.empty((self.height, self.width, 3), np.uint8)
                 plain.read_into(picture, components=3, alignment=1)
             yield picture
 
     def film_pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
-        """Pictures [height * 3 / 2, width] uint8 NV12 of values [T, D], one after the other; see `Renderer`."""
-        for pose in self._poses(values, head):
+        """Pictures [height * 3 / 2, width] uint8 NV12 of values [T, D], one after the other; see `Renderer`.
+
+        A picture is read back when the next one is on its way, so that the processor has something to do meanwhile.
+        """
+        with self._context:
+            fully = self.height > TALLEST or self._widest(values if head else values[:0]) > WIDEST
+            shown, canvases = self._still_planes if fully else self._film, self._canvases
+        waiting: Planes | None = None
+        for number, pose in enumerate(shown.poses(values, head)):
             with self._context:
-                picture = self._planes(self._draw(self._film.canvas, pose))
+                self._draw_planes(shown, canvases[number % 2], pose)
+                picture = self._read(waiting) if waiting else None
+            if picture is not None:
+                yield picture
+            waiting = canvases[number % 2]
+        if waiting:
+            with self._context:
+                picture = self._read(waiting)
             yield picture
 
-    def _poses(self, values: np.ndarray, head: bool) -> Iterator[Pose]:
-        """The frames of values [T, D]."""
-        mesh, scene = self.mesh, self._scene
-        for first in range(0, len(values), BATCH):
-            part = np.asarray(values[first : first + BATCH], np.float32)
-            vertices = mesh.decode(part)  # [T, V, 3] mm
-            middles, gazes = scene.eye_middles(vertices), scene.gazes(part)  # [T, 2, 3]
-            posed = part if head else np.zeros_like(part)
-            rotations = [scene.rotations(posed, panel.turn) for panel in self._panels]
-            vertices = np.pad(vertices, ((0, 0), (0, -mesh.size % ROW), (0, 0)))  # [T, P, 3]
-            for t in range(len(part)):
-                yield Pose(vertices[t], middles[t], gazes[t], [rotation[t] for rotation in rotations])
-
-    def _draw(self, canvas: Any, pose: Pose) -> list[tuple[int, int, int, int]]:
-        """Draw a frame into a framebuffer. Returns the viewport (x, y, width, height) around each head."""
-        context, neck = self._context, self._scene.neck
-        self._points.write(pose.vertices)
-        for unit, texture in enumerate((self._points, self._fans, self._corners, self._bent)):
-            texture.use(unit)
+    def _draw_planes(self, shown: GlHead, planes: Planes, pose: Pose) -> None:
+        """Draw a frame, in place of the one before."""
+        boxes = [_box(shown.placed(pose, number), panel) for number, panel in enumerate(self._panels)]
+        both = [_around(old, new) for old, new in zip(planes.boxes, boxes, strict=True)]
+        planes.boxes = boxes
+        shown.bend(pose)
+        for box in both:
+            self._clear(planes, box)
+        shown.draw(planes.canvas, pose)
+        context = self._context
         context.disable(context.DEPTH_TEST | context.CULL_FACE)
-        self._normal_target.use()
-        self._bend.render(vertices=3)
+        planes.texture.use(0)
+        planes.halved.use()
+        for box in both:
+            planes.halved.viewport = tuple(side // 2 for side in box)
+            self._halve.render(vertices=3)
 
-        context.enable(context.DEPTH_TEST | context.CULL_FACE)
-        canvas.use()
-        canvas.viewport = (0, 0, self.width, self.height)
-        canvas.clear(*self._background.tolist(), self._background @ LUMA)
-        boxes = []
-        for (left, camera, _), rotation in zip(self._panels, pose.rotations, strict=True):
-            canvas.viewport = (left, 0, camera.width, camera.height)
-            zoom = 2 * camera.scale * CAMERA_DISTANCE
-            for program in self._programs:
-                program["zoom"] = (zoom / camera.width, zoom / camera.height)
-                program["camera"] = tuple(camera.place)
-                program["rotation"] = tuple(rotation.T.ravel())  # OpenGL wants columns
-            thinned = pose.vertices[: self.mesh.size : THINNED]
-            boxes.append(_box(camera.project((thinned - neck) @ rotation.T + neck), camera, left))
-            for side, program, drawn in self._bodies:
-                if side >= 0:
-                    program["eye"] = (*(rotation @ (pose.middles[side] - neck) + neck), 1.0)
-                    program["gaze"] = tuple(rotation @ pose.gazes[side])
-                elif "eye" in program:
-                    program["eye"] = (0.0, 0.0, 0.0, 0.0)
-                drawn.render()
-        return boxes
-
-    def _planes(self, boxes: list[tuple[int, int, int, int]]) -> np.ndarray:
-        """The picture [height * 3 / 2, width] NV12 of what is drawn on the film's canvas, within boxes."""
-        context, film = self._context, self._film
-        film.drawn.use(0)
+    def _clear(self, planes: Planes, box: Box) -> None:
+        """Make a box background."""
         bright, blue, red = coded(self._background)
-        film.brightness.viewport = (0, 0, self.width, self.height)
-        film.brightness.clear(bright)
-        film.colour.viewport = (0, 0, self.width // 2, self.height // 2)
-        film.colour.clear(blue, red)
-        context.disable(context.CULL_FACE)
-        film.brightness.use()
-        for box in boxes:
-            film.brightness.viewport = box
-            for work, depth in ((film.copy, "1"), (film.smooth, "<")):
-                context.depth_func = depth  # "1": always
-                work.render(vertices=3)
-        context.depth_func = "<"
-        context.disable(context.DEPTH_TEST)
-        film.colour.use()
-        for box in boxes:
-            film.colour.viewport = tuple(side // 2 for side in box)
-            film.mean.render(vertices=3)
+        planes.canvas.clear(viewport=box)
+        planes.brightness.clear(bright, viewport=box)
+        planes.colour.clear(blue, red, viewport=box)
+
+    def _read(self, planes: Planes) -> np.ndarray:
+        """The picture [height * 3 / 2, width] NV12 that was drawn, its edges smoothed."""
         picture = np.empty((self.height * 3 // 2, self.width), np.uint8)
-        film.brightness.read_into(picture, components=1, alignment=1)
-        film.colour.read_into(picture, components=2, alignment=1, write_offset=self.height * self.width)
+        planes.brightness.read_into(picture, components=1, alignment=1)
+        planes.halved.read_into(picture, components=2, alignment=1, write_offset=self.height * self.width)
+        for box in planes.boxes:
+            smooth_edges(picture[: self.height], *box)
         return picture
+
+    def _widest(self, values: np.ndarray) -> float:
+        """The largest angle (radians) between the camera and where the head looks in values [T, D], and at rest."""
+        rest = np.zeros((1, self.mesh.rig.size), np.float32)
+        posed = np.concatenate([rest, np.asarray(values, np.float32)])
+        ahead = [self._scene.rotations(posed, panel.turn)[:, 2, 2].min() for panel in self._panels]
+        return float(np.arccos(np.clip(min(ahead), -1.0, 1.0)))
+
+    @cached_property
+    def _still(self) -> GlHead:
+        """The whole head, for pictures to look at."""
+        return GlHead(self.mesh, whole(self.mesh), self._context, self._panels, planes=False)
+
+    @cached_property
+    def _still_planes(self) -> GlHead:
+        """The whole head, for films."""
+        return GlHead(self.mesh, whole(self.mesh), self._context, self._panels, planes=True)
+
+    @cached_property
+    def _film(self) -> GlHead:
+        """What a film needs of the head."""
+        return GlHead(self.mesh, film_mesh(self.mesh, self._context), self._context, self._panels, planes=True)
 
     @cached_property
     def _sampled(self) -> tuple[Any, Any]:
@@ -219,91 +195,47 @@ class GlRenderer:
         return context.framebuffer([colour], depth), context.framebuffer([context.renderbuffer(size, 4)])
 
     @cached_property
-    def _film(self) -> Film:
-        """What a film's pictures are made with."""
+    def _canvases(self) -> tuple[Planes, Planes]:
+        """Where a film's pictures are drawn, in turns."""
+        return self._make_planes(), self._make_planes()
+
+    def _make_planes(self) -> Planes:
         context, size = self._context, (self.width, self.height)
-        drawn = context.texture(size, 4)
-        drawn.repeat_x = drawn.repeat_y = False
-        return Film(
-            drawn,
-            context.framebuffer([drawn], context.depth_renderbuffer(size)),
-            context.framebuffer([context.renderbuffer(size, 1)], context.depth_renderbuffer(size)),
+        bright, texture = context.renderbuffer(size, 1), context.texture(size, 2)
+        texture.repeat_x = texture.repeat_y = False
+        planes = Planes(
+            context.framebuffer([bright, texture], context.depth_renderbuffer(size)),
+            context.framebuffer([bright]),
+            context.framebuffer([texture]),
+            texture,
             context.framebuffer([context.renderbuffer((self.width // 2, self.height // 2), 2)]),
-            *(
-                self._full_screen(shader, drawn=0)
-                for shader in (gl_shaders.BRIGHTNESS, gl_shaders.EDGES, gl_shaders.COLOUR)
-            ),
+            [(panel.left, 0, 0, 0) for panel in self._panels],
         )
+        self._clear(planes, (0, 0, *size))
+        planes.halved.clear(*coded(self._background)[1:])
+        return planes
 
-    def _make_bodies(self) -> list[Body]:
-        """The vertex arrays: the head without its eyes, then each eye."""
-        context, mesh = self._context, self.mesh
-        colour, gloss = self._scene.materials
-        numbers = context.buffer(np.arange(mesh.size, dtype=np.int32))
-        materials = context.buffer(np.column_stack([colour, gloss]).astype(np.float32))
-        content = [(numbers, "1i", "number"), (materials, "4f", "material")]
-        dense = self._program(gl_shaders.DENSE_VERTEX, gl_shaders.DENSE_FRAGMENT)
-        fine = self._program(gl_shaders.FINE_VERTEX, gl_shaders.FINE_FRAGMENT)
-        side = np.full(mesh.size, -1)  # of the eyeball that a vertex belongs to
-        for index, eyeball in enumerate(mesh.eyes):
-            side[eyeball] = index
-        owner = side[mesh.triangles[:, 0]]
-        bodies = []
-        for index in (-1, 0, 1):
-            triangles = mesh.triangles[owner == index].astype(np.int32)
-            if len(triangles):
-                program = dense if index < 0 and len(triangles) >= DENSE else fine
-                bodies.append(Body(index, program, context.vertex_array(program, content, context.buffer(triangles))))
-        return bodies
-
-    def _program(self, vertex: str, fragment: str) -> Any:
-        """A program that draws the head, with all that stays the same."""
-        made = self._context.program(vertex_shader=filled(vertex), fragment_shader=filled(fragment))
-        made["points"], made["normals"] = 0, 3
-        made["neck"] = tuple(self._scene.neck)
-        made["depth"] = (NEAR * CAMERA_DISTANCE, FAR * CAMERA_DISTANCE)
-        return made
-
-    def _full_screen(self, fragment: str, **units: int) -> Any:
-        """A vertex array that runs a fragment shader on every pixel of the viewport; units of its textures."""
-        program = self._context.program(vertex_shader=filled(gl_shaders.FULL_SCREEN), fragment_shader=filled(fragment))
-        for name, unit in units.items():
-            program[name] = unit
-        return self._context.vertex_array(program, [])
-
-    def _texture(self, table: np.ndarray) -> Any:
-        """A texture that holds the rows of a table [n, k], float32 or int32, unfiltered."""
-        import moderngl
-
-        table = np.ascontiguousarray(_padded(table))
-        kind = "f4" if table.dtype == np.float32 else "i4"
-        made = self._context.texture((ROW, len(table) // ROW), table.shape[1], table, dtype=kind)
-        made.filter = (moderngl.NEAREST, moderngl.NEAREST)
-        return made
+    @cached_property
+    def _halve(self) -> Any:
+        """The pass from the colours of all pixels to those of a video."""
+        return full_screen(self._context, gl_shaders.HALVED, drawn=0)
 
 
-def _box(points: np.ndarray, camera: Camera, left: int) -> tuple[int, int, int, int]:
-    """Viewport (x, y, width, height), even numbers, around projected points [n, 3] of a panel that begins at `left`."""
+def _box(vertices: np.ndarray, panel: Panel) -> Box:
+    """The box around vertices [n, 3] mm that a panel shows."""
+    camera = panel.camera
+    points = camera.project(vertices)[:, :2]  # [n, 2]
     size = np.array([camera.width, camera.height])
-    low = np.clip(np.floor(points[:, :2].min(axis=0)) - BORDER, 0, size).astype(int) + (left, 0)
-    high = np.clip(np.ceil(points[:, :2].max(axis=0)) + BORDER, 0, size).astype(int) + (left, 0)
+    low = np.clip(np.floor(points.min(axis=0)) - BORDER, 0, size).astype(int) + (panel.left, 0)
+    high = np.clip(np.ceil(points.max(axis=0)) + BORDER, 0, size).astype(int) + (panel.left, 0)
     low, high = low // 2 * 2, (high + 1) // 2 * 2
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
 
 
-def _padded(table: np.ndarray) -> np.ndarray:
-    """Rows of zeros added, up to whole rows of a texture."""
-    return np.pad(table, ((0, -len(table) % ROW), (0, 0)))
-
-
-def _fans(triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The triangles around each vertex.
-
-    Returns:
-        Fans [V, 2]: first row in corners, number of rows. Corners [3 F, 2]: the other two vertices, in order.
-    """
-    owner = triangles.T.ravel()  # [3 F]
-    others = np.concatenate([triangles[:, [1, 2]], triangles[:, [2, 0]], triangles[:, [0, 1]]])  # [3 F, 2]
-    order = np.argsort(owner, kind="stable")
-    number = np.bincount(owner, minlength=size)
-    return np.column_stack([np.cumsum(number) - number, number]).astype(np.int32), others[order].astype(np.int32)
+def _around(first: Box, second: Box) -> Box:
+    """The box around two boxes; one without area does not count."""
+    if first[2] == 0 or first[3] == 0:
+        return second
+    left, top = min(first[0], second[0]), min(first[1], second[1])
+    right, bottom = max(first[0] + first[2], second[0] + second[2]), max(first[1] + first[3], second[1] + second[3])
+    return left, top, right - left, bottom - top

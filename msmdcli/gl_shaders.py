@@ -70,25 +70,42 @@ vec4 projected(vec3 position) {
     return vec4((position.xy - camera.xy) * zoom * vec2(1.0, -1.0), deep, away);
 }
 """
-# Colour and, in the fourth component, brightness: what edges are looked for in.
+# What becomes of a colour: a picture's own, or brightness and colour as video keeps them (`msmdcli.nv12`). Video's are
+# sums of the picture's, so they may be found at vertices and blended in between.
+PICTURE = "vec3 kept(vec3 lit) { return lit; }"
+PICTURE_TARGETS = """
+out vec3 picture;
+void put(vec3 kept) { picture = kept; }
+"""
+PLANES = """
+vec3 kept(vec3 lit) {
+    float bright = dot(lit, LUMA);
+    return vec3(BLACK + WHITE * bright, MIDDLE + CHROMA * (lit.br - bright) / vec2(BLUE_SPAN, RED_SPAN));
+}
+"""
+PLANES_TARGETS = """
+layout(location = 0) out float brightness;
+layout(location = 1) out vec2 colour;
+void put(vec3 kept) { brightness = kept.x; colour = kept.yz; }
+"""
 # Light at each vertex: what dense meshes need, whose triangles are a few pixels large.
 DENSE_VERTEX = """
 #version 330
 SHADING
 PLACING
-out vec4 colour; // sRGB, brightness
+KEPT
+out vec3 result;
 void main() {
     vec3 position = placed();
-    vec3 lit = shaded(material.rgb, material.a, rotation * texelFetch(normals, here(), 0).xyz, position);
-    colour = vec4(lit, dot(lit, LUMA));
+    result = kept(shaded(material.rgb, material.a, rotation * texelFetch(normals, here(), 0).xyz, position));
     gl_Position = projected(position);
 }
 """
 DENSE_FRAGMENT = """
 #version 330
-in vec4 colour;
-out vec4 picture;
-void main() { picture = colour; }
+TARGETS
+in vec3 result;
+void main() { put(result); }
 """
 # Light at each pixel: for eyes, and for heads of few vertices.
 FINE_VERTEX = """
@@ -108,12 +125,13 @@ void main() {
 FINE_FRAGMENT = """
 #version 330
 SHADING
+KEPT
+TARGETS
 uniform vec4 eye; // middle of the eyeball; w is 1 when an eyeball is drawn
 uniform vec3 gaze;
 in vec3 position;
 in vec3 normal;
 in vec4 matter;
-out vec4 picture;
 void main() {
     vec3 base = matter.rgb;
     if (eye.w > 0.5) {
@@ -121,71 +139,26 @@ void main() {
         float rim = clamp((angle - PUPIL_ANGLE) / (IRIS_ANGLE - PUPIL_ANGLE), 0.0, 1.0);
         base = angle < PUPIL_ANGLE ? PUPIL : angle < IRIS_ANGLE ? IRIS * (1.5 - 1.1 * rim * rim) : EYE_WHITE;
     }
-    vec3 lit = shaded(base, matter.a, normal, position);
-    picture = vec4(lit, dot(lit, LUMA));
+    put(kept(shaded(base, matter.a, normal, position)));
 }
 """
-
-# ---- A drawn picture as video: brightness with smooth edges, and colour of each four pixels --------------------------
-
-# Edges are smoothed in the manner of Lottes' FXAA (NVIDIA, 2009): where brightness changes, it is averaged along the
-# edge. Two passes: a program without branches, such as llvmpipe's, takes the long way for every pixel, but leaves out
-# what the depth test forbids. The first pass copies brightness and writes the depth 1 where there is an edge, else 0;
-# the second one, at depth 0.5, meets edges only.
-AROUND = """
-uniform sampler2D drawn;
-out float brightness;
-float at(ivec2 place) { return texelFetch(drawn, clamp(place, ivec2(0), textureSize(drawn, 0) - 1), 0).a; }
-struct Square { float a, b, c, d, middle, low, high; }; // corners: left above, right above, left below, right below
-Square around() {
-    ivec2 here = ivec2(gl_FragCoord.xy);
-    float a = at(here - 1), b = at(here + ivec2(1, -1)), c = at(here + ivec2(-1, 1)), d = at(here + 1), m = at(here);
-    return Square(a, b, c, d, m, min(m, min(min(a, b), min(c, d))), max(m, max(max(a, b), max(c, d))));
-}
-float coded(float bright) { return BLACK + WHITE * bright; }
-"""
-BRIGHTNESS = """
-#version 330
-AROUND
-void main() {
-    Square s = around();
-    brightness = coded(s.middle);
-    gl_FragDepth = s.high - s.low > max(0.04, 0.10 * s.high) ? 1.0 : 0.0;
-}
-"""
-EDGES = """
-#version 330
-AROUND
-float between(vec2 place) { return textureLod(drawn, place, 0.0).a; }
-void main() {
-    Square s = around();
-    vec2 along = vec2((s.c + s.d) - (s.a + s.b), (s.a + s.c) - (s.b + s.d));
-    float least = min(abs(along.x), abs(along.y)) + max((s.a + s.b + s.c + s.d) * 0.03125, 1.0 / 128.0);
-    vec2 size = vec2(textureSize(drawn, 0)), middle = gl_FragCoord.xy / size;
-    vec2 reach = clamp(along / least, -8.0, 8.0) / size;
-    float near = 0.5 * (between(middle - reach / 6.0) + between(middle + reach / 6.0));
-    float wide = 0.5 * near + 0.25 * (between(middle - reach / 2.0) + between(middle + reach / 2.0));
-    brightness = coded(wide < s.low || wide > s.high ? near : wide);
-}
-"""
-# Each value stands for two by two pixels and lies in the middle of the left ones, as in H.264 (chroma location "left").
-COLOUR = """
+# The colours of all pixels -> those of a video, each of which stands for two by two pixels and lies in the middle of
+# the left ones, as in H.264 (chroma location "left").
+HALVED = """
 #version 330
 uniform sampler2D drawn;
 out vec2 colour;
 void main() {
     vec2 size = vec2(textureSize(drawn, 0)), corner = 2.0 * gl_FragCoord.xy;
-    vec3 right = textureLod(drawn, corner / size, 0.0).rgb; // the mean of two by two
-    vec3 left = textureLod(drawn, (corner - vec2(1.0, 0.0)) / size, 0.0).rgb;
-    vec3 mean = 0.5 * (left + right);
-    float bright = dot(mean, LUMA);
-    colour = MIDDLE + CHROMA * (mean.br - bright) / vec2(BLUE_SPAN, RED_SPAN);
+    vec2 right = textureLod(drawn, corner / size, 0.0).rg; // the mean of two by two
+    vec2 left = textureLod(drawn, (corner - vec2(1.0, 0.0)) / size, 0.0).rg;
+    colour = 0.5 * (left + right);
 }
 """
 
 
-def filled(shader: str) -> str:
-    """The shader with numbers and shared parts in the places of their names."""
+def filled(shader: str, planes: bool = False) -> str:
+    """The shader with numbers and shared parts in the places of their names; `planes`: it draws what video keeps."""
 
     def vector(colour: Sequence[float] | np.ndarray) -> str:
         return f"vec3({', '.join(f'{float(x)!r}' for x in colour)})"
@@ -198,7 +171,8 @@ def filled(shader: str) -> str:
         shader.strip()
         .replace("SHADING", SHADING)
         .replace("PLACING", PLACING)
-        .replace("AROUND", AROUND)
+        .replace("KEPT", PLANES if planes else PICTURE)
+        .replace("TARGETS", PLANES_TARGETS if planes else PICTURE_TARGETS)
         .replace("LIGHTS", lights)
         .replace("ROW", str(ROW))
     )

@@ -119,8 +119,7 @@ class Scene:
         middles = np.zeros((len(vertices), 2, 3))
         for side, eyeball in enumerate(self.mesh.eyes):
             if len(eyeball):
-                points = vertices[:, eyeball]
-                middles[:, side] = (points.min(axis=1) + points.max(axis=1)) / 2
+                middles[:, side] = middle(vertices[:, eyeball])
         return middles
 
     @cached_property
@@ -132,7 +131,7 @@ class Scene:
             colour[part.vertices] = np.array(part.colour) ** 1.25  # a little deeper than glTF's flat colours look here
             if part.name.lower() != "skin":
                 gloss[part.vertices] = 0.5
-        for strength, tint in ((self._lips, LIPS), (self._brows, BROWS)):
+        for strength, tint in ((self._lips, LIPS), (self.brows, BROWS)):
             colour *= 1.0 - strength[:, None] * (1.0 - np.array(tint))
         # Little light falls into the mouth: everything in it darkens with its distance behind the lips.
         line = mesh.neutral[mesh.mouth]
@@ -158,7 +157,7 @@ class Scene:
         return strength
 
     @cached_property
-    def _brows(self) -> np.ndarray:
+    def brows(self) -> np.ndarray:
         """[V] 0..1: 1 in the middle of the brows; nothing on a head without eyeballs."""
         mesh = self.mesh
         strength = np.zeros(mesh.size)
@@ -183,6 +182,11 @@ class Scene:
 def scene_of(mesh: MeshDecoder) -> Scene:
     """The scene of a head; what is costly in it is found once."""
     return Scene(mesh)
+
+
+def middle(points: np.ndarray) -> np.ndarray:
+    """[T, 3] middles of what points [T, n, 3] reach to on each axis."""
+    return np.asarray((points.min(axis=1) + points.max(axis=1)) / 2)
 
 
 def paint_eye(from_middle: np.ndarray, gaze: np.ndarray) -> np.ndarray:

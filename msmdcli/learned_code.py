@@ -13,8 +13,9 @@ vertex numbers in the rig file; a measure whose vertices are not there is left o
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,10 @@ class CodeDecoder(MeshDecoder):
         assert self.graph is not None
         made = _run(self.graph, motion, self.columns, self.rig.name)  # [T, V, 3]
         return made if vertices is None else made[:, vertices]
+
+    def decoder_of(self, vertices: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """As `MeshDecoder.decoder_of`; all vertices are computed all the same."""
+        return partial(self.decode, vertices=vertices)
 
     @cached_property
     def eyes(self) -> tuple[np.ndarray, np.ndarray]:

@@ -24,8 +24,8 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.head_cache import keep_arrays, kept_arrays
 from msmdcli.heads import find_head
 from msmdcli.morph_names import Matching, match_targets
 from msmdcli.motion import Motion
@@ -76,6 +77,7 @@ class MeshDecoder:
         parts: what the vertices belong to.
         stored: names of `VERTEX_SETS` -> [n] vertex numbers that the rig file gives. What it does not give is found
             from the targets' own displacements.
+        source: names the content of the file that it was read from, where it was read from one.
     """
 
     rig: Rig
@@ -84,6 +86,7 @@ class MeshDecoder:
     deltas: np.ndarray
     parts: tuple[MeshPart, ...]
     stored: Mapping[str, np.ndarray] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def size(self) -> int:
@@ -110,6 +113,12 @@ class MeshDecoder:
         moved = motion[:, columns].astype(np.float32) @ deltas.reshape(len(columns), -1)  # [T, n * 3]
         moved += neutral.reshape(-1)
         return moved.reshape(len(motion), -1, 3).astype(np.float32, copy=False)
+
+    def decoder_of(self, vertices: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """`decode` for these vertices [n] again and again: values [T, D] -> [T, n, 3] float32 in mm."""
+        deltas = np.ascontiguousarray(self.deltas[:, vertices])
+        chosen = replace(self, neutral=self.neutral[vertices], deltas=deltas, parts=(), stored={})
+        return chosen.decode
 
     # ---- vertex sets: from the rig file, else found from the targets' own displacements -----------------------------
 
@@ -327,10 +336,17 @@ class MeshDecoder:
         path = Path(path)
         if path.suffix.lower() in RIG_SUFFIXES:
             return load_decoder(Rig.load(path))
-        gltf = read_gltf(path)
         rig = Rig.load(rig) if isinstance(rig, str) else rig
+        source = _source(path, rig)
+        kept = kept_arrays(source) if source else None
+        if kept is not None:
+            return replace(decoder_of_arrays(kept, rig, str(path)), source=source)
+        gltf = read_gltf(path)
         try:
-            return decoder_of_gltf(gltf, rig, str(path))[0]
+            made = replace(decoder_of_gltf(gltf, rig, str(path))[0], source=source)
+            if source and all(buffer.uri is None for buffer in gltf.buffers):
+                keep_arrays(source, arrays_of_decoder(made))
+            return made
         except MsmdError:
             raise
         except Exception as error:  # a malformed file leads to whatever
@@ -340,6 +356,14 @@ class MeshDecoder:
 RIG_SUFFIXES = (".yaml", ".yml")
 DEFAULT_HEAD = "face468"
 ATTRIBUTES = {"mouth_line": "mouth", "mouth_opening": "mid_lips"}  # vertex sets whose attribute has another name
+
+
+def _source(path: Path, rig: Rig) -> str:
+    """Names everything that decides what a .glb file is read as; empty for others, which may lie in several files."""
+    if path.suffix.lower() != ".glb" or not path.is_file():
+        return ""
+    decides = repr((FORMAT_VERSION, face_channels(rig), sorted((name, list(v)) for name, v in rig.vertices.items())))
+    return hashlib.sha256(decides.encode() + path.read_bytes()).hexdigest()
 
 
 def find_mesh(given: Path | None = None) -> Path:
@@ -395,6 +419,13 @@ def save_mesh(path: Path, mesh: MeshDecoder) -> None:
 
     float16 keeps a displacement of 10 mm to 0.004 mm. The same decoder gives the same bytes.
     """
+    arrays = arrays_of_decoder(mesh)
+    with path.open("wb") as file:
+        np.savez_compressed(file, **(arrays | {"deltas": arrays["deltas"].astype(np.float16)}))  # type: ignore[arg-type]
+
+
+def arrays_of_decoder(mesh: MeshDecoder) -> dict[str, np.ndarray]:
+    """What `save_mesh` writes, with exact displacements: `deltas` is float32."""
     parts = [
         {
             "name": part.name,
@@ -404,16 +435,14 @@ def save_mesh(path: Path, mesh: MeshDecoder) -> None:
         }
         for part in mesh.parts
     ]
-    with path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            format_version=np.array(FORMAT_VERSION),
-            channels=np.array(mesh.channels),
-            neutral=mesh.neutral.astype(np.float32),
-            deltas=mesh.deltas.astype(np.float16),
-            triangles=mesh.triangles.astype(np.int32),
-            parts=np.array(json.dumps(parts)),
-        )
+    return {
+        "format_version": np.array(FORMAT_VERSION),
+        "channels": np.array(mesh.channels),
+        "neutral": mesh.neutral.astype(np.float32),
+        "deltas": mesh.deltas.astype(np.float32),
+        "triangles": mesh.triangles.astype(np.int32),
+        "parts": np.array(json.dumps(parts)),
+    }
 
 
 def load_mesh(path: Path, rig: Rig) -> MeshDecoder:
@@ -422,12 +451,29 @@ def load_mesh(path: Path, rig: Rig) -> MeshDecoder:
     Raises:
         MsmdError: it is no such file.
     """
-    channels = face_channels(rig)
     try:
         with np.load(path, allow_pickle=False) as file:
-            data: dict[str, Any] = {name: file[name] for name in file.files}
+            data = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise MsmdError(f"{path} is no mesh decoder ({type(error).__name__}: {error})") from error
+    return decoder_of_arrays(data, rig, str(path))
+
+
+def decoder_of_arrays(data: Mapping[str, Any], rig: Rig, where: str) -> MeshDecoder:
+    """The decoder of what `arrays_of_decoder` gives.
+
+    Args:
+        data: the arrays.
+        rig: whose channels are looked for.
+        where: the file, for messages.
+
+    Raises:
+        MsmdError: they are no such arrays.
+    """
+    channels = face_channels(rig)
+    try:
         if int(data["format_version"]) != FORMAT_VERSION:
-            raise MsmdError(f"{path}: mesh format {data['format_version']}; this program reads {FORMAT_VERSION}")
+            raise MsmdError(f"{where}: mesh format {data['format_version']}; this program reads {FORMAT_VERSION}")
         neutral, triangles = data["neutral"].astype(np.float32), data["triangles"].astype(np.int64)
         given = data["deltas"].astype(np.float32)
         deltas = np.zeros((len(channels), len(neutral), 3), np.float32)  # [C, V, 3]
@@ -448,17 +494,8 @@ def load_mesh(path: Path, rig: Rig) -> MeshDecoder:
             raise ValueError("a triangle has a vertex that is not there")
     except MsmdError:
         raise
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        AttributeError,
-        RecursionError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise MsmdError(f"{path} is no mesh decoder ({type(error).__name__}: {error})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MsmdError(f"{where} is no mesh decoder ({type(error).__name__}: {error})") from error
     return MeshDecoder(rig, channels, neutral, deltas, tuple(parts), rig.vertices)
 
 

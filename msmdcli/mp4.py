@@ -21,7 +21,7 @@ AHEAD = 8  # pictures that may wait for the encoder
 SOUND_BLOCK = 1024  # samples, a frame of AAC
 # Without B-frames each picture costs a fifth less, and players step backwards with ease. One thread, since threads
 # change bytes, and since drawing wants the other cores.
-ENCODER = {"preset": "superfast", "crf": "23", "bf": "0", "threads": "1"}
+ENCODER = {"preset": "ultrafast", "crf": "23", "bf": "0", "threads": "1"}
 
 
 def write_mp4(

@@ -1,4 +1,5 @@
-"""Heads: where the one to animate is found. The head that ships is made by `python -m msmdcli.heads.make_head`."""
+"""Heads: where the one to animate is found. The head that ships is made by `python -m msmdcli.heads.make_head`, what
+films need of it by `python -m msmdcli.heads.make_film`."""
 
 from __future__ import annotations
 
