@@ -23,6 +23,7 @@ from export.weights import shrink
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.rig import Rig
 from training.config import TrainConfig
+from training.distil import SAMPLER as STUDENT_SAMPLER
 from training.encoders import FEATURE_RATE, SAMPLE_RATE, load_encoder
 from training.trainer import load_run, run_rig
 
@@ -82,9 +83,7 @@ def export_bundle(
             computes_half = precision == "half" and graph.name == "denoiser"
             onnx.save(halve(proto) if computes_half else shrink(proto, precision), str(path))
             parities.append(check_graph(graph, path))
-        description = describe(
-            run, config, rig, encoder.dim, name or out.name, precision, steps or DEFAULT_STEPS, licence or {}
-        )
+        description = describe(run, config, rig, encoder.dim, name or out.name, precision, steps, licence or {})
         description["normalisation"] = {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()}
         description["files"] = {
             p.name: {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
@@ -139,11 +138,18 @@ def describe(
     encoder_dim: int,
     name: str,
     precision: str,
-    steps: int,
+    steps: int | None,
     licence: dict[str, Any],
 ) -> dict[str, Any]:
     """`bundle.json` without files and normalisation."""
-    audio = config.audio
+    audio, distil = config.audio, config.distil
+    told = config.to_dict()
+    if distil.teacher:
+        sampling = {"sampler": STUDENT_SAMPLER, "steps": steps or distil.steps}
+        told["distil"]["teacher"] = Path(distil.teacher).name  # no folders of this machine
+    else:
+        sampling = {"sampler": "dpmpp-2m", "steps": steps or DEFAULT_STEPS}
+        del told["distil"]
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     return {
         "format_version": BUNDLE_FORMAT,
@@ -156,7 +162,7 @@ def describe(
         "window": {"frames": config.model.window, "previous": config.model.previous},
         "diffusion": {"steps": config.model.diffusion_steps, "schedule": "cosine", "s": 0.008, "prediction": "sample"},
         "model": {"variant": config.variant, **config.model.to_dict()},
-        "defaults": {"sampler": "dpmpp-2m", "steps": steps, "guidance": {"audio": 0.0, "style": 0.0}},
+        "defaults": {**sampling, "guidance": {"audio": 0.0, "style": 0.0}},
         "audio_encoder": {
             "name": audio.encoder,
             "layers": list(audio.layers) if audio.layers else None,
@@ -170,7 +176,7 @@ def describe(
         "precision": precision,
         "training": {
             **provenance,
-            "config": {k: v for k, v in config.to_dict().items() if k not in ("model", "audio")},
+            "config": {k: v for k, v in told.items() if k not in ("model", "audio")},
         },
         "licence": licence,
     }

@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 from msmdcli.console import Console, duration
 from msmdcli.errors import UsageError
 from msmdcli.paths import cache_dir
-from training.config import Variant, apply_variant, load_config
+from training.config import Variant, apply_variant, load_config, load_student_config
 from training.recipes import recipe_data
 from training.trainer import read_config, train
 
@@ -52,17 +52,21 @@ def run_train(
     threads: int | None = None,
     seed: int | None = None,
     jobs: int = 1,
+    teacher: Path | None = None,
 ) -> Path:
     """Train, on the data sets given or on the preset's own recipe. Options that are None keep the preset's value.
 
     Raises:
         MsmdError: as `training.trainer.train` and `training.recipes.recipe_data`.
     """
-    config = (
-        read_config(out)
-        if resume and (out / "config.json").exists()
-        else load_config(preset or ("starter" if config_file is None else None), config_file)
-    )
+    if teacher is not None and (preset is not None or variant is not None):
+        raise UsageError("a student is what its teacher is", hint="leave --preset and --variant away")
+    if resume and (out / "config.json").exists():
+        config = read_config(out)
+    elif teacher is not None:
+        config = load_student_config(read_config(teacher), teacher, config_file)
+    else:
+        config = load_config(preset or ("starter" if config_file is None else None), config_file)
     if not resume:
         if variant is not None:
             if variant not in VARIANTS:

@@ -21,6 +21,7 @@ from training.losses import LossWeights
 from training.model import ModelConfig
 
 PRESETS = Path(__file__).parent / "presets"
+STUDENT_RATE = 0.25  # of the teacher's learning rate: a student starts where the teacher ended
 Variant = Literal["msmd", "msmd-anchor", "no-cross", "vae-baseline", "diffposetalk", "unconditioned"]
 
 
@@ -88,6 +89,21 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class DistilConfig:
+    """Of a student (`training.distil`)."""
+
+    teacher: str = ""  # the run that is learned from; empty: nobody, the model learns from the recordings
+    steps: int = 2  # the student's network evaluations for a window
+    substeps: int = 4  # the teacher's for each of them
+    guidance_audio: float = 0.5  # of the teacher, folded into the student
+    guidance_style: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.substeps < 1 or self.steps * self.substeps > 1000:
+            raise ValueError("steps and substeps are 1 or more, and 1000 together at most")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -97,6 +113,7 @@ class TrainConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    distil: DistilConfig = field(default_factory=DistilConfig)
     variant: Variant = "msmd"
     cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
     drop_condition: float = 0.1  # probability of dropping each condition, for classifier-free guidance
@@ -159,6 +176,24 @@ def load_config(preset: str | None = None, file: Path | None = None) -> TrainCon
             )
         values = _merge(_read(PRESETS / f"{preset}.yaml"), values)
     return config_from_dict(values, str(file or preset or "configuration"))
+
+
+def load_student_config(teacher: TrainConfig, run: Path, file: Path | None = None) -> TrainConfig:
+    """The configuration of a student: its teacher's, with a shorter and gentler training, overridden by a file.
+
+    Args:
+        teacher: the configuration that the teacher was trained with.
+        run: the teacher's folder.
+        file: settings of the student's own.
+
+    Raises:
+        UsageError: unreadable file, unknown key or wrong type.
+    """
+    values = _merge(teacher.to_dict(), _read(PRESETS.parent / "student.yaml"))
+    values["optimiser"]["lr"] = STUDENT_RATE * teacher.optimiser.lr
+    values = _merge(values, _read(file) if file else {})
+    values["distil"]["teacher"] = str(run.resolve())
+    return config_from_dict(values, str(file or "configuration"))
 
 
 def config_from_dict(values: dict[str, Any], where: str = "configuration") -> TrainConfig:

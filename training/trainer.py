@@ -39,6 +39,7 @@ from training.audio_directions import fit_audio_directions
 from training.augment import AugmentConfig
 from training.config import TrainConfig, config_from_dict
 from training.dataset import Clip, PairBatches, load_clips, measure_audio, measure_normalisation, read_index
+from training.distil import SAMPLER, DistilObjective, load_teacher
 from training.features import FeatureCache
 from training.generate import generate
 from training.model import Model
@@ -146,7 +147,8 @@ class Run:
         self.validation = validation
         torch.manual_seed(config.seed)
         self.model = Model(config.model)
-        objective = Objective(self.model, config, training.rig)
+        self.teacher = load_teacher(config)
+        objective = self._objective(self.model)
         o = config.optimiser
         kind = torch.optim.AdamW if o.weight_decay else torch.optim.Adam
         optimiser = kind(self.model.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
@@ -156,6 +158,12 @@ class Run:
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
         self.ema.to(accelerator.device)
         self.step, self.best, self.bad_validations = 0, math.inf, 0
+
+    def _objective(self, model: Model) -> Objective:
+        """What `model` is trained or judged by."""
+        if self.teacher is None:
+            return Objective(model, self.config, self.training.rig)
+        return DistilObjective(model, self.teacher, self.config, self.training.rig)
 
     @property
     def averaged(self) -> Model:
@@ -172,8 +180,11 @@ class Run:
                 audio = stored["audio_mean"], stored["audio_std"]
             self._load(self.out / "latest")
         else:
-            self.normalisation = measure_normalisation(self.training, self.config.normalise)
-            audio = measure_audio(self.training)
+            if self.teacher is not None:
+                self.normalisation, audio = self._follow(self.teacher)
+            else:
+                self.normalisation = measure_normalisation(self.training, self.config.normalise)
+                audio = measure_audio(self.training)
             if self.accelerator.is_main_process:
                 self.out.mkdir(parents=True, exist_ok=True)
                 np.savez(
@@ -190,9 +201,16 @@ class Run:
             model.denoiser.audio_mean.copy_(torch.from_numpy(audio[0]))
             model.denoiser.audio_std.copy_(torch.from_numpy(audio[1]))
         self.training.normalisation = self.normalisation
-        if self.config.model.audio_directions == "fitted" and not resume:
+        if self.config.model.audio_directions == "fitted" and not resume and self.teacher is None:
             self._fit_audio_directions(*audio)
         self.held_out = self._validation_batches()
+
+    def _follow(self, teacher: Model) -> tuple[Normalisation, tuple[np.ndarray, np.ndarray]]:
+        """Start where the teacher ended: its weights, and its normalisation of motion and audio."""
+        for model in (self.model, self.averaged):
+            model.load_state_dict(teacher.state_dict())
+        with np.load(Path(self.config.distil.teacher) / "statistics.npz", allow_pickle=False) as stored:
+            return Normalisation(stored["mean"], stored["std"]), (stored["audio_mean"], stored["audio_std"])
 
     def _fit_audio_directions(self, audio_mean: np.ndarray, audio_std: np.ndarray) -> None:
         rig = self.training.rig
@@ -341,7 +359,7 @@ class Run:
         """Loss, and what generated validation clips are worth (`_generated`)."""
         if not self.held_out:
             return {}
-        objective = Objective(self.averaged, self.config, self.training.rig).to(self.accelerator.device).eval()
+        objective = self._objective(self.averaged).to(self.accelerator.device).eval()
         totals = []
         with torch.inference_mode(), torch.random.fork_rng():
             for index, batch in enumerate(self.held_out):
@@ -383,7 +401,11 @@ class Run:
                     reference,
                     lambda w: np.random.Generator(np.random.Philox(w)),
                     rig=self.training.rig,
-                    steps=2,
+                    **(
+                        {"steps": 2}
+                        if self.teacher is None
+                        else {"steps": self.config.distil.steps, "sampler": SAMPLER}
+                    ),
                 )
                 made = np.clip(made, self.training.rig.lower, self.training.rig.upper)
                 still = np.abs(truth - reference.mean(0))[:, face].mean()

@@ -8,6 +8,27 @@ from typing import Annotated
 
 import typer
 
+from msmdcli.commands.animation_options import (
+    Blinks,
+    DryRun,
+    FormatOptions,
+    Formats,
+    Fps,
+    GuidanceAudio,
+    GuidanceInterval,
+    GuidanceRescale,
+    GuidanceStyle,
+    Out,
+    PostRoll,
+    PreRoll,
+    Quality,
+    ReduceKeys,
+    Sampler,
+    Seed,
+    SilenceGate,
+    Smooth,
+    Steps,
+)
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, StyleFolders, Verbose, console
 from msmdcli.console import told
 
@@ -24,59 +45,21 @@ def batch(
             "mix such as angry=0.7,sad=0.3. A line's own style wins; this wins over every `defaults`.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for outputs, report and ledger.")] = Path("out"),
-    formats: Annotated[
-        str | None,
-        typer.Option(
-            help="Output formats, with commas: livelink-csv, npz, glb, ... (`msmd convert --formats`). "
-            "(default: livelink-csv)"
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            "-o",
-            help="An option of a format, such as glb.head=hero.glb; `msmd convert --formats` lists them. Can be given "
-            "several times.",
-            metavar="FORMAT.NAME=VALUE",
-        ),
-    ] = None,
-    reduce_keys: Annotated[
-        str | None,
-        typer.Option(
-            help="Keep the fewest linear keys within this tolerance, in formats that can leave keys out.",
-            metavar="TOLERANCE",
-        ),
-    ] = None,
-    pre_roll: Annotated[str | None, typer.Option(help="Seconds to put before each line.", metavar="SECONDS")] = None,
-    post_roll: Annotated[str | None, typer.Option(help="Seconds to put after each line.", metavar="SECONDS")] = None,
-    fps: Annotated[
-        str | None, typer.Option(help="Frame rate of the outputs: 30, 29.97, 30000/1001. (default: the model's)")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed is another take. (default: 0)", min=0)] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (default: what the model recommends)")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Network evaluations per window: speed against accuracy.")] = None,
-    quality: Annotated[
-        str | None,
-        typer.Option(help="draft (1 step), standard (what the model recommends) or reference (all steps of ddpm)."),
-    ] = None,
-    guidance_audio: Annotated[
-        float | None, typer.Option(help="Guidance scale of the sound; 0 is off and fastest.", metavar="X")
-    ] = None,
-    guidance_style: Annotated[
-        float | None, typer.Option(help="Guidance scale of the style; 0 is off and fastest.", metavar="X")
-    ] = None,
-    guidance_interval: Annotated[
-        str | None,
-        typer.Option(help="Guide between these shares of the noise only, such as 0.2-0.8.", metavar="LOW-HIGH"),
-    ] = None,
-    guidance_rescale: Annotated[
-        float | None,
-        typer.Option(help="Bring guided motion back to the spread of the unguided, 0 (off) to 1.", metavar="X"),
-    ] = None,
+    out: Out = Path("out"),
+    formats: Formats = None,
+    option: FormatOptions = None,
+    reduce_keys: ReduceKeys = None,
+    pre_roll: PreRoll = None,
+    post_roll: PostRoll = None,
+    fps: Fps = None,
+    seed: Seed = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    quality: Quality = None,
+    guidance_audio: GuidanceAudio = None,
+    guidance_style: GuidanceStyle = None,
+    guidance_interval: GuidanceInterval = None,
+    guidance_rescale: GuidanceRescale = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -95,16 +78,9 @@ def batch(
     head_motion: Annotated[
         str | None, typer.Option(help="generated, off, or a factor such as 0.5. (default: generated)", metavar="HOW")
     ] = None,
-    blinks: Annotated[
-        str | None, typer.Option(help="style, off, or a rate per minute such as 18. (default: style)", metavar="HOW")
-    ] = None,
-    silence_gate: Annotated[
-        str | None,
-        typer.Option(
-            help="on: the mouth rests in silence; or a level in dB such as -45. (default: off)", metavar="HOW"
-        ),
-    ] = None,
-    smooth: Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")] = None,
+    blinks: Blinks = None,
+    silence_gate: SilenceGate = None,
+    smooth: Smooth = None,
     takes: Annotated[
         str | None, typer.Option(help="Variants of each line with different seeds: ID_take1, ... (default: 1)")
     ] = None,
@@ -121,9 +97,7 @@ def batch(
             metavar="ADDRESS",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say what would happen and how long, touch nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     force: Annotated[
         bool, typer.Option("--force", help="Make unchanged lines again and overwrite files edited by hand.")
     ] = False,

@@ -7,6 +7,27 @@ from typing import Annotated
 
 import typer
 
+from msmdcli.commands.animation_options import (
+    Blinks,
+    DryRun,
+    FormatOptions,
+    Formats,
+    Fps,
+    GuidanceAudio,
+    GuidanceInterval,
+    GuidanceRescale,
+    GuidanceStyle,
+    Out,
+    PostRoll,
+    PreRoll,
+    Quality,
+    ReduceKeys,
+    Sampler,
+    Seed,
+    SilenceGate,
+    Smooth,
+    Steps,
+)
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, Verbose, console
 from msmdcli.console import told
 
@@ -20,7 +41,7 @@ def dub(
         ),
     ],
     audio: Annotated[Path, typer.Argument(help="The new recording, of any length and format; also a video's sound.")],
-    out: Annotated[Path, typer.Option(help="Folder for outputs, report and ledger.")] = Path("out"),
+    out: Out = Path("out"),
     name: Annotated[
         str | None, typer.Option("--id", help="Outputs are OUT/ID.csv and so on. (default: AUDIO's name)")
     ] = None,
@@ -54,48 +75,27 @@ def dub(
     face_model: Annotated[
         Path | None, typer.Option(help="MediaPipe's face landmarker. (default: MSMD_FACE_MODEL, or the user's cache)")
     ] = None,
-    formats: Annotated[
-        str | None, typer.Option(help="Output formats, with commas: livelink-csv, npz. (default: livelink-csv)")
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            "-o",
-            help="An option of a format, such as glb.head=hero.glb. Can be given several times.",
-            metavar="FORMAT.NAME=VALUE",
-        ),
-    ] = None,
-    fps: Annotated[
-        str | None, typer.Option(help="Frame rate of the outputs: 30, 29.97, 30000/1001. (default: the model's)")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed is another take. (default: 0)", min=0)] = None,
-    blinks: Annotated[
-        str | None, typer.Option(help="style, off, or a rate per minute such as 18. (default: style)", metavar="HOW")
-    ] = None,
-    silence_gate: Annotated[
-        str | None,
-        typer.Option(
-            help="on: the mouth rests in silence; or a level in dB such as -45. (default: off)", metavar="HOW"
-        ),
-    ] = None,
-    smooth: Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (default: what the model recommends)")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Network evaluations per window: speed against accuracy.")] = None,
-    guidance_audio: Annotated[
-        float | None, typer.Option(help="Guidance scale of the sound; 0 is off and fastest.", metavar="X")
-    ] = None,
-    guidance_style: Annotated[
-        float | None, typer.Option(help="Guidance scale of the style; 0 is off and fastest.", metavar="X")
-    ] = None,
+    formats: Formats = None,
+    option: FormatOptions = None,
+    reduce_keys: ReduceKeys = None,
+    pre_roll: PreRoll = None,
+    post_roll: PostRoll = None,
+    fps: Fps = None,
+    seed: Seed = None,
+    blinks: Blinks = None,
+    silence_gate: SilenceGate = None,
+    smooth: Smooth = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    quality: Quality = None,
+    guidance_audio: GuidanceAudio = None,
+    guidance_style: GuidanceStyle = None,
+    guidance_interval: GuidanceInterval = None,
+    guidance_rescale: GuidanceRescale = None,
     threads: Annotated[int, typer.Option(help="Threads. 0: as many as there are cores.", min=0)] = 0,
     device: Device = "auto",
     bundle: BundleFolder = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say what would happen and how long, touch nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     force: Annotated[
         bool, typer.Option("--force", help="Make an unchanged dub again and overwrite files edited by hand.")
     ] = False,
@@ -117,7 +117,10 @@ def dub(
     from msmdcli.command_line_choices import parse_choices
     from msmdcli.dub import DubOptions, run_dub
     from msmdcli.dub_manifest import Dub, parse_dub_head, parse_style_follow
+    from msmdcli.guidance import parse_interval
+    from msmdcli.quality import apply_quality
 
+    chosen = apply_quality(quality, sampler, steps)
     options = DubOptions(
         dub=Dub(
             original,
@@ -131,11 +134,19 @@ def dub(
         batch=BatchOptions(
             manifest=Path(),
             out=out,
-            choices=parse_choices(None, formats, fps, seed, None, blinks, silence_gate, smooth, option=option or ()),
-            sampler=sampler,
-            steps=steps,
+            choices=parse_choices(
+                *(None, formats, fps, seed, None, blinks, silence_gate, smooth),
+                option=option or (),
+                reduce_keys=reduce_keys,
+                pre_roll=pre_roll,
+                post_roll=post_roll,
+            ),
+            sampler=chosen.sampler,
+            steps=chosen.steps,
             guidance_audio=guidance_audio,
             guidance_style=guidance_style,
+            guidance_interval=None if guidance_interval is None else parse_interval(guidance_interval),
+            guidance_rescale=guidance_rescale,
             threads=threads,
             device=device,
             bundle=bundle,

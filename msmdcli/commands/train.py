@@ -27,6 +27,13 @@ def train(
             help="msmd, msmd-anchor, no-cross, vae-baseline, diffposetalk or unconditioned. (default: the preset's)"
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Distil: a run; what it does in many guided steps the new model learns to do in two plain ones.",
+            metavar="RUN",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, log, TensorBoard.", metavar="RUN")] = Path(
         "runs/msmd"
     ),
@@ -44,7 +51,10 @@ def train(
 ) -> None:
     """Train a model. Needs the extra `train`; several GPUs: accelerate launch -m msmdcli train ...
 
-    Example: msmd train --preset starter --out runs/starter
+    \b
+    Examples:
+      msmd train --preset starter --out runs/starter
+      msmd train --teacher runs/starter --out runs/student
     """
     need_training()
     from training.command import run_train
@@ -62,4 +72,5 @@ def train(
         threads=threads,
         seed=seed,
         jobs=jobs,
+        teacher=teacher,
     )
