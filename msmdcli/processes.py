@@ -82,6 +82,7 @@ class _Process:
         self.process.join(timeout=5)
         if self.process.is_alive():
             self.process.kill()
+            self.process.join()  # whoever sweeps up after it comes after it
         self.connection.close()
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Project:
         )
         self.events: list[dict[str, Any]] = []
         self.talk = ""
+        self.halted: list[Halted] = []
 
     def run(self, **changes: Any) -> int:
         stdout, stderr = io.StringIO(), io.StringIO()
@@ -91,8 +93,11 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, stand_in_bundle: Path) -> Project:
-    return Project(tmp_path, stand_in_bundle)
+def project(tmp_path: Path, stand_in_bundle: Path) -> Iterator[Project]:
+    project = Project(tmp_path, stand_in_bundle)
+    yield project
+    for batch in project.halted:
+        batch.close()
 
 
 def test_lines_are_animated(project: Project) -> None:
@@ -416,7 +421,10 @@ def test_a_recording_that_changes_during_the_batch_fails_its_line(
 # --- same bytes
 
 
-def test_same_bytes_for_any_jobs_threads_batch_size_and_order(project: Project) -> None:
+def test_same_bytes_for_any_jobs_threads_batch_size_and_order(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msmdcli.runtime.available_cores", lambda: 2)  # else one core would be one job and one thread
     project.write(
         """\
   - {id: line0, audio: audio/line0.wav, style: angry}
@@ -445,15 +453,51 @@ def test_same_bytes_for_any_jobs_threads_batch_size_and_order(project: Project) 
 # --- interrupts and kills
 
 
-class Running:
-    """A batch in a process of its own."""
+# What runs in a process of its own: a batch with two cores, whatever the machine has, whose main thread says so and
+# waits right before the COUNT-th call of a function. What is done by then, and what is not, depends on nobody's speed.
+HALTING = """
+import importlib, os, sys
+from msmdcli import runtime
+from msmdcli.cli import main
 
-    def __init__(self, project: Project, *arguments: str) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.first = threading.Event()  # set when the first line is made
+owner = importlib.import_module(sys.argv.pop(1))
+*path, name = sys.argv.pop(1).split(".")
+for part in path:
+    owner = getattr(owner, part)
+count, call = int(sys.argv.pop(1)), getattr(owner, name)
+
+def halting(*arguments, **named):
+    global count
+    count -= 1
+    if not count:
+        os.write(1, b'{"event": "halted"}\\n')
+        os.read(0, 1)  # signals come meanwhile; the system hands them to the main thread while it waits
+    return call(*arguments, **named)
+
+setattr(owner, name, halting)
+runtime.available_cores = lambda: 2
+main()
+"""
+# Places to halt at, always in the main thread, and how many lines are in place by then (None: that depends).
+HALF = ("msmdcli.outputs", "Written.commit", "2")  # one of a line's two files is in place
+SECOND = ("msmdcli.outputs", "Written.commit", "3")  # the second line is in the ledger, none of its files in place
+TOLD = ("msmdcli.console", "_Plain.advance", "1")  # one line is in place and told of
+COMPUTING = ("msmdcli.line_worker", "LineWorker._job", "9")  # others are being computed
+HANDING_OUT = ("msmdcli.processes", "_Process.send", "13")  # two workers hold six lines each: one is done with by now
+LINES = 24
+MOST_SECONDS = 300.0  # for whatever takes one or two where the machine has nothing else to do
+
+
+class Halted:
+    """A batch in processes of its own, which has come to a place and waits there."""
+
+    def __init__(self, project: Project, place: tuple[str, str, str], *arguments: str) -> None:
+        write_project(project.folder, (0.4,) * LINES)
+        _, _, _, *batch = project.command("--json", *MODEL, *arguments)
         self._talk = (project.folder / "stderr.txt").open("w+")
         self.process = subprocess.Popen(
-            project.command("--json", *arguments),
+            [sys.executable, "-c", HALTING, *place, *batch],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._talk,
             text=True,
@@ -462,42 +506,78 @@ class Running:
             # A shell starts background jobs deaf to Ctrl-C, and children inherit that; a terminal's user is not.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
+        project.halted.append(self)
+        self._patience = threading.Timer(MOST_SECONDS, self.send, [signal.SIGKILL])
+        self._patience.start()
+        self.events: list[dict[str, Any]] = []
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.events.append(json.loads(line))
-            if self.events[-1].get("status") == "made":
-                self.first.set()
+        while not self.events or self.events[-1]["event"] != "halted":
+            told = self.process.stdout.readline()
+            assert told, self.talk()
+            self.events.append(json.loads(told))
 
-    def send(self, number: signal.Signals) -> tuple[int, str]:
-        """Send a signal to all its processes, as a terminal does; its exit code and talk."""
-        assert self.first.wait(180)
-        os.killpg(self.process.pid, number)
-        code = self.process.wait(120)
-        self._reader.join(10)
+    def talk(self) -> str:
+        """What it has said to people."""
         self._talk.seek(0)
-        return code, self._talk.read()
+        return self._talk.read()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes, as a terminal does."""
+        os.killpg(self.process.pid, number)
+
+    def end(self) -> int:
+        """Let it go on, until the last of its processes has ended; the exit code."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.events += map(json.loads, self.process.stdout)  # until nobody holds it any more
+        code = self.process.wait()
+        self._patience.cancel()
+        return code
+
+    def kill(self) -> None:
+        """Kill them all."""
+        self.send(signal.SIGKILL)
+        assert self.end() == -signal.SIGKILL
+
+    def close(self) -> None:
+        """Nothing stays behind, whatever failed."""
+        if self.process.returncode is None:
+            self.send(signal.SIGKILL)
+            self.end()
+        self._talk.close()
 
 
-SLOW = ("--sampler", "ddpm", "--steps", "300", "--batch-size", "2", "--formats", "npz,livelink-csv")
+MODEL = ("--sampler", "ddpm", "--steps", "20", "--batch-size", "2", "--formats", "npz,livelink-csv")
 
 
-@pytest.mark.parametrize(("jobs", "number"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("1", signal.SIGTERM)])
-def test_an_interrupt_ends_it_cleanly(project: Project, jobs: str, number: signal.Signals) -> None:
-    write_project(project.folder, (0.8,) * 24)
-    running = Running(project, *SLOW, "--jobs", jobs)
-    code, talk = running.send(number)
+@pytest.mark.parametrize(
+    ("place", "jobs", "number", "made"),
+    [
+        (TOLD, "1", signal.SIGINT, 1),
+        (TOLD, "2", signal.SIGTERM, 1),
+        (HALF, "1", signal.SIGTERM, 1),
+        (SECOND, "2", signal.SIGINT, 2),
+        (COMPUTING, "1", signal.SIGINT, None),
+        (HANDING_OUT, "2", signal.SIGINT, None),
+    ],
+)
+def test_an_interrupt_ends_it_cleanly(
+    project: Project, place: tuple[str, str, str], jobs: str, number: signal.Signals, made: int | None
+) -> None:
+    running = Halted(project, place, "--jobs", jobs)
+    running.send(number)
+    code, events, talk = running.end(), running.events, running.talk()
     assert code == 130, talk
     assert "Traceback" not in talk and "Interrupted" in talk
-    events = running.events
-    assert events[-1]["event"] == "end" and events[-1]["exit_code"] == 130 and events[-1]["not reached"] > 0
+    assert events[-1]["event"] == "end" and events[-1]["exit_code"] == 130
     assert not list(project.out.rglob(".*"))
-    made = {line["id"] for line in project.report()["lines"] if line["status"] == "made"}
-    assert made and {name.split(".")[0] for name in project.bytes_of()} == made
-    finish_and_compare(project)
+    in_place = {line["id"] for line in project.report()["lines"] if line["status"] == "made"}
+    assert events[-1]["made"] == len(in_place) == LINES - events[-1]["not reached"]
+    assert len(in_place) == made if made is not None else len(in_place) < LINES
+    assert place != HANDING_OUT or in_place
+    assert {name.split(".")[0] for name in project.bytes_of()} == in_place
+    finish_and_compare(project, unchanged=in_place)
 
 
 def test_an_interrupt_does_not_part_a_line_from_its_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -506,7 +586,7 @@ def test_an_interrupt_does_not_part_a_line_from_its_report(project: Project, mon
 
     def interrupted(written: Written) -> None:
         commit(written)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(Written, "commit", interrupted)
     assert project.run(choices=Choices(formats=("npz", "livelink-csv"))) == 130
@@ -515,43 +595,56 @@ def test_an_interrupt_does_not_part_a_line_from_its_report(project: Project, mon
     assert set(project.bytes_of()) == {f"{made}.npz", f"{made}.csv"}
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_kill_loses_the_lines_in_flight_only(project: Project, jobs: str) -> None:
-    write_project(project.folder, (0.8,) * 24)
-    Running(project, *SLOW, "--jobs", jobs).send(signal.SIGKILL)
-    ledger = [json.loads(line) for line in (project.out / "ledger.jsonl").read_text().splitlines()]
+@pytest.mark.parametrize(
+    ("place", "jobs", "files"),
+    [
+        (TOLD, "1", 2),
+        (HALF, "1", 1),
+        (HALF, "2", 1),
+        (SECOND, "2", 2),
+        (COMPUTING, "1", None),
+        (HANDING_OUT, "2", None),
+    ],
+)
+def test_a_kill_loses_the_lines_in_flight_only(
+    project: Project, place: tuple[str, str, str], jobs: str, files: int | None
+) -> None:
+    Halted(project, place, "--jobs", jobs).kill()
+    path = project.out / "ledger.jsonl"
+    ledger = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     known = {name: digest for entry in ledger for name, digest in entry["outputs"].items()}
     there = {name: digest for name, digest in project.bytes_of().items() if not name.endswith(".msmd-tmp")}
-    assert there and there.items() <= known.items()  # every file is whole and known
-    finish_and_compare(project, unchanged=len(there) // 2 - 1)
+    assert there.items() <= known.items()  # every file is whole and known
+    assert len(there) == files if files is not None else len(there) < 2 * LINES
+    assert place != HANDING_OUT or there
+    finish_and_compare(project, unchanged={entry["id"] for entry in ledger if entry["outputs"].keys() <= there.keys()})
 
 
 def test_one_batch_at_a_time_works_in_one_out(project: Project) -> None:
-    write_project(project.folder, (0.8,) * 24)
-    running = Running(project, *SLOW)
-    assert running.first.wait(180)
-    second = subprocess.run(project.command("--json", *SLOW), capture_output=True, text=True, cwd=project.folder)
+    first = Halted(project, TOLD)
+    second = subprocess.run(project.command("--json", *MODEL), capture_output=True, text=True, cwd=project.folder)
     assert second.returncode == 2 and "Traceback" not in second.stderr
-    assert f"another batch is at work in {project.out} (process {running.process.pid} on " in second.stderr
+    assert f"another batch is at work in {project.out} (process {first.process.pid} on " in second.stderr
     assert '"plan"' not in second.stdout and '"line"' not in second.stdout  # it has not even looked
     assert project.run(dry_run=True) == 0  # writes nothing, so it disturbs nobody
-    assert running.process.wait(120) == 0
-    assert running.events[-1]["event"] == "end" and running.events[-1]["made"] == 24
-    finish_and_compare(project, unchanged=24)
+    assert first.end() == 0
+    assert first.events[-1]["event"] == "end" and first.events[-1]["made"] == LINES
+    finish_and_compare(project, unchanged={f"line{i}" for i in range(LINES)})
 
 
 def test_a_lock_that_a_kill_has_left_blocks_nobody(project: Project) -> None:
-    write_project(project.folder, (0.8,) * 24)
-    Running(project, *SLOW, "--jobs", "2").send(signal.SIGKILL)
+    Halted(project, TOLD, "--jobs", "2").kill()
     assert (project.out / ".msmd-lock").exists()
     finish_and_compare(project)
 
 
-def finish_and_compare(project: Project, unchanged: int = 1) -> None:
-    """Run to the end; the outputs are those of an undisturbed run."""
-    settings = {"sampler": "ddpm", "steps": 300}
+def finish_and_compare(project: Project, unchanged: set[str] | None = None) -> None:
+    """Run to the end: it makes all lines but those; the outputs are those of an undisturbed run."""
+    settings = {"sampler": "ddpm", "steps": 20}
     assert project.run(**settings) == 0
-    assert list(project.statuses().values()).count("unchanged") >= unchanged
+    statuses = project.statuses()
+    assert set(statuses.values()) <= {"made", "unchanged"} and len(statuses) == LINES
+    assert unchanged is None or {line for line, status in statuses.items() if status == "unchanged"} == unchanged
     assert not list(project.out.rglob(".*"))
     project.run(out=project.folder / "undisturbed", **settings)
     assert project.bytes_of() == project.bytes_of(project.folder / "undisturbed")
@@ -561,6 +654,7 @@ def test_a_worker_that_dies_takes_one_line_at_most(project: Project, monkeypatch
     write_project(project.folder, (0.3,) * 12)
     write_sound(project.folder / "audio/line5.wav", 0.31)
     monkeypatch.setattr("msmdcli.processes._main", deadly_main)
+    monkeypatch.setattr("msmdcli.runtime.available_cores", lambda: 2)  # one core has one worker: this process
     assert project.run(jobs=2) == 1
     statuses = project.statuses()
     assert statuses.pop("line5") == "failed"
@@ -596,19 +690,17 @@ def test_an_interrupt_that_the_interpreter_loses_still_counts(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a callback that prints and forgets it, or in an import that makes another error of it."""
-    settle = batch_module._Batch.settle
+    job = line_worker.LineWorker._job
 
-    def lose(this: Any, record: Any) -> None:
-        settle(this, record)
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-            signal.sigtimedwait([], 0.2)
-        except KeyboardInterrupt:
-            pass
+    def lose(worker: Any, task: Any, recording: Any) -> Any:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError  # it comes at once
+        return job(worker, task, recording)
 
-    monkeypatch.setattr(batch_module._Batch, "settle", lose)
-    assert project.run(batch_size=1) == 130
-    assert project.events[-1]["not reached"] > 0
+    monkeypatch.setattr(line_worker.LineWorker, "_job", lose)
+    assert project.run() == 130
+    assert project.events[-1]["not reached"] == 4
     monkeypatch.undo()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert project.run() == 0

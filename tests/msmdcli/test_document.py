@@ -79,10 +79,10 @@ def test_no_yaml_crashes_or_hangs_a_reader(tmp_path: Path, reader: str, what: st
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text((ENDLESS | WRONG)[what], encoding="utf-8")
-    begin = time.process_time()
+    begin = time.thread_time()
     with pytest.raises(MsmdError) as caught:
         read(path)
-    assert time.process_time() - begin < 5
+    assert time.thread_time() - begin < 60  # some tenths of a second, or for ever
     assert len(caught.value.message) < 1000 and str(path) in caught.value.message
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
@@ -11,7 +10,9 @@ from msmdcli.interrupts import Interrupts
 
 
 def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)  # SIGINT may be ignored, where tests run in the background
+    signal.raise_signal(
+        signal.SIGTERM
+    )  # in this thread, at once; SIGINT may be ignored, where tests run in the background
 
 
 def test_an_interrupt_is_raised_and_remembered() -> None:

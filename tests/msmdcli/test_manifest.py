@@ -6,6 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import yaml
+from computing_time import least_ratio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -302,10 +304,12 @@ lines:
 def test_ten_thousand_lines_are_read_at_once(tmp_path: Path) -> None:
     entries = [f"{{id: q/line_{i:05}, audio: audio/{i}.wav, style: angry, seed: {i}}}" for i in range(10_000)]
     path = tmp_path / "lines.yaml"
-    path.write_text(lines(*entries))
-    start = time.process_time()
+    text = lines(*entries)
+    path.write_text(text)
+    plain = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    # About as long as PyYAML alone takes to make plain values of it, less than a second.
+    assert least_ratio(lambda: load_manifest(path, RIG), lambda: yaml.load(text, plain), 3) < 3
     assert len(load_manifest(path, RIG).lines) == 10_000
-    assert time.process_time() - start < 3.0  # about 0.7 s; the margin is for busy machines
     path.write_text(lines(*(entry.replace("seed", "sed") for entry in entries)))
     with pytest.raises(ManifestError) as error:
         load_manifest(path, RIG)
@@ -315,12 +319,12 @@ def test_ten_thousand_lines_are_read_at_once(tmp_path: Path) -> None:
 def test_a_small_file_cannot_stand_for_a_large_one(tmp_path: Path) -> None:
     laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     laughs += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
-    start = time.process_time()
+    start = time.thread_time()
     assert "aliases stand for more values" in problems(tmp_path, laughs)[0]
     for deep in ("[" * 100_000, "- " * 100_000, "{" * 100_000):  # the C parser would overflow its stack
         assert "nested too deeply" in problems(tmp_path, deep)[0]
     assert "not a frame rate" in problems(tmp_path, lines("{id: a, audio: a.wav, fps: 1e999999999}"))[0]
-    assert time.process_time() - start < 5
+    assert time.thread_time() - start < 60  # some tenths of a second, or for ever
 
 
 def test_controls_are_read_and_their_errors_placed(tmp_path: Path) -> None:
@@ -388,7 +392,9 @@ def test_paths_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     assert "lines.json:1:" in problem
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_no_manifest_makes_it_crash(tmp_path: Path, data: st.DataObject) -> None:
     """Whatever the text: a manifest or an MsmdError."""

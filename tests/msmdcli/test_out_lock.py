@@ -7,6 +7,7 @@ import fcntl
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,24 +71,28 @@ def test_two_threads_of_one_process_are_two_batches(tmp_path: Path) -> None:
 
 
 def test_of_many_that_come_and_go_never_two_are_inside(tmp_path: Path) -> None:
-    inside, most, entered = [0], [0], [0]
+    """Each tries until it has been inside so often; a lock that lets nobody in any more ends it after a while."""
+    inside, most, entered = [0], [0], [0] * 4
+    latest = time.monotonic() + 300
 
-    def work() -> None:
-        for _ in range(200):
+    def work(number: int) -> None:
+        while entered[number] < 50 and time.monotonic() < latest:
             try:
                 with alone_in(tmp_path):
                     inside[0] += 1
-                    most[0], entered[0] = max(most[0], inside[0]), entered[0] + 1
+                    time.sleep(0)  # the others may run
+                    most[0] = max(most[0], inside[0])
                     inside[0] -= 1
+                    entered[number] += 1
             except UsageError:
                 continue
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == [1] and entered[0] > 4
+    assert most == [1] and entered == [50] * 4
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -109,28 +108,64 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
+# Adds a tag again and again; each time it is killed one step in the file system later, until one comes to its end.
+KILLED = """
+import io, itertools, json, os, shutil, signal, sys
+from pathlib import Path
+from msmdcli.rig import Rig
+from msmdcli.style_adding import TagWords, Take, add_style, read_clip, recover
+from msmdcli.styles import check_style, read_style
+
+clip, folder, rig = read_clip(Take(Path(sys.argv[1]))), Path(sys.argv[2]), Rig.load("arkit52")
+tag = folder / "mine"
+for there_before in (False, True):
+    for steps in itertools.count():
+        shutil.rmtree(folder, ignore_errors=True)
+        if there_before:
+            add_style(TagWords("mine", "old", private=True), [clip, clip], folder)
+        pid = os.fork()
+        if not pid:
+            def step(event, arguments):
+                global steps
+                if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+                    if not steps:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    steps -= 1
+            def opened(*arguments, **named):
+                file = really_open(*arguments, **named)
+                step("open", ())  # it is empty now
+                return file
+            really_open, io.open = io.open, opened
+            sys.addaudithook(step)
+            add_style(TagWords("mine", "new", private=True), [clip], folder, force=True)
+            os._exit(0)
+        killed = os.waitpid(pid, 0)[1] == signal.SIGKILL
+        there = tag.exists() or any(folder.glob(".mine.*.msmd-old"))
+        recover(folder)
+        seen = read_style(tag).description if tag.exists() else None
+        problems = check_style(tag, rig) if tag.exists() else []
+        print(json.dumps([there_before, killed, there, seen, problems, len(list(folder.glob("*.msmd-old")))]))
+        if not killed:
+            break
+"""
+
+
 def test_a_kill_leaves_a_whole_tag_or_none(tmp_path: Path) -> None:
-    """Add and replace in a loop, kill at odd moments: the tag is whole, or, before the first was there, absent."""
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from msmdcli.style_adding import *\n"
-        f"clip = read_clip(Take(Path({str(ANGRY)!r})))\n"
-        "print('ready', flush=True)\n"
-        f"while True: add_style(TagWords('mine', private=True), [clip], Path({str(tmp_path)!r}), force=True)\n"
-    )
-    for wait in (0.0, 0.013, 0.031, 0.052, 0.077):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ})
-        assert process.stdout is not None and process.stdout.readline()
-        time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        existed = (tmp_path / "mine").exists() or any(tmp_path.glob(".mine.*.msmd-old"))
-        recover(tmp_path)
-        assert (tmp_path / "mine").exists() == existed
-        if existed:
-            assert check_style(tmp_path / "mine", RIG) == []
-        assert not any(tmp_path.glob(".*.msmd-old"))
+    """Killed before any step in the file system, the tag is the old one or the new one, each of them whole."""
+    command = [sys.executable, "-c", KILLED, str(ANGRY), str(tmp_path / "styles")]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # a process with threads should not fork
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    rounds = [json.loads(line) for line in ran.stdout.splitlines()]
+    for before in (False, True):
+        seen = []
+        for there_before, killed, there, words, problems, left in rounds:
+            if there_before == before:
+                assert (words is not None) == there and problems == [] and left == 0
+                seen.append((killed, words))
+        turn = seen.index((True, "new"))  # after the last renaming the rest is tidying up
+        assert turn >= 4 and seen[:turn] == [(True, "old" if before else None)] * turn
+        assert seen[turn:] == [(True, "new")] * (len(seen) - turn - 1) + [(False, "new")]
 
 
 def test_recovering_brings_back_a_tag_that_was_half_replaced(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from fractions import Fraction
@@ -227,9 +228,9 @@ def test_stopped_runs_go_on_and_change_nothing(tmp_path: Path) -> None:
     list(build(first, hours=0.01, seed=1))
     list(build(second, hours=0.005, seed=1))
     kept = next((second / "audio").iterdir())
-    stamp = kept.stat().st_mtime_ns
+    os.utime(kept, (1, 1))
     list(build(second, hours=0.01, seed=1))
-    assert kept.stat().st_mtime_ns == stamp
+    assert kept.stat().st_mtime == 1
     assert files(first) == files(second)
 
 
