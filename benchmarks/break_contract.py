@@ -223,8 +223,8 @@ BREAKS = (
         "parted",
         "An interrupt: finished lines stay, in OUT as in the report",
         BATCH,
-        "                    with self.interrupts.held():  # a line that is in place is told of, too\n",
-        "                    with nullcontext():\n",
+        "                with self.interrupts.held():  # a line that is in place is told of, too\n",
+        "                with nullcontext():\n",
         "does_not_part_a_line",
     ),
     Break(

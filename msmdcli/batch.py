@@ -30,7 +30,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -417,16 +417,14 @@ class _Batch:
         else:
             outcomes = run_in_processes(config, tasks, jobs)
         total = sum(planned.seconds or UNKNOWN_SECONDS for planned in making)
-        try:
-            with self.console.alone(), self.console.progress("Lines", total, len(tasks)) as progress:
-                for outcome in outcomes:
-                    self.interrupts.check()
-                    planned = by_id[outcome.id]
-                    with self.interrupts.held():  # a line that is in place is told of, too
-                        self.settle(self.commit(planned, outcome))
-                    progress.advance(planned.seconds or UNKNOWN_SECONDS)
-        finally:
-            outcomes.close()  # type: ignore[attr-defined]  # a generator: its worker stops and cleans up
+        stopping = closing(outcomes)  # type: ignore[type-var]  # a generator: its worker stops and cleans up
+        with self.console.alone(), stopping, self.console.progress("Lines", total, len(tasks)) as progress:
+            for outcome in outcomes:
+                self.interrupts.check()
+                planned = by_id[outcome.id]
+                with self.interrupts.held():  # a line that is in place is told of, too
+                    self.settle(self.commit(planned, outcome))
+                progress.advance(planned.seconds or UNKNOWN_SECONDS)
 
     def jobs(self, lines: int) -> tuple[int, int]:
         """(workers, threads of each). Here they never ask for more threads than there are cores."""

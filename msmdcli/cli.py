@@ -70,6 +70,6 @@ def _main(
 
 def main() -> None:
     """The entry point `msmd`."""
-    # NumPy's matrix products here are small: more threads only wait, and their number would decide how sums are rounded.
+    # NumPy's matrix products are small here: more threads only wait, and their number would change the last bits.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-LEAST = 9  # of 219: smaller changes are no edges
-SHARE = 10  # nor are changes smaller than a tenth of the brightness
+LEAST = 12  # of 219: smaller changes are no edges
+SHARE = 8  # nor are changes smaller than an eighth of the brightness
 REACH = 8.0  # pixels along the edge, at most
 BLACK = 16  # of limited range
 

@@ -21,7 +21,7 @@ from msmdcli import gl_shaders, head_scene
 from msmdcli.edge_smoothing import smooth_edges
 from msmdcli.film_mesh import TALLEST, WIDEST, film_mesh, whole
 from msmdcli.gl_head import GlHead, Panel, Pose, full_screen
-from msmdcli.head_scene import scene_of
+from msmdcli.head_scene import CAMERA_DISTANCE, scene_of
 from msmdcli.mesh import MeshDecoder
 from msmdcli.nv12 import coded
 
@@ -51,15 +51,14 @@ class Planes:
 
     Attributes:
         canvas: framebuffer of both planes with depth.
-        brightness, colour: framebuffers of one plane each.
-        texture: the plane of colour.
+        brightness: framebuffer of the plane of brightness alone.
+        texture: the plane of colour, brightness in front.
         halved: framebuffer of colour at half the size.
         boxes: around the heads that are drawn on it; all else is background, and stays.
     """
 
     canvas: Any
     brightness: Any
-    colour: Any
     texture: Any
     halved: Any
     boxes: list[Box]
@@ -134,8 +133,7 @@ class GlRenderer:
         both = [_around(old, new) for old, new in zip(planes.boxes, boxes, strict=True)]
         planes.boxes = boxes
         shown.bend(pose)
-        for box in both:
-            self._clear(planes, box)
+        planes.canvas.clear(*coded(self._background))
         shown.draw(planes.canvas, pose)
         context = self._context
         context.disable(context.DEPTH_TEST | context.CULL_FACE)
@@ -144,13 +142,6 @@ class GlRenderer:
         for box in both:
             planes.halved.viewport = tuple(side // 2 for side in box)
             self._halve.render(vertices=3)
-
-    def _clear(self, planes: Planes, box: Box) -> None:
-        """Make a box background."""
-        bright, blue, red = coded(self._background)
-        planes.canvas.clear(viewport=box)
-        planes.brightness.clear(bright, viewport=box)
-        planes.colour.clear(blue, red, viewport=box)
 
     def _read(self, planes: Planes) -> np.ndarray:
         """The picture [height * 3 / 2, width] NV12 that was drawn, its edges smoothed."""
@@ -201,17 +192,15 @@ class GlRenderer:
 
     def _make_planes(self) -> Planes:
         context, size = self._context, (self.width, self.height)
-        bright, texture = context.renderbuffer(size, 1), context.texture(size, 2)
+        bright, texture = context.renderbuffer(size, 1), context.texture(size, 4)
         texture.repeat_x = texture.repeat_y = False
         planes = Planes(
             context.framebuffer([bright, texture], context.depth_renderbuffer(size)),
             context.framebuffer([bright]),
-            context.framebuffer([texture]),
             texture,
             context.framebuffer([context.renderbuffer((self.width // 2, self.height // 2), 2)]),
             [(panel.left, 0, 0, 0) for panel in self._panels],
         )
-        self._clear(planes, (0, 0, *size))
         planes.halved.clear(*coded(self._background)[1:])
         return planes
 
@@ -222,12 +211,17 @@ class GlRenderer:
 
 
 def _box(vertices: np.ndarray, panel: Panel) -> Box:
-    """The box around vertices [n, 3] mm that a panel shows."""
+    """The box around vertices [n, 3] mm, float32, that a panel shows. As `Camera.project`, for its limits only."""
     camera = panel.camera
-    points = camera.project(vertices)[:, :2]  # [n, 2]
+    x, y, z = vertices.T - camera.place.astype(np.float32)[:, None]  # [n] each; z is negative before the camera
+    enlarged = np.float32(-camera.scale * CAMERA_DISTANCE) / z
+    x *= enlarged
+    y *= enlarged
+    low = np.array([camera.width / 2 + x.min(), camera.height / 2 - y.max()])
+    high = np.array([camera.width / 2 + x.max(), camera.height / 2 - y.min()])
     size = np.array([camera.width, camera.height])
-    low = np.clip(np.floor(points.min(axis=0)) - BORDER, 0, size).astype(int) + (panel.left, 0)
-    high = np.clip(np.ceil(points.max(axis=0)) + BORDER, 0, size).astype(int) + (panel.left, 0)
+    low = np.clip(np.floor(low) - BORDER, 0, size).astype(int) + (panel.left, 0)
+    high = np.clip(np.ceil(high) + BORDER, 0, size).astype(int) + (panel.left, 0)
     low, high = low // 2 * 2, (high + 1) // 2 * 2
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
 

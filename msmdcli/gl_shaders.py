@@ -85,8 +85,8 @@ vec3 kept(vec3 lit) {
 """
 PLANES_TARGETS = """
 layout(location = 0) out float brightness;
-layout(location = 1) out vec2 colour;
-void put(vec3 kept) { brightness = kept.x; colour = kept.yz; }
+layout(location = 1) out vec4 colour; // brightness comes first here, too, so that one colour clears both
+void put(vec3 kept) { brightness = kept.x; colour = vec4(kept, 1.0); }
 """
 # Light at each vertex: what dense meshes need, whose triangles are a few pixels large.
 DENSE_VERTEX = """
@@ -149,10 +149,8 @@ HALVED = """
 uniform sampler2D drawn;
 out vec2 colour;
 void main() {
-    vec2 size = vec2(textureSize(drawn, 0)), corner = 2.0 * gl_FragCoord.xy;
-    vec2 right = textureLod(drawn, corner / size, 0.0).rg; // the mean of two by two
-    vec2 left = textureLod(drawn, (corner - vec2(1.0, 0.0)) / size, 0.0).rg;
-    colour = 0.5 * (left + right);
+    ivec2 corner = 2 * ivec2(gl_FragCoord.xy);
+    colour = 0.5 * (texelFetch(drawn, corner, 0).gb + texelFetch(drawn, corner + ivec2(0, 1), 0).gb);
 }
 """
 
