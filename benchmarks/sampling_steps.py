@@ -1,12 +1,13 @@
 """Which sampler, and how many steps? Errors, amplitude, sync and jitter of a bundle over samplers and steps.
 
-    python benchmarks/sampling_steps.py BUNDLE --data DATASET [--clips 12] [--guidance] [--out TABLE.md]
+    python benchmarks/sampling_steps.py BUNDLE --data DATASET [--clips 12] [--guidance | --student BUNDLE] [--out TABLE]
 
 On validation clips (split `val`) of people outside training, never on test clips: the default is chosen by this table.
 Each half of a clip is animated with the other half as style, one seed; all settings start from the same noise. Without
-guidance; --guidance compares scales, intervals of the noise and rescaling instead, at 2 steps and at 8. `amplitude` is
-the standard deviation over time of the generated face relative to the tracked one (median over clips), and relative to
-the table's reference in brackets (1000 ddpm steps; with --guidance, the first row); `jitter` the mean absolute second
+guidance; --guidance compares scales, intervals of the noise and rescaling instead, at 2 steps and at 8; --student a
+model that was distilled from this one (`training.distil`) with what it learned from. `amplitude` is the standard
+deviation over time of the generated face relative to the tracked one (median over clips), and relative to the table's
+reference in brackets (1000 ddpm steps; with --guidance or --student, the first row); `jitter` the mean absolute second
 difference relative to the tracked one. Seconds are of this machine and include sampling only: compare them within the
 table.
 """
@@ -41,6 +42,12 @@ GUIDANCE = tuple(
         (1.0, 1.0, (0.0, 1.0), 0.7),
         (1.0, 1.0, (0.2, 0.8), 0.7),
     )
+)
+TEACHER = (
+    Sampling("dpmpp-2m", 2, 0.0, 0.0),
+    Sampling("ddim", 2, 0.0, 0.0),
+    Sampling("dpmpp-2m", 2, 0.5, 0.0),
+    Sampling("ddim", 8, 0.5, 0.0),
 )
 TRAINED_VOICES = ("grid_s1", "grid_multi", "lrwar")  # validation clips of people that models train on
 
@@ -84,6 +91,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--guidance", action="store_true")
+    parser.add_argument("--student", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
 
@@ -97,9 +105,16 @@ def main() -> None:
     judging = judging_of(given.data, material, say)
     columns = bundle.rig.indices("face")
     rows = []
-    settings = GUIDANCE if given.guidance else [Sampling(sampler, steps, 0.0, 0.0) for sampler, steps in SETTINGS]
-    for sampling in settings:
-        engine = Engine(bundle, sampling=sampling)
+    if given.student:
+        settings = [(bundle, sampling) for sampling in TEACHER]
+        settings.append((Bundle.load(given.student), Sampling()))  # as it wants to be sampled
+    elif given.guidance:
+        settings = [(bundle, sampling) for sampling in GUIDANCE]
+    else:
+        settings = [(bundle, Sampling(sampler, steps, 0.0, 0.0)) for sampler, steps in SETTINGS]
+    for model, wanted in settings:
+        engine = Engine(model, sampling=wanted)
+        sampling = engine.sampling
         made, seconds = animate(engine, clips)
         numbers = [measure(face, clip, made[clip.record.id], judging=judging) for clip in clips]
         real = [[clip.half(part).values for part in (0, 1)] for clip in clips]
@@ -113,23 +128,24 @@ def main() -> None:
             )
         )
         row["seconds"] = seconds
-        rows.append((sampling.sampler, sampling.steps, words(sampling), row))
+        rows.append((model.name, sampling.sampler, sampling.steps, words(sampling), row))
         say(
-            f"{sampling.sampler} {sampling.steps} {words(sampling)}: "
+            f"{model.name}: {sampling.sampler} {sampling.steps} {words(sampling)}: "
             + ", ".join(f"{name} {value:.3f}" for name, value in row.items())
         )
-    reference = rows[0][-1] if given.guidance else rows[-1][-1]
-    against = "2 steps unguided" if given.guidance else "ddpm 1000"
+    from_first = given.guidance or given.student
+    reference = rows[0][-1] if from_first else rows[-1][-1]
+    against = "2 steps unguided" if from_first else "ddpm 1000"
     columns_of_errors = f"MSE mm | LVE mm | LVE to {against} | FDD | MOD mm | jaw | sync | amplitude | jitter | s |"
     lines = [
         f"{bundle.name}: {len(clips)} clips of {len({c.record.speaker for c in clips})} persons, split val",
         "",
-        f"| sampler | steps | guidance | {columns_of_errors}",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| model | sampler | steps | guidance | {columns_of_errors}",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for sampler, steps, guidance, row in rows:
+    for name, sampler, steps, guidance, row in rows:
         lines.append(
-            f"| {sampler} | {steps} | {guidance} | {row['mse']:.2f} | {row['lve']:.2f} | "
+            f"| {name} | {sampler} | {steps} | {guidance} | {row['mse']:.2f} | {row['lve']:.2f} | "
             f"{row['lve'] / reference['lve'] - 1:+.1%} | "
             f"{row['fdd']:.1f} | {row['mod']:.2f} | {row['jaw']:.2f} | {row['sync']:.2f} | {row['amplitude']:.2f} "
             f"({row['amplitude'] / reference['amplitude']:.2f}) | {row['jitter']:.2f} | {row['seconds']:.1f} |"
