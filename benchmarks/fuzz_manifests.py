@@ -36,7 +36,7 @@ import numpy as np
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from nasty_manifests import VALUES, mutated  # noqa: E402
 from stand_in import make_bundle  # noqa: E402
