@@ -112,7 +112,8 @@ class GlRenderer:
         A picture is read back when the next one is on its way, so that the processor has something to do meanwhile.
         """
         with self._context:
-            fully = self.height > TALLEST or self._widest(values if head else values[:0]) > WIDEST
+            posed = values if head else np.zeros_like(values)
+            fully = self.height > TALLEST or self._turns_far(posed)
             shown, canvases = self._still_planes if fully else self._film, self._canvases
         waiting: Planes | None = None
         for number, pose in enumerate(shown.poses(values, head)):
@@ -152,12 +153,14 @@ class GlRenderer:
             smooth_edges(picture[: self.height], *box)
         return picture
 
-    def _widest(self, values: np.ndarray) -> float:
-        """The largest angle (radians) between the camera and where the head looks in values [T, D], and at rest."""
-        rest = np.zeros((1, self.mesh.rig.size), np.float32)
-        posed = np.concatenate([rest, np.asarray(values, np.float32)])
-        ahead = [self._scene.rotations(posed, panel.turn)[:, 2, 2].min() for panel in self._panels]
-        return float(np.arccos(np.clip(min(ahead), -1.0, 1.0)))
+    def _turns_far(self, values: np.ndarray) -> bool:
+        """Whether in values [T, D] some panel shows the head from a side that `msmdcli.film_mesh` knows nothing of."""
+        for panel in self._panels:
+            x, y, z = self._scene.rotations(np.asarray(values, np.float32), panel.turn)[:, :, 2].T  # where it looks
+            turned = np.abs([np.arctan2(x, z), np.arcsin(np.clip(y, -1.0, 1.0))]).max(axis=1, initial=0.0)
+            if (turned > WIDEST).any():
+                return True
+        return False
 
     @cached_property
     def _still(self) -> GlHead:

@@ -11,7 +11,8 @@ from msmdcli.head_scene import CAMERA_DISTANCE, scene_of
 from msmdcli.mesh import MeshDecoder
 
 SIZE = (960, 720)  # of the pictures, pixels
-YAWS, PITCHES = (0.0, 0.35, -0.35, 0.75, -0.75, 1.1, -1.1), (0.0, 0.35, -0.35)  # radians that the head is turned by
+YAWS = (0.0, 0.35, -0.35, 0.75, -0.75, 1.1, -1.1)  # radians that the head is turned to its left by
+PITCHES = (0.0, 0.3, -0.3, 0.65, -0.65)  # and up
 MIXED = 24  # poses of several channels at once
 TOGETHER = 6  # channels in each of them
 SEED = 20250811
@@ -42,7 +43,7 @@ def seen_triangles(mesh: MeshDecoder, context: Any) -> np.ndarray:
     """[F] bool: the triangles that show in some pose from some side.
 
     The poses are rest, each channel at 1, and mixtures; the sides go round them, up to 63 degrees to the left and right
-    and 20 up and down.
+    and 37 up and down.
 
     Args:
         mesh: the head.
