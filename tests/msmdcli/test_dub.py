@@ -19,9 +19,11 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 from voice_lines import write_sound, write_style
 
 from msmdcli.batch import BatchOptions, run_batch
+from msmdcli.cli import app
 from msmdcli.command_line_choices import parse_choices
 from msmdcli.console import Console
 from msmdcli.dub import DubOptions, run_dub
@@ -313,6 +315,27 @@ def test_the_command_makes_what_the_scene_makes(stage: Stage) -> None:
     scene = stage.made("x").values
     assert stage.dub(style_follow="timeline", id="x", out=stage.folder / "alone") == 0
     assert (load_npz(stage.folder / "alone/x.npz").values == scene).all()
+
+
+def test_the_command_takes_what_batch_takes(stage: Stage, stand_in_bundle: Path) -> None:
+    """The options that are about motion and files, not about lines: each does what it does in a batch."""
+
+    def run(name: str, *more: str) -> Motion:
+        out = stage.folder / name
+        command = ["dub", str(stage.original), str(stage.audio), "--id", "x", "--bundle", str(stand_in_bundle)]
+        done = CliRunner().invoke(app, [*command, "--out", str(out), "--formats", "npz", *more])
+        assert done.exit_code == 0, done.output
+        return load_npz(out / "x.npz")
+
+    plain = run("plain")
+    rolled = run("rolled", "--pre-roll", "0.2", "--post-roll", "0.4")
+    assert rolled.frames == plain.frames + round(0.2 * 25) + round(0.4 * 25)
+    draft, one = run("draft", "--quality", "draft"), run("one", "--sampler", "dpmpp-2m", "--steps", "1")
+    assert (draft.values == one.values).all() and (draft.values != plain.values).any()
+    guided = run("guided", "--guidance-audio", "1")
+    assert (guided.values != plain.values).any()
+    assert (run("never", "--guidance-audio", "1", "--guidance-interval", "0-0").values == plain.values).all()
+    assert (run("tamed", "--guidance-audio", "1", "--guidance-rescale", "1").values != guided.values).any()
 
 
 @pytest.mark.parametrize(
