@@ -30,10 +30,10 @@ from msmdcli.mesh import MeshDecoder
 
 VERSION = 1  # raise it when a change of the program changes what is left
 DENSE = 10_000  # triangles, from which on a head is worth it
-SMOOTH, FEATURES = 7_000, 8_000  # triangles left of smooth skin; of lips, lids and brows
+SMOOTH, FEATURES = 8_000, 14_000  # triangles left of smooth skin; of lips, lids and brows
 WIDEST = (1.1, 0.65)  # radians that a head may turn sideways, and up or down: `msmdcli.gl_visible` looks no farther
 TALLEST = 1200  # lines of a picture, above which fewer triangles would be seen
-AROUND_EYES = 1.25  # radii of the eyeball that lids and their folds reach to
+AROUND_EYES = 2.0  # radii of the eyeball that lids and their folds reach to
 
 
 class FilmMesh(NamedTuple):
