@@ -27,9 +27,10 @@ sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY)]
 from stand_in import make_bundle  # noqa: E402
 from voice_lines import write_project  # noqa: E402
 
-from msmdcli import batch, runtime  # noqa: E402
-from msmdcli.batch import BatchOptions, run_batch  # noqa: E402
+from msmdcli.batch import run as batch  # noqa: E402
+from msmdcli.batch.run import BatchOptions, run_batch  # noqa: E402
 from msmdcli.console import Console  # noqa: E402
+from msmdcli.model import runtime  # noqa: E402
 
 STEPS = 10  # points of the memory curve
 

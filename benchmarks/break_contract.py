@@ -3,8 +3,8 @@
     python benchmarks/break_contract.py [NAME ...]
 
 The repository is copied to a temporary folder; there one place at a time is changed so that one sentence of the text
-at the head of msmdcli/batch.py no longer holds, and the tests of that sentence are run. A sentence whose tests still
-pass is not tested: exit code 1. Where a place is not found any more this script is out of date: exit code 2.
+at the head of msmdcli/batch/run.py no longer holds, and the tests of that sentence are run. A sentence whose tests
+still pass is not tested: exit code 1. Where a place is not found any more this script is out of date: exit code 2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("msmdcli", "tests", "styles", "training", "export", "pyproject.toml")
-TESTS = "tests/msmdcli/test_batch.py"
+TESTS = "tests/msmdcli/batch/test_run.py"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Break:
     where: str = TESTS
 
 
-BATCH = "msmdcli/batch.py"
+BATCH = "msmdcli/batch/run.py"
 BREAKS = (
     Break(
         "companions",
@@ -53,7 +53,7 @@ BREAKS = (
         "            if not self.options.force and not self.is_ours(name, found):\n",
         "            if False:\n",
         "companion",
-        "tests/msmdcli/test_format_options.py",
+        "tests/msmdcli/manifest/test_format_options.py",
     ),
     Break(
         "stops-others",
@@ -90,7 +90,7 @@ BREAKS = (
     Break(
         "whole-or-not",
         "An output appears whole or not at all: under a temporary name beside its place and renamed.",
-        "msmdcli/outputs.py",
+        "msmdcli/system/files.py",
         '        temporary.unlink(missing_ok=True)\n        raise MsmdError(f"{target} cannot be written',
         '        temporary.replace(target)\n        raise MsmdError(f"{target} cannot be written',
         "failing_write",
@@ -98,7 +98,7 @@ BREAKS = (
     Break(
         "in-place",
         "An output appears whole or not at all (a kill while it is written).",
-        "msmdcli/outputs.py",
+        "msmdcli/system/files.py",
         'temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")',
         "temporary = target",
         "failing_write or no_temporary_file or kill_loses",
@@ -171,7 +171,7 @@ BREAKS = (
     Break(
         "overwrites",
         "A file that somebody edited is kept and reported",
-        "msmdcli/ledger.py",
+        "msmdcli/batch/ledger.py",
         "return digest in self._ours.get(output, ())",
         "return True",
         "edited_by_hand or never_wrote",
@@ -187,7 +187,7 @@ BREAKS = (
     Break(
         "other-bytes",
         "A line's bytes are the same whatever its neighbours, their order, the batch size, --jobs, --threads",
-        "msmdcli/engine.py",
+        "msmdcli/model/engine.py",
         "generators = [window_rng(layer.job.seed,",
         "generators = [window_rng(layer.job.seed + len(layers),",
         "same_bytes",
@@ -195,12 +195,12 @@ BREAKS = (
     Break(
         "other-engine",
         "whatever --engine",
-        "msmdcli/ray_engine.py",
+        "msmdcli/workers/ray_cluster.py",
         "        self._promised[task.id] = promise\n",
         "        import dataclasses\n\n        task = dataclasses.replace(task, seed=task.seed + 1)\n"
         "        self._promised[task.id] = promise\n",
         "same_bytes",
-        "tests/msmdcli/test_ray_engine.py",
+        "tests/msmdcli/workers/test_ray_cluster.py",
     ),
     Break(
         "leaves-behind",
@@ -238,7 +238,7 @@ BREAKS = (
     Break(
         "stale-lock",
         "a lock that a kill has left blocks nobody",
-        "msmdcli/out_lock.py",
+        "msmdcli/batch/out_lock.py",
         "            if not _lock(descriptor):\n",
         "            if path.stat().st_size or not _lock(descriptor):\n",
         "lock_that_a_kill_has_left",
@@ -265,7 +265,7 @@ BREAKS = (
     Break(
         "death-takes-all",
         "A worker or a node that dies takes no line with it but one that kills its workers",
-        "msmdcli/dispatch.py",
+        "msmdcli/workers/dispatch.py",
         "        self._suspects.extend(held)\n        return []\n",
         "        return [Outcome.failed(task.id, MsmdError(why)) for task in held]\n",
         "a_worker_that_dies",
@@ -305,7 +305,7 @@ BREAKS = (
     Break(
         "best-first",
         "the reports list failed lines first, then the others with the least healthy first",
-        "msmdcli/report.py",
+        "msmdcli/batch/report.py",
         "return order, -self.score, self.id",
         "return order, self.score, self.id",
         "worst_first",

@@ -33,8 +33,8 @@ from typing import Any
 import numpy as np
 
 from msmdcli.formats import read_motion, write_motion
-from msmdcli.motion import Motion, parse_fps
-from msmdcli.rotation import on_one_side, quaternion_from_euler
+from msmdcli.motion.motion import Motion, parse_fps
+from msmdcli.motion.rotation import on_one_side, quaternion_from_euler
 
 Row = tuple[str, str, float, str]  # reader, file, largest difference, problem
 RATES = ("24000/1001", "25", "30000/1001", "30", "60")

@@ -1,9 +1,10 @@
-"""Validate the delivery check (`msmdcli.delivery`) on clips of real people.
+"""Validate the delivery check (`msmdcli.batch.delivery`) on clips of real people.
 
     python benchmarks/delivery_check.py DATASET [SHARED] [--partitions 20]
 
-DATASET is the corpus as `python -m training.corpus` writes it (index.jsonl, audio, motion); SHARED the folder of shared
-material, whose corpus/audio has five acted emotions more (default: `MSMD_SHARED`). Prints, each with a 95 % interval:
+DATASET is the corpus as `python -m training.data.corpus` writes it (index.jsonl, audio, motion); SHARED the folder of
+shared material, whose corpus/audio has five acted emotions more (default: `MSMD_SHARED`). Prints, each with a 95 %
+interval:
 
 - voices: AUC of excited against calm labelled recordings (bootstrap over recordings), and the share of pairs of one
   speaker that are in the right order;
@@ -32,8 +33,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.audio import load_audio
-from msmdcli.delivery import (
+from msmdcli.batch.delivery import (
     LIMIT,
     SIDE,
     STYLE,
@@ -47,9 +47,10 @@ from msmdcli.delivery import (
     speeds_arousal,
     voice_arousal,
 )
-from msmdcli.motion import load_npz
+from msmdcli.media.audio import load_audio
+from msmdcli.motion.motion import load_npz
 from msmdcli.paths import shared_dir
-from msmdcli.styles import StyleLibrary
+from msmdcli.styles.library import StyleLibrary
 
 EXCITED = (
     "mead_M030_level_3_angry_016",

@@ -3,11 +3,11 @@
     python benchmarks/dub_real_pairs.py --data DATASET [--corpus SHARED/corpus] [--out DIR] [-- OPTION...]
 
 Each pair is an emotional performance of the shared corpus and a recording in another language; whatever follows `--` is
-handed to every `msmd dub`. DATASET is the corpus as `python -m training.corpus` writes it: the clips of its test split
-say what real faces reach in (b). Pairs were chosen by their labels before anything was measured.
+handed to every `msmd dub`. DATASET is the corpus as `python -m training.data.corpus` writes it: the clips of its test
+split say what real faces reach in (b). Pairs were chosen by their labels before anything was measured.
 
 (a) **Manner.** The dub's mean expression and the original's, both as offsets from a neutral, correlated over the face
-    channels (`training.metrics.expression_agreement`). The neutral is the same person's clip labelled neutral; where
+    channels (`expression_agreement`). The neutral is the same person's clip labelled neutral; where
     there is none, the mean of the other people's neutral clips. Asked: median >= 0.6.
     `other`: the same with the nine other originals' offsets in place of the right one (each from its own neutral; their
     median), which says how much of the agreement any emotional face would give.
@@ -28,12 +28,12 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.audio import Audio, load_audio
-from msmdcli.motion import Motion, load_npz
+from msmdcli.media.audio import Audio, load_audio
+from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.paths import shared_dir
-from msmdcli.tracking import tracked_motion
-from training.dataset import read_index
-from training.metrics import expression_agreement, sync
+from msmdcli.tracking.tracker import tracked_motion
+from training.data.dataset import read_index
+from training.evaluation.metrics import expression_agreement, sync
 
 MEAD = "style_silent/mead_dreamtalk/meadstyle_{}_front_{}_001.mp4"
 WILD = "style_silent/styletalk/stylewild_{}.mp4"

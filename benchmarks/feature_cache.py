@@ -14,9 +14,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from msmdcli.audio import load_audio
-from msmdcli.bench import BenchOptions, _batch, _manifest, _recordings, _run
-from msmdcli.feature_store import FeatureStore
+from msmdcli.checkup.bench import BenchOptions, _batch, _manifest, _recordings, _run
+from msmdcli.media.audio import load_audio
+from msmdcli.model.feature_store import FeatureStore
 
 
 def main() -> None:

@@ -25,11 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.bundle import Bundle
-from msmdcli.engine import Engine, Job, StyleEntry
 from msmdcli.errors import MsmdError
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Job, StyleEntry
+from msmdcli.model.runtime import installed_builds
 from msmdcli.paths import shipped_bundle
-from msmdcli.runtime import installed_builds
 
 LINES, SECONDS = 128, 10.0
 

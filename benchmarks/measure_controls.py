@@ -3,7 +3,7 @@
     python benchmarks/measure_controls.py --data DATASET --head HEAD.glb [--clips 60]
 
 DATASET is a data set of `msmd train` with a split `test`; each clip is animated with its own recording in its own
-style. Mouth movement in silence is measured as in `training.metrics`, in mm/s of the mouth's opening, and compared with
+style. Mouth movement in silence is measured as in `metrics`, in mm/s of the mouth's opening, and compared with
 what was tracked of the person.
 """
 
@@ -17,18 +17,18 @@ from statistics import median
 
 import numpy as np
 
-from msmdcli.audio import Audio, load_audio
-from msmdcli.bundle import Bundle
-from msmdcli.controls import Controls, control
-from msmdcli.engine import Engine, Job, StyleCode, StyleEntry
+from msmdcli.controls.controls import Controls, control
+from msmdcli.controls.pins import Pin, Pinned, meet
+from msmdcli.controls.silence_gate import SilenceGate
+from msmdcli.controls.smoothing import closures, mouth_opening
 from msmdcli.formats import read_motion
-from msmdcli.motion import Motion
+from msmdcli.media.audio import Audio, load_audio
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Job, StyleCode, StyleEntry
+from msmdcli.motion.motion import Motion
 from msmdcli.paths import shipped_bundle
-from msmdcli.pins import Pin, Pinned, meet
-from msmdcli.silence_gate import SilenceGate
-from msmdcli.smoothing import closures, mouth_opening
-from training import metrics
-from training.evaluate import Face
+from training.evaluation import metrics
+from training.evaluation.evaluate import Face
 
 
 def main() -> None:

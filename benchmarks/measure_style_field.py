@@ -2,7 +2,8 @@
 
     python -m benchmarks.measure_style_field [RECORDING ...]
 
-Recordings default to those of `examples/audio`. `tests/test_style_field.py` holds the limits that must not be exceeded.
+Recordings default to those of `examples/audio`. `tests/msmdcli/styles/test_field.py`
+holds the limits that must not be exceeded.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.audio import load_audio
-from msmdcli.bundle import Bundle
-from msmdcli.engine import Engine, Job
-from msmdcli.health import measure
+from msmdcli.media.audio import load_audio
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Job
+from msmdcli.motion.health import measure
 from msmdcli.paths import shipped_bundle
-from msmdcli.style_field import Segment, StyleField, StyleRef
-from msmdcli.styles import StyleLibrary
+from msmdcli.styles.field import Segment, StyleField, StyleRef
+from msmdcli.styles.library import StyleLibrary
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "audio"
 HERE = Path()

@@ -31,9 +31,9 @@ from torch import Tensor, nn
 from export import onnx_export as exporter
 from export.graphs import Graph, bundle_graphs
 from export.weights import shrink
-from msmdcli.rig import Rig
+from msmdcli.motion.rig import Rig
 from training.config import load_config
-from training.model import Model
+from training.network.model import Model
 
 ROWS = 3  # conditioned, without audio, without style
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from made_data import make_data
 
 from training.config import load_config
-from training.trainer import Silent, train
+from training.loop.trainer import Silent, train
 
 
 class Watch(Silent):

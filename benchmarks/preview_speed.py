@@ -27,12 +27,12 @@ from pathlib import Path
 
 import numpy as np
 
+from msmdcli.drawing.renderer import Renderer, open_renderer
 from msmdcli.formats import read_motion
-from msmdcli.heads import find_head
-from msmdcli.mesh import MeshDecoder
-from msmdcli.motion import Motion, save_npz
-from msmdcli.mp4 import write_mp4
-from msmdcli.renderer import Renderer, open_renderer
+from msmdcli.heads.mesh import MeshDecoder
+from msmdcli.media.mp4 import write_mp4
+from msmdcli.motion.motion import Motion, save_npz
+from msmdcli.paths import find_head
 
 CORES = 2
 

@@ -3,9 +3,9 @@ channels.
 
     python benchmarks/probe_layers.py DATASET
 
-DATASET is the corpus as `python -m training.corpus` writes it. Trained on the people of split `train` outside GRID and
-the word clips, measured on the people of split `val`, so that the choice never looks at a test clip. Prints the median
-correlation per clip for each channel, at the penalty that is best for these layers on average.
+DATASET is the corpus as `python -m training.data.corpus` writes it. Trained on the people of split `train` outside GRID
+and the word clips, measured on the people of split `val`, so that the choice never looks at a test clip. Prints the
+median correlation per clip for each channel, at the penalty that is best for these layers on average.
 
 The starter's layers (2, 3) were chosen earlier, by a probe of this kind on other people, 25 of whose 57 clips are in
 the test split. This one came after. It gives for jawOpen 0.43, 0.55, 0.48, 0.47, 0.43 (layers 0 to 4) and 0.54 (1+2);
@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.motion import load_npz
-from msmdcli.rig import Rig
+from msmdcli.motion.motion import load_npz
+from msmdcli.motion.rig import Rig
 from training.config import AudioConfig
-from training.dataset import read_index
-from training.features import FeatureCache
+from training.data.dataset import read_index
+from training.data.features import FeatureCache
 
 CHANNELS = ("jawOpen", "mouthPucker", "mouthFunnel", "mouthLowerDownLeft", "mouthClose")
 EXCLUDED = ("grid_s1", "grid_multi", "lrwar")

@@ -5,7 +5,7 @@
 On validation clips (split `val`) of people outside training, never on test clips: the default is chosen by this table.
 Each half of a clip is animated with the other half as style, one seed; all settings start from the same noise. Without
 guidance; --guidance compares scales, intervals of the noise and rescaling instead, at 2 steps and at 8; --student a
-model that was distilled from this one (`training.distil`) with what it learned from. `amplitude` is the standard
+model that was distilled from this one (`distil`) with what it learned from. `amplitude` is the standard
 deviation over time of the generated face relative to the tracked one (median over clips), and relative to the table's
 reference in brackets (1000 ddpm steps; with --guidance or --student, the first row); `jitter` the mean absolute second
 difference relative to the tracked one. Seconds are of this machine and include sampling only: compare them within the
@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.bundle import Bundle
-from msmdcli.engine import Engine, Job, Sampling, StyleEntry
-from training.evaluate import Face, Options, TestClip, judging_of, load_material, measure
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
+from training.evaluation.evaluate import Face, Options, TestClip, judging_of, load_material, measure
 
 SETTINGS = (
     *(("dpmpp-2m", steps) for steps in (1, 2, 4, 6, 8, 10, 20, 50)),

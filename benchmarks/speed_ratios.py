@@ -20,10 +20,10 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from msmdcli.audio import Audio
-from msmdcli.bundle import Bundle
-from msmdcli.engine import Engine, Job, Sampling, StyleEntry
-from msmdcli.feature_store import FeatureStore
+from msmdcli.media.audio import Audio
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
+from msmdcli.model.feature_store import FeatureStore
 from msmdcli.paths import shipped_bundle
 
 ROWS = 8

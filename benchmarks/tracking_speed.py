@@ -23,8 +23,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from msmdcli.face_model import find_face_model
-from msmdcli.tracking import TrackOptions, track_video
+from msmdcli.tracking.face_model import find_face_model
+from msmdcli.tracking.tracker import TrackOptions, track_video
 
 
 def plain(path: Path, model: Path) -> int:

@@ -19,9 +19,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from msmdcli.errors import MsmdError  # noqa: E402
-from msmdcli.manifest import load_manifest  # noqa: E402
-from msmdcli.rig import Rig  # noqa: E402
-from training.voices import find_engines  # noqa: E402
+from msmdcli.manifest.reading import load_manifest  # noqa: E402
+from msmdcli.motion.rig import Rig  # noqa: E402
+from training.speech.voices import find_engines  # noqa: E402
 
 MANIFEST = Path(__file__).with_name("lines.yaml")
 PEAK = 0.5  # of full scale

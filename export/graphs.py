@@ -10,8 +10,8 @@ from torch.export import Dim
 
 from export.lean_step import LeanStep, lean_memory
 from training.config import TrainConfig
-from training.encoders import SAMPLE_RATE, Wav2Vec2Features, WhisperFeatures
-from training.model import CONDITION_NAMES, Condition, Denoiser, Model, Style, StyleEncoder
+from training.network.encoders import SAMPLE_RATE, Wav2Vec2Features, WhisperFeatures
+from training.network.model import CONDITION_NAMES, Condition, Denoiser, Model, Style, StyleEncoder
 
 
 @dataclass(frozen=True)

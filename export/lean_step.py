@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.model import AudioAttention, Condition, DecoderLayer, Denoiser, SelfAttention, sinusoidal
+from training.network.model import AudioAttention, Condition, DecoderLayer, Denoiser, SelfAttention, sinusoidal
 
 UNHEARD = -1e9  # added to the scores of padded frames
 

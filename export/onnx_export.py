@@ -21,11 +21,11 @@ from export.half import halve
 from export.parity import Parity, check_graph, check_line
 from export.weights import shrink
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.rig import Rig
+from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
-from training.distil import SAMPLER as STUDENT_SAMPLER
-from training.encoders import FEATURE_RATE, SAMPLE_RATE, load_encoder
-from training.trainer import load_run, run_rig
+from training.loop.trainer import load_run, run_rig
+from training.network.distil import SAMPLER as STUDENT_SAMPLER
+from training.network.encoders import FEATURE_RATE, SAMPLE_RATE, load_encoder
 
 BUNDLE_FORMAT = 1
 PRECISIONS = {

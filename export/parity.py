@@ -13,16 +13,16 @@ import torch
 from torch import nn
 
 from export.graphs import Graph
-from msmdcli.audio import Audio
-from msmdcli.audio_features import EncoderFormat, audio_features
-from msmdcli.bundle import Bundle, Normalisation
-from msmdcli.engine import Engine, Job, Sampling, StyleEntry, window_rng
-from msmdcli.motion import Motion, frame_count
-from msmdcli.rig import Rig
+from msmdcli.media.audio import Audio
+from msmdcli.model.audio_features import EncoderFormat, audio_features
+from msmdcli.model.bundle import Bundle, Normalisation
+from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry, window_rng
+from msmdcli.motion.motion import Motion, frame_count
+from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
-from training.encoders import FEATURE_RATE, SAMPLE_RATE
-from training.generate import generate
-from training.model import Model
+from training.network.encoders import FEATURE_RATE, SAMPLE_RATE
+from training.network.generate import generate
+from training.network.model import Model
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Makes msmdcli/solver_step.onnx: one step of any sampler as a graph, so that x never leaves a GPU.
+"""Makes msmdcli/model/solver_step.onnx: one step of any sampler as a graph, so that x never leaves a GPU.
 
     python -m export.solver_step
 
@@ -13,7 +13,7 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
-from msmdcli.device_solver import STEP_GRAPH
+from msmdcli.model.solver import STEP_GRAPH
 
 TEXT = """
 <ir_version: 8, opset_import: ["" : 18]>

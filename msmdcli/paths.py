@@ -1,4 +1,8 @@
-"""Where things lie: shared test material, the user's cache and styles, the bundle and the styles that ship."""
+"""Where things lie: shared test material, the user's cache and styles, and what ships: bundle, head and styles.
+
+The head that ships is made by `python -m training.faces.make_head`, what films need of it by
+`python -m training.faces.make_film`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,11 @@ import os
 import sys
 from pathlib import Path
 
+from msmdcli.errors import UsageError
+
 PACKAGE = Path(__file__).resolve().parent
+SHIPPED = PACKAGE / "shipped"  # what ships and is no code: rigs, curve maps, gestures, models, heads
+SHIPPED_HEAD = SHIPPED / "heads" / "ict_head.glb"
 
 
 def shared_dir() -> Path | None:
@@ -48,9 +56,25 @@ def user_styles() -> Path:
 
 def shipped_bundle() -> Path:
     """The bundle that ships with the package and is used when none is named."""
-    return PACKAGE / "models" / "starter"
+    return SHIPPED / "models" / "starter"
 
 
 def shipped_styles() -> Path:
     """The tag library that ships: the folder `styles` beside the package `msmdcli`."""
     return PACKAGE.parent / "styles"
+
+
+def find_head(given: object = None) -> Path:
+    """The head to use: the one given, else that of the environment variable MSMD_HEAD, else the one that ships.
+
+    What draws or measures asks `msmdcli.heads.mesh.find_mesh`, which does without glTF where it must.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    named = str(given) if given else os.environ.get("MSMD_HEAD")
+    path = Path(named).expanduser() if named else SHIPPED_HEAD
+    if not path.is_file():
+        where = "" if given or not named else " (named by MSMD_HEAD)"
+        raise UsageError(f"no such head: {path}{where}", hint="a .glb or .gltf with the rig's morph targets")
+    return path

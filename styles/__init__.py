@@ -1,1 +1,1 @@
-"""The tag library that ships: one folder per tag. Read by `msmdcli.styles`, made by `training.make_styles`."""
+"""The tag library that ships: one folder per tag. Read by `library`, made by `make_styles`."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from msmdcli.motion import Motion, save_npz
-from msmdcli.rig import Rig
+from msmdcli.motion.motion import Motion, save_npz
+from msmdcli.motion.rig import Rig
 
 RIG = Rig.load("arkit52")
 

@@ -16,7 +16,7 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
-from msmdcli.rig import Rig
+from msmdcli.motion.rig import Rig
 
 N, P, S, K, C0, STACK, WIDTH = 20, 4, 8, 2, 6, 2, 32
 C = C0 * STACK

@@ -16,8 +16,8 @@ import soundfile
 from made_data import make_data
 
 from msmdcli.formats import read_motion
-from msmdcli.motion import Motion, save_npz
-from msmdcli.rig import Rig
+from msmdcli.motion.motion import Motion, save_npz
+from msmdcli.motion.rig import Rig
 
 RIG = Rig.load("arkit52")
 

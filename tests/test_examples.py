@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import typer
 
-from msmdcli.audio import load_audio
 from msmdcli.cli import app
 from msmdcli.formats import write_motion
-from msmdcli.manifest import Line, load_manifest, style_field
-from msmdcli.motion import Motion, frame_count
-from msmdcli.rig import Rig
-from msmdcli.style_field import NO_STYLE
-from msmdcli.styles import StyleLibrary
+from msmdcli.manifest.reading import Line, load_manifest, style_field
+from msmdcli.media.audio import load_audio
+from msmdcli.motion.motion import Motion, frame_count
+from msmdcli.motion.rig import Rig
+from msmdcli.styles.field import NO_STYLE
+from msmdcli.styles.library import StyleLibrary
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLES = REPOSITORY / "examples"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from msmdcli.audio import load_audio
-from msmdcli.bundle import Bundle
 from msmdcli.formats import read_motion
-from msmdcli.motion import Motion, frame_count
+from msmdcli.media.audio import load_audio
+from msmdcli.model.bundle import Bundle
+from msmdcli.motion.motion import Motion, frame_count
+from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir, shipped_bundle
-from msmdcli.rig import Rig
 
 RIG = Rig.load("arkit52")
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -109,10 +109,10 @@ def test_lines_of_any_length(tmp_path: Path) -> None:
 
 
 def test_a_neighbour_of_another_intensity_changes_no_byte() -> None:
-    from msmdcli.bundle import Bundle
-    from msmdcli.engine import Engine, Job, StyleEntry
+    from msmdcli.model.bundle import Bundle
+    from msmdcli.model.engine import Engine, Job, StyleEntry
     from msmdcli.paths import shipped_bundle
-    from msmdcli.styles import StyleLibrary
+    from msmdcli.styles.library import StyleLibrary
 
     engine = Engine(Bundle.load(shipped_bundle()), device="cpu")
     features = engine.encode_audio(engine._noise())

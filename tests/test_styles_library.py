@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from msmdcli.errors import MsmdError
-from msmdcli.motion import Motion
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
-from msmdcli.rig import Rig
-from msmdcli.styles import StyleLibrary, check_style, read_style
-from training.make_styles import FPS, main, make_clip, read_tags, read_takes
-from training.performance import Manner, Stress, emphasis, perform, pulse, retimed, speaking, stressed
-from training.visemes import Phone, VisemeTable
+from msmdcli.styles.library import StyleLibrary, check_style, read_style
+from training.speech.make_styles import FPS, main, make_clip, read_tags, read_takes
+from training.speech.performance import Manner, Stress, emphasis, perform, pulse, retimed, speaking, stressed
+from training.speech.visemes import Phone, VisemeTable
 
 RIG = Rig.load("arkit52")
 TABLE = VisemeTable.load()
@@ -69,7 +69,7 @@ def test_each_tag_is_in_order_and_says_what_it_is(tag: str) -> None:
     style = read_style(shipped_styles() / tag)
     assert style.synthetic
     assert style.licence == "CC0-1.0"
-    assert style.created_by == f"python -m training.make_styles {tag}"
+    assert style.created_by == f"python -m training.speech.make_styles {tag}"
     assert style.description == TAGS[tag].description
     assert len(style.clips) == len(TAKES)
 

@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 import yaml
 
-from msmdcli.motion import Motion, save_npz
-from msmdcli.rig import Rig
+from msmdcli.motion.motion import Motion, save_npz
+from msmdcli.motion.rig import Rig
 
 RATE = 22050
 

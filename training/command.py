@@ -10,8 +10,8 @@ from msmdcli.console import Console, duration
 from msmdcli.errors import UsageError
 from msmdcli.paths import cache_dir
 from training.config import Variant, apply_variant, load_config, load_student_config
+from training.loop.trainer import read_config, train
 from training.recipes import recipe_data
-from training.trainer import read_config, train
 
 VARIANTS: tuple[str, ...] = get_args(Variant)
 
@@ -57,7 +57,7 @@ def run_train(
     """Train, on the data sets given or on the preset's own recipe. Options that are None keep the preset's value.
 
     Raises:
-        MsmdError: as `training.trainer.train` and `training.recipes.recipe_data`.
+        MsmdError: as `training.loop.trainer.train` and `training.recipes.recipe_data`.
     """
     if teacher is not None and (preset is not None or variant is not None):
         raise UsageError("a student is what its teacher is", hint="leave --preset and --variant away")

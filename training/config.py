@@ -14,11 +14,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from msmdcli.document import DocumentError, load_small_yaml
+from msmdcli.documents.tree import DocumentError, load_small_yaml
 from msmdcli.errors import UsageError
-from training.augment import AugmentConfig
-from training.losses import LossWeights
-from training.model import ModelConfig
+from training.data.augment import AugmentConfig
+from training.network.losses import LossWeights
+from training.network.model import ModelConfig
 
 PRESETS = Path(__file__).parent / "presets"
 STUDENT_RATE = 0.25  # of the teacher's learning rate: a student starts where the teacher ended
@@ -55,8 +55,8 @@ class DataConfig:
 class RecipeConfig:
     """Material that `msmd train` makes by itself when no --data is given."""
 
-    corpus: bool = False  # the shared talking-face corpus (`training.corpus`)
-    speech_hours: float = 0.0  # synthetic speech (`training.speech`)
+    corpus: bool = False  # the shared talking-face corpus (`training.data.corpus`)
+    speech_hours: float = 0.0  # synthetic speech (`training.speech.speech`)
     speech_seed: int = 0
     # Synthesisers. Piper is left out: its voice was tuned from recordings whose terms it does not state.
     speech_engines: tuple[str, ...] = ("espeak-ng", "flite", "festival")
@@ -90,7 +90,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class DistilConfig:
-    """Of a student (`training.distil`)."""
+    """Of a student (`training.network.distil`)."""
 
     teacher: str = ""  # the run that is learned from; empty: nobody, the model learns from the recordings
     steps: int = 2  # the student's network evaluations for a window

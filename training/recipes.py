@@ -34,7 +34,7 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
 
 
 def _corpus(folder: Path, talk: Talk) -> Path:
-    from training.corpus import build_corpus
+    from training.data.corpus import build_corpus
 
     shared = shared_dir()
     if (folder / "index.jsonl").is_file():
@@ -50,7 +50,7 @@ def _corpus(folder: Path, talk: Talk) -> Path:
 
 
 def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
-    from training.speech import build
+    from training.speech.speech import build
 
     talk(f"Synthesising {recipe.speech_hours:g} h of speech in {folder} (what is there is kept)")
     minutes = 0.0

@@ -18,7 +18,7 @@ for folder in Path(__file__).resolve().parents[1:3]:  # benchmarks, and the repo
 import torch  # noqa: E402
 from paper_denoiser_step import plain_step  # noqa: E402
 
-from msmdcli.rig import Rig  # noqa: E402
+from msmdcli.motion.rig import Rig  # noqa: E402
 
 NAME = "plain PyTorch"
 STEPS = 500

@@ -3,8 +3,8 @@
 #
 #   benchmarks/variants/run.sh OUT CORPUS [SPEECH...]
 #
-# CORPUS is what `python -m training.corpus` writes (trained on its splits train and val, evaluated on test), SPEECH what
-# `python -m training.speech` writes. OUT gets runs/, bundles/ and report/. A call that was stopped goes on where it was.
+# CORPUS is what `python -m training.data.corpus` writes (trained on its splits train and val, evaluated on test), SPEECH what
+# `python -m training.speech.speech` writes. OUT gets runs/, bundles/ and report/. A call that was stopped goes on where it was.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$1

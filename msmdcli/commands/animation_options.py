@@ -1,4 +1,4 @@
-"""Options that animate: `msmd batch` and `msmd dub` take them alike, as manifests do (`msmdcli.manifest`)."""
+"""Options that animate: `msmd batch` and `msmd dub` take them alike, as manifests do (`msmdcli.manifest.reading`)."""
 
 from __future__ import annotations
 

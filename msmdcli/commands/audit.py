@@ -40,8 +40,8 @@ def audit(
     low and unusual sample rates, the same sound in several files, files that no line names, unknown styles, and
     translations whose lengths differ. Exit code: 0 nothing would fail, 1 some lines would fail, 2 wrong manifest.
     """
-    from msmdcli.audit import run_audit
-    from msmdcli.command_line_choices import parse_choices
+    from msmdcli.checkup.audit import run_audit
+    from msmdcli.manifest.command_line import parse_choices
 
     choices = parse_choices(style, None, None, None)
     talk = console(json_lines, verbose, quiet)

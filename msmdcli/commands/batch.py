@@ -127,10 +127,10 @@ def batch(
 
     Unchanged lines are skipped. Exit code: 0 all well, 1 some lines failed, 2 wrong usage or manifest, 130 interrupted.
     """
-    from msmdcli.batch import BatchOptions, run_batch
-    from msmdcli.command_line_choices import parse_choices
-    from msmdcli.guidance import parse_interval
-    from msmdcli.quality import apply_quality
+    from msmdcli.batch.run import BatchOptions, run_batch
+    from msmdcli.manifest.command_line import parse_choices
+    from msmdcli.model.guidance import parse_interval
+    from msmdcli.model.sampling import apply_quality
 
     chosen = apply_quality(quality, sampler, steps)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills

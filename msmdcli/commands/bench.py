@@ -48,8 +48,8 @@ def bench(
     """
     import json
 
-    from msmdcli.bench import BenchOptions
-    from msmdcli.bench import bench as measure
+    from msmdcli.checkup.bench import BenchOptions
+    from msmdcli.checkup.bench import bench as measure
 
     talk = console(json_lines, quiet=quiet)
     options = BenchOptions(

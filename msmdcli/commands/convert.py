@@ -13,8 +13,8 @@ from msmdcli.console import Console, told
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from msmdcli.curve_map import CurveMap
     from msmdcli.formats import Format
+    from msmdcli.motion.curve_map import CurveMap
 
 
 def _list_formats(wanted: bool) -> None:
@@ -84,11 +84,11 @@ def convert(
 
     Exit code: 0 all well, 1 some files failed, 2 wrong usage, 130 interrupted.
     """
-    from msmdcli.curve_map import CurveMap
     from msmdcli.errors import MsmdError, UsageError
     from msmdcli.formats import check_options, companions, get_format
-    from msmdcli.motion import parse_fps
-    from msmdcli.outputs import write_text
+    from msmdcli.motion.curve_map import CurveMap
+    from msmdcli.motion.motion import parse_fps
+    from msmdcli.system.files import write_text
 
     form = get_format(to)
     rolls = {"pre_roll": pre_roll, "post_roll": post_roll, "roll": roll, "reduce_keys": reduce_keys}
@@ -140,7 +140,7 @@ def _convert(
     talk: Console,
 ) -> None:
     from msmdcli.formats import read_motion
-    from msmdcli.outputs import write_temporary
+    from msmdcli.system.files import write_temporary
 
     values = read_motion(source, read_options)
     if rate is not None:

@@ -75,8 +75,8 @@ def curate(
 
     A run that was interrupted goes on where it stopped. Needs the extra `video`.
     """
-    from training.curate import CurateOptions, run_curate
     from training.curation.checks import Limits
+    from training.curation.curate import CurateOptions, run_curate
     from training.curation.shard import parse_shard
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills

@@ -21,7 +21,7 @@ def doctor(
 
     Exit code 1 if lines cannot be animated here. What only some commands need is marked with a dash.
     """
-    from msmdcli.doctor import examine
+    from msmdcli.checkup.doctor import examine
     from msmdcli.errors import MsmdError
 
     talk = console(json_lines)

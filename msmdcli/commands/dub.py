@@ -113,12 +113,12 @@ def dub(
     Whole scenes: a manifest with a `dub` list, and msmd batch. Says how much longer or shorter the dub is.
     Exit code: 0 all well, 1 the dub failed, 2 wrong usage, 130 interrupted.
     """
-    from msmdcli.batch import BatchOptions
-    from msmdcli.command_line_choices import parse_choices
-    from msmdcli.dub import DubOptions, run_dub
-    from msmdcli.dub_manifest import Dub, parse_dub_head, parse_style_follow
-    from msmdcli.guidance import parse_interval
-    from msmdcli.quality import apply_quality
+    from msmdcli.batch.dub import DubOptions, run_dub
+    from msmdcli.batch.run import BatchOptions
+    from msmdcli.manifest.command_line import parse_choices
+    from msmdcli.manifest.dubs import Dub, parse_dub_head, parse_style_follow
+    from msmdcli.model.guidance import parse_interval
+    from msmdcli.model.sampling import apply_quality
 
     chosen = apply_quality(quality, sampler, steps)
     options = DubOptions(

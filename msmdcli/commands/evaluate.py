@@ -35,7 +35,7 @@ def evaluate(
     Example: msmd evaluate bundles/mine --data data/corpus --out reports/mine
     """
     need_training()
-    from training.evaluate import Options, run_evaluate
+    from training.evaluation.evaluate import Options, run_evaluate
 
     options = Options(
         seeds=tuple(range(seeds)),

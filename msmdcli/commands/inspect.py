@@ -24,7 +24,7 @@ def inspect(
       msmd inspect hero.glb
       msmd inspect runs/starter/bundle
     """
-    from msmdcli.manifest import AUDIO_SUFFIXES
+    from msmdcli.manifest.reading import AUDIO_SUFFIXES
 
     talk = console(json_lines)
     if path.is_dir():
@@ -36,7 +36,7 @@ def inspect(
 
 
 def _bundle(path: Path, talk: Console) -> None:
-    from msmdcli.bundle import Bundle
+    from msmdcli.model.bundle import Bundle
 
     bundle = Bundle.load(path)
     size = sum(int(entry["bytes"]) for entry in bundle.files.values())
@@ -59,7 +59,7 @@ def _bundle(path: Path, talk: Console) -> None:
 def _recording(path: Path, talk: Console) -> None:
     import numpy as np
 
-    from msmdcli.audio import load_audio
+    from msmdcli.media.audio import load_audio
 
     audio = load_audio(path)
     level = 20 * np.log10(max(float(np.sqrt(np.mean(np.square(audio.samples)))), 1e-9))

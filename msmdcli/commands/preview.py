@@ -11,8 +11,8 @@ from msmdcli.commands.options import Json, Quiet, Verbose, console
 from msmdcli.console import Console, told
 
 if TYPE_CHECKING:
-    from msmdcli.motion import Motion
-    from msmdcli.preview_film import Film, Take
+    from msmdcli.drawing.film import Film, Take
+    from msmdcli.motion.motion import Motion
 
 SOUND_RATE = 48000  # samples per second in the film
 SUFFIXES = {".mp4": "a video", ".png": "a sheet of pictures", ".svg": "a sheet of curves"}
@@ -52,10 +52,10 @@ def preview(
       msmd preview out/guard_001.npz --head hero.glb --view both --out guard_001.png
       msmd preview out/guard_001.npz --audio guard_001.wav --out guard_001.svg
     """
+    from msmdcli.drawing.film import VIEWS
+    from msmdcli.drawing.renderer import CHOICES
     from msmdcli.errors import MsmdError, UsageError
     from msmdcli.formats import read_motion
-    from msmdcli.preview_film import VIEWS
-    from msmdcli.renderer import CHOICES
 
     kind = out.suffix.lower()
     if kind not in SUFFIXES:
@@ -79,7 +79,7 @@ def preview(
     elif kind == ".png":
         _pictures(out, _take(moving, head), (view, renderer), _side(size), (columns, rows), talk)
     else:
-        from msmdcli.preview_film import Film
+        from msmdcli.drawing.film import Film
 
         width, height = _frame_size(size)
         _film(out, _take(moving, head), Film(width, height, view, renderer), (audio, beside, head), talk)
@@ -88,9 +88,9 @@ def preview(
 
 
 def _take(motion: Motion, head: Path | None) -> Take:
+    from msmdcli.drawing.film import Take
     from msmdcli.errors import MsmdError
-    from msmdcli.mesh import MeshDecoder, find_mesh
-    from msmdcli.preview_film import Take
+    from msmdcli.heads.mesh import MeshDecoder, find_mesh
 
     path = find_mesh(head)
     mesh = MeshDecoder.load(path, motion.rig)
@@ -105,17 +105,17 @@ def _take(motion: Motion, head: Path | None) -> Take:
 
 
 def _curves(out: Path, motion: Motion, audio: Path | None, title: str) -> None:
-    from msmdcli.audio import load_audio
-    from msmdcli.curve_sheet import write_curve_sheet
+    from msmdcli.drawing.curve_sheet import write_curve_sheet
+    from msmdcli.media.audio import load_audio
 
     write_curve_sheet(out, motion, load_audio(audio) if audio else None, title)
 
 
 def _pictures(out: Path, take: Take, how: tuple[str, str], side: int, shape: tuple[int, int], talk: Console) -> None:
+    from msmdcli.drawing.film import VIEWS
+    from msmdcli.drawing.pictures import contact_sheet, write_png
+    from msmdcli.drawing.renderer import open_renderer
     from msmdcli.errors import MsmdError
-    from msmdcli.preview import contact_sheet, write_png
-    from msmdcli.preview_film import VIEWS
-    from msmdcli.renderer import open_renderer
 
     view, choice = how
     columns, rows = shape
@@ -137,11 +137,11 @@ def _pictures(out: Path, take: Take, how: tuple[str, str], side: int, shape: tup
 def _film(
     out: Path, take: Take, film: Film, inputs: tuple[Path | None, Path | None, Path | None], talk: Console
 ) -> None:
-    from msmdcli.audio import load_audio
+    from msmdcli.drawing.film import write_film
     from msmdcli.errors import MsmdError
     from msmdcli.formats import read_motion
-    from msmdcli.preview_film import write_film
-    from msmdcli.video import is_video, probe_video
+    from msmdcli.media.audio import load_audio
+    from msmdcli.media.video import is_video, probe_video
 
     audio, beside, head = inputs
     other: Take | Path | None = None

@@ -29,7 +29,7 @@ def review(
     """
     import json
 
-    from msmdcli.review import ReviewOptions, write_review
+    from msmdcli.batch.review import ReviewOptions, write_review
 
     talk = console(json_lines, quiet=quiet)
     try:

@@ -11,7 +11,7 @@ from msmdcli.commands.options import Json, Quiet, console
 from msmdcli.console import told
 
 if TYPE_CHECKING:
-    from msmdcli.rig import Rig
+    from msmdcli.motion.rig import Rig
 
 rig_app = typer.Typer(no_args_is_help=True, help="Rigs: channels, ranges, regions; heads made into rigs.")
 
@@ -48,8 +48,8 @@ def show_rig(
         for name, count in counts.items():
             talk.result(f"  {name}: {count} vertices")
     if picture is not None:
-        from msmdcli.mesh import MeshDecoder, find_mesh, load_decoder
-        from msmdcli.mesh_picture import draw_sets
+        from msmdcli.drawing.mesh_picture import draw_sets
+        from msmdcli.heads.mesh import MeshDecoder, find_mesh, load_decoder
 
         own = head is None and shown.decoder is not None
         sets = draw_sets(load_decoder(shown) if own else MeshDecoder.load(find_mesh(head), shown), picture)
@@ -81,8 +81,8 @@ def import_rig(
     Example: msmd rig import hero.glb --out hero.yaml --picture hero.png
     """
     from msmdcli.errors import UsageError
-    from msmdcli.mesh import RIG_SUFFIXES
-    from msmdcli.rig_import import import_head, write_rig
+    from msmdcli.heads.mesh import RIG_SUFFIXES
+    from msmdcli.heads.rig_import import import_head, write_rig
 
     if out.suffix.lower() not in RIG_SUFFIXES:
         raise UsageError(f"--out {out} is no .yaml file", hint="name a rig file, such as hero.yaml")
@@ -129,7 +129,7 @@ def import_rig(
     for remark in found.remarks:
         talk.warn(remark)
     if picture is not None:
-        from msmdcli.mesh_picture import draw_sets
+        from msmdcli.drawing.mesh_picture import draw_sets
 
         draw_sets(found.mesh, picture)
         talk.say(str(picture))
@@ -137,9 +137,9 @@ def import_rig(
 
 def _find(name: str) -> Rig:
     """A rig, or the one that a curve map makes."""
-    from msmdcli.curve_map import CurveMap, shipped_curve_maps
     from msmdcli.errors import MsmdError
-    from msmdcli.rig import Rig, did_you_mean, shipped_rigs
+    from msmdcli.motion.curve_map import CurveMap, shipped_curve_maps
+    from msmdcli.motion.rig import Rig, did_you_mean, shipped_rigs
 
     if name not in shipped_rigs():
         if name in shipped_curve_maps() or _is_curve_map(name):

@@ -25,9 +25,9 @@ def schema(
     """
     import json
 
-    from msmdcli.manifest_schema import manifest_schema
-    from msmdcli.outputs import write_text
-    from msmdcli.rig import Rig as Channels
+    from msmdcli.manifest.schema import manifest_schema
+    from msmdcli.motion.rig import Rig as Channels
+    from msmdcli.system.files import write_text
 
     text = json.dumps(manifest_schema(Channels.load(rig)), indent=1) + "\n"
     if out is None:

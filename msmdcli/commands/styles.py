@@ -14,11 +14,11 @@ from msmdcli.console import told
 
 if TYPE_CHECKING:
     from msmdcli.console import Console
-    from msmdcli.mesh import MeshDecoder
-    from msmdcli.motion import Motion
-    from msmdcli.style_adding import StyleClip, Take
-    from msmdcli.style_similarity import Neighbour
-    from msmdcli.styles import StyleLibrary, StyleReference
+    from msmdcli.heads.mesh import MeshDecoder
+    from msmdcli.motion.motion import Motion
+    from msmdcli.styles.adding import StyleClip, Take
+    from msmdcli.styles.describing import Neighbour
+    from msmdcli.styles.library import StyleLibrary, StyleReference
 
 styles_app = typer.Typer(
     no_args_is_help=True,
@@ -85,10 +85,10 @@ def add(
     """
     from msmdcli.errors import MsmdError
     from msmdcli.paths import user_styles
-    from msmdcli.style_adding import TagWords, add_style, check_words, preview_of, takes_of
-    from msmdcli.style_checks import doubts, faults
-    from msmdcli.style_similarity import Manner, nearest_tags
-    from msmdcli.styles import SHORTEST_SECONDS, StyleLibrary
+    from msmdcli.styles.adding import TagWords, add_style, check_words, preview_of, takes_of
+    from msmdcli.styles.checks import doubts, faults
+    from msmdcli.styles.describing import Manner, nearest_tags
+    from msmdcli.styles.library import SHORTEST_SECONDS, StyleLibrary
 
     talk = console(json_lines, verbose, quiet)
     folder = styles or user_styles()
@@ -153,7 +153,7 @@ def list_styles(styles: StyleFolders = None, json_lines: Json = False) -> None:
     Example: msmd styles list
     """
     from msmdcli.errors import MsmdError
-    from msmdcli.styles import StyleLibrary
+    from msmdcli.styles.library import StyleLibrary
 
     talk = console(json_lines)
     _recover(styles)
@@ -219,13 +219,13 @@ def show_style(
       msmd styles show angry --line guard_001.wav --picture alpha.svg  (what they do over time)
     """
     from msmdcli.errors import MsmdError, UsageError
-    from msmdcli.style_similarity import Manner, nearest_tags
-    from msmdcli.styles import StyleLibrary
+    from msmdcli.styles.describing import Manner, nearest_tags
+    from msmdcli.styles.library import StyleLibrary
 
     if line is not None and picture is None:
         raise UsageError("--line needs --picture", hint="name the .svg or .png to draw into")
     if picture is not None:
-        from msmdcli.figure_canvas import check_suffix
+        from msmdcli.drawing.canvas import check_suffix
 
         check_suffix(picture)
     talk = console(json_lines)
@@ -282,10 +282,10 @@ def remove(
     Example: msmd styles remove grumpy --yes
     """
     from msmdcli.errors import MsmdError, UsageError
+    from msmdcli.motion.rig import did_you_mean
     from msmdcli.paths import shipped_styles, user_styles
-    from msmdcli.rig import did_you_mean
-    from msmdcli.style_adding import remove_style
-    from msmdcli.styles import StyleLibrary
+    from msmdcli.styles.adding import remove_style
+    from msmdcli.styles.library import StyleLibrary
 
     talk = console(json_lines)
     folder = styles or user_styles()
@@ -328,8 +328,8 @@ def check_styles(
       msmd styles check grumpy --for-release
     """
     from msmdcli.errors import MsmdError
-    from msmdcli.rig import Rig as RigType
-    from msmdcli.styles import StyleLibrary, check_style
+    from msmdcli.motion.rig import Rig as RigType
+    from msmdcli.styles.library import StyleLibrary, check_style
 
     talk = console(json_lines)
     _recover(styles)
@@ -347,9 +347,9 @@ def check_styles(
 
 def _read_clips(takes: Sequence[Take], face_model: Path | None, face: int | None, talk: Console) -> list[StyleClip]:
     """Read all takes; that each is there, and has the part that is meant, is looked at before the first is tracked."""
-    from msmdcli.style_adding import read_clip
-    from msmdcli.styles import check_range
-    from msmdcli.video import is_video, probe_video
+    from msmdcli.media.video import is_video, probe_video
+    from msmdcli.styles.adding import read_clip
+    from msmdcli.styles.library import check_range
 
     lengths = []
     for take in takes:
@@ -392,7 +392,7 @@ def _command(tag: str, takes: Sequence[Take], licence: str, consent: str, privat
 def _mesh(head: Path | None, motion: Motion, talk: Console, needed: bool) -> MeshDecoder | None:
     """The head to draw on; where there is none that fits, a sentence, or the error if it is needed."""
     from msmdcli.errors import MsmdError
-    from msmdcli.mesh import MeshDecoder, find_mesh
+    from msmdcli.heads.mesh import MeshDecoder, find_mesh
 
     try:
         return MeshDecoder.load(find_mesh(head), motion.rig)
@@ -416,10 +416,10 @@ def _draw(
     talk: Console,
 ) -> None:
     """The figure of a style: its basis poses, or alpha over time for a recording."""
-    from msmdcli.bundle import Bundle
-    from msmdcli.engine import Engine
+    from msmdcli.drawing.style_figures import alpha_figure, alpha_of_line, basis_figure, style_basis
+    from msmdcli.model.bundle import Bundle
+    from msmdcli.model.engine import Engine
     from msmdcli.paths import shipped_bundle
-    from msmdcli.style_figures import alpha_figure, alpha_of_line, basis_figure, style_basis
 
     engine = Engine(Bundle.load(bundle or shipped_bundle()), device)
     code = engine.encode_style(clips)
@@ -430,7 +430,7 @@ def _draw(
         assert mesh is not None
         canvas = basis_figure(basis, mesh, name, model)
     else:
-        from msmdcli.audio import load_audio
+        from msmdcli.media.audio import load_audio
 
         drawn = alpha_of_line(engine, code, basis, load_audio(line), seed)
         canvas = alpha_figure(drawn, basis, _mesh(head, clips[0], talk, needed=False), name, line.name, model)
@@ -441,7 +441,7 @@ def _draw(
 
 def _known(library: StyleLibrary, tag: str, reference: StyleReference) -> dict[str, Any]:
     """What a tag's style.yaml says; nothing for a take."""
-    from msmdcli.styles import read_style
+    from msmdcli.styles.library import read_style
 
     folder = reference.clips[0].parent
     if not (tag in library.tags or (folder / "style.yaml").is_file()):
@@ -522,7 +522,7 @@ def _fit(text: str, width: int) -> str:
 def _recover(styles: Sequence[Path] | None) -> None:
     """Tidy folders that are the user's after a program that was killed."""
     from msmdcli.paths import shipped_styles, user_styles
-    from msmdcli.style_adding import recover
+    from msmdcli.styles.adding import recover
 
     for folder in (*(styles or ()), user_styles()):
         if folder.is_dir() and folder.resolve() != shipped_styles().resolve():

@@ -62,13 +62,13 @@ def track(
     usage, 130 interrupted.
     """
     from msmdcli.errors import MsmdError, UsageError
-    from msmdcli.face_model import find_face_model
-    from msmdcli.item_processes import Done, work_on
-    from msmdcli.landmarker import need_mediapipe
-    from msmdcli.motion import parse_fps
-    from msmdcli.track_files import clean_up, make_jobs, run_job
-    from msmdcli.tracking import TrackOptions
-    from msmdcli.video import stated_seconds
+    from msmdcli.media.video import stated_seconds
+    from msmdcli.motion.motion import parse_fps
+    from msmdcli.system.processes import Done, work_on
+    from msmdcli.tracking.face_model import find_face_model
+    from msmdcli.tracking.landmarker import need_mediapipe
+    from msmdcli.tracking.track_files import clean_up, make_jobs, run_job
+    from msmdcli.tracking.tracker import TrackOptions
 
     talk = console(json_lines, verbose, quiet)
     options = TrackOptions(

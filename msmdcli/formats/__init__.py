@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.motion import Motion
-from msmdcli.rig import Rig, did_you_mean
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig, did_you_mean
 
 Notes = dict[str, Any]
 Writer = Callable[[Motion, Path, Mapping[str, Any]], Notes | None]
@@ -290,7 +290,7 @@ def check_options(fmt: str, options: Mapping[str, Any] | None) -> dict[str, Any]
     form = get_format(fmt)
     given = _known(form, options, form.all_options)
     if "reduce_keys" in given:
-        from msmdcli.key_reduction import parse_tolerance
+        from msmdcli.motion.key_reduction import parse_tolerance
 
         given["reduce_keys"] = parse_tolerance(given["reduce_keys"])
     return given
@@ -333,7 +333,7 @@ def _rolled(motion: Motion, options: dict[str, Any]) -> Motion:
     before, after, manner = (options.pop(key, None) for key in ("pre_roll", "post_roll", "roll"))
     if before is None and after is None and manner is None:
         return motion
-    from msmdcli.roll import EASE, roll
+    from msmdcli.motion.roll import EASE, roll
 
     return roll(motion, before or 0, after or 0, manner or EASE)
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.formats.livelink_csv import USUAL_RATES
-from msmdcli.morph_names import match_targets
-from msmdcli.motion import Motion
-from msmdcli.rig import Rig
+from msmdcli.motion.morph_names import match_targets
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
 
 Curve = tuple[np.ndarray, np.ndarray]  # times [K] in seconds, ascending; values [K] or [K, n]
 MOST_FRAMES = 10_000_000
@@ -67,7 +67,7 @@ def span(curves: Sequence[Curve], fps: Fraction) -> tuple[float, int]:
 
 
 def match_channels(names: Iterable[str], rig: Rig) -> tuple[dict[str, str], list[str]]:
-    """Which channel each name of a morph target means, in any usual spelling; see `msmdcli.morph_names`.
+    """Which channel each name of a morph target means, in any usual spelling; see `msmdcli.motion.morph_names`.
 
     Returns:
         (name -> channel, warnings about guesses that a person should look at).

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from msmdcli.errors import MsmdError
-from msmdcli.motion import Motion, parse_fps
-from msmdcli.rig import Rig
+from msmdcli.motion.motion import Motion, parse_fps
+from msmdcli.motion.rig import Rig
 
 
 def describe(motion: Motion, name: str) -> dict[str, Any]:

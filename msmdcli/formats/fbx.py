@@ -26,9 +26,9 @@ from msmdcli.formats.curves import head_of
 from msmdcli.formats.glb import carrier, find_head_node, load_head, morph_targets, nodes_by_mesh
 from msmdcli.formats.head_turn import NONE
 from msmdcli.formats.timecode import start_frame
-from msmdcli.heads import find_head
-from msmdcli.motion import Motion
-from msmdcli.rotation import on_one_side, quaternion_from_euler
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rotation import on_one_side, quaternion_from_euler
+from msmdcli.paths import find_head
 
 SCRIPT = Path(__file__).with_name("blender_fbx.py")
 MOST_SECONDS = 600  # for one line; an export takes a few

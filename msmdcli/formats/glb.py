@@ -47,11 +47,11 @@ from msmdcli.formats.head_turn import (
     reduced_rotation,
     to_node,
 )
-from msmdcli.heads import find_head
-from msmdcli.key_reduction import KeyCount, reduce_together, total
-from msmdcli.motion import Motion, parse_fps
-from msmdcli.rig import Rig
-from msmdcli.rotation import multiply, on_one_side, quaternion_from_euler
+from msmdcli.motion.key_reduction import KeyCount, reduce_together, total
+from msmdcli.motion.motion import Motion, parse_fps
+from msmdcli.motion.rig import Rig
+from msmdcli.motion.rotation import multiply, on_one_side, quaternion_from_euler
+from msmdcli.paths import find_head
 
 
 class Target(NamedTuple):

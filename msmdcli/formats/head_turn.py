@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from msmdcli.key_reduction import KeyCount, reduce_together
-from msmdcli.rotation import euler_from_quaternion, inverse, multiply, on_one_side
+from msmdcli.motion.key_reduction import KeyCount, reduce_together
+from msmdcli.motion.rotation import euler_from_quaternion, inverse, multiply, on_one_side
 
 NONE = "none"  # as a name: no head motion
 HEAD_NAMES = ("head", "headnode", "head_joint", "headbone", "c_head", "bip001 head", "j_bip_c_head")

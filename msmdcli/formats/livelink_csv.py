@@ -44,9 +44,9 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from msmdcli.motion import NTSC, Motion, parse_fps
-from msmdcli.rig import Rig
-from msmdcli.rotation import (
+from msmdcli.motion.motion import NTSC, Motion, parse_fps
+from msmdcli.motion.rig import Rig
+from msmdcli.motion.rotation import (
     engine_from_quaternion,
     euler_from_quaternion,
     quaternion_from_engine,

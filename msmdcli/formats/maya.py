@@ -25,8 +25,8 @@ from msmdcli.formats.curves import assemble, head_of, match_channels, shapes_of,
 from msmdcli.formats.decimals import decimals
 from msmdcli.formats.description import describe, described_clock, described_meta, described_rig
 from msmdcli.formats.timecode import start_frame, timecode
-from msmdcli.key_reduction import reduce_each, reduce_together, total
-from msmdcli.motion import Motion
+from msmdcli.motion.key_reduction import reduce_each, reduce_together, total
+from msmdcli.motion.motion import Motion
 
 TITLE = "# MSMD keyframes for Maya"
 VERSION = 1

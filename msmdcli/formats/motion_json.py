@@ -19,8 +19,8 @@ from msmdcli.errors import MsmdError
 from msmdcli.formats.decimals import decimals
 from msmdcli.formats.description import described_meta, described_rig
 from msmdcli.formats.timecode import start_frame, timecode
-from msmdcli.key_reduction import reduce_each
-from msmdcli.motion import Motion
+from msmdcli.motion.key_reduction import reduce_each
+from msmdcli.motion.motion import Motion
 
 FORMAT = "msmd-motion"
 VERSION = 1

@@ -1,4 +1,4 @@
-"""The motion npz: exact values, the format to keep. See `msmdcli.motion.save_npz` for what it holds."""
+"""The motion npz: exact values, the format to keep. See `msmdcli.motion.motion.save_npz` for what it holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msmdcli.motion import Motion, load_npz, save_npz
+from msmdcli.motion.motion import Motion, load_npz, save_npz
 
 
 def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> None:

@@ -33,10 +33,10 @@ from msmdcli.formats.curves import (
 )
 from msmdcli.formats.decimals import decimals, seconds
 from msmdcli.formats.head_turn import IDENTITY, NONE, angles_from_node, reduced_rotation, to_node
-from msmdcli.key_reduction import reduce_each, total
-from msmdcli.motion import Motion, parse_fps
-from msmdcli.rig import Rig
-from msmdcli.rotation import on_one_side, quaternion_from_euler
+from msmdcli.motion.key_reduction import reduce_each, total
+from msmdcli.motion.motion import Motion, parse_fps
+from msmdcli.motion.rig import Rig
+from msmdcli.motion.rotation import on_one_side, quaternion_from_euler
 
 PER_CENT = np.float32(100)
 LINEAR = 1 | 2 << 1 | 2 << 5  # tangent mode: broken, left linear, right linear

@@ -25,9 +25,9 @@ from msmdcli.errors import MsmdError
 from msmdcli.formats.curves import assemble, match_channels, on_frames, shapes_of
 from msmdcli.formats.decimals import decimals, seconds
 from msmdcli.formats.livelink_csv import HEAD, head_angles, head_columns
-from msmdcli.key_reduction import reduce_together
-from msmdcli.motion import Motion, parse_fps
-from msmdcli.rig import Rig
+from msmdcli.motion.key_reduction import reduce_together
+from msmdcli.motion.motion import Motion, parse_fps
+from msmdcli.motion.rig import Rig
 
 CORNER = "MSMD curve table"
 SCRIPT = Path(__file__).with_name("unreal_import.py")

@@ -39,9 +39,9 @@ from msmdcli.formats.head_turn import (
     to_node,
 )
 from msmdcli.formats.timecode import start_frame
-from msmdcli.key_reduction import reduce_together, total
-from msmdcli.motion import Motion, parse_fps
-from msmdcli.rotation import inverse, multiply, on_one_side, quaternion_from_euler
+from msmdcli.motion.key_reduction import reduce_together, total
+from msmdcli.motion.motion import Motion, parse_fps
+from msmdcli.motion.rotation import inverse, multiply, on_one_side, quaternion_from_euler
 
 Z_UP = np.array([np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0])  # y up, z forward -> z up, -y forward: 90 degrees about x
 

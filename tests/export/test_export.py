@@ -15,13 +15,13 @@ from onnx import helper, numpy_helper
 
 from export.onnx_export import export_bundle
 from export.weights import shrink
-from msmdcli.bundle import Bundle
-from msmdcli.engine import Engine, Job, Sampling, StyleCode, StyleEntry
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Job, Sampling, StyleCode, StyleEntry
 from training.config import TrainConfig, apply_variant, load_config
-from training.encoders import load_encoder
-from training.model import Model
-from training.trainer import RUN_FORMAT
+from training.loop.trainer import RUN_FORMAT
+from training.network.encoders import load_encoder
+from training.network.model import Model
 
 COUNT = 55
 

@@ -9,7 +9,7 @@ import torch
 
 from export.lean_step import LeanStep, lean_memory
 from training.config import apply_variant, load_config
-from training.model import Model, Style
+from training.network.model import Model, Style
 
 ROWS = 5
 

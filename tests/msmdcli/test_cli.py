@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from voice_lines import write_project
 
 from msmdcli.cli import app
-from msmdcli.command_line_choices import parse_choices, parse_style
 from msmdcli.errors import UsageError
-from msmdcli.motion import load_npz
+from msmdcli.manifest.command_line import parse_choices, parse_style
+from msmdcli.motion.motion import load_npz
 
 ROOT = Path(__file__).parents[2]
 RUNNER = CliRunner()

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from msmdcli.audio import Audio
-from msmdcli.bundle import Bundle
-from msmdcli.engine import Engine, Job, Sampling, StyleEntry
-from msmdcli.feature_store import FeatureStore
+from msmdcli.media.audio import Audio
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
+from msmdcli.model.feature_store import FeatureStore
+from msmdcli.model.windows import window_count
 from msmdcli.paths import shipped_bundle
-from msmdcli.windows import window_count
 
 SECONDS = 4
 

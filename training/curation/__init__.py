@@ -1,1 +1,1 @@
-"""Curation: videos of talking people -> a data set. One step per file; `training.curate` puts them together."""
+"""Curation: videos of talking people -> a data set. One step per file; `curate` puts them together."""

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from msmdcli.audio import RATE
 from msmdcli.errors import MsmdError
-from msmdcli.motion import Motion, parse_fps
-from msmdcli.rig import Rig
-from msmdcli.styles import sha256_of
+from msmdcli.media.audio import RATE
+from msmdcli.motion.motion import Motion, parse_fps
+from msmdcli.motion.rig import Rig
+from msmdcli.styles.library import sha256_of
 
 VERSION = 2  # of the procedure and of the file: what another version made is made again
 

@@ -11,10 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from msmdcli.figure_canvas import PALE, Canvas
-from msmdcli.outputs import write_text
-from msmdcli.preview import png_bytes
-from msmdcli.report import STYLE
+from msmdcli.batch.report import STYLE
+from msmdcli.drawing.canvas import PALE, Canvas
+from msmdcli.drawing.pictures import png_bytes
+from msmdcli.system.files import write_text
 from training.curation.checks import REASONS
 from training.curation.clip_data import ClipData
 from training.curation.statistics import Histogram

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.video import VIDEO_SUFFIXES
+from msmdcli.media.video import VIDEO_SUFFIXES
 from training.curation.clip_names import LAYOUTS, ClipFacts, find_layout
 
 LABEL_FIELDS = ("file", "speaker", "tag", "intensity", "language", "licence", "commercial", "source", "drop")

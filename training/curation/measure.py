@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.audio import RATE, load_audio
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.head_smoothing import smooth_rotation
-from msmdcli.motion import Motion
-from msmdcli.rotation import euler_from_quaternion, quaternion_from_euler
-from msmdcli.tracking import Track, TrackOptions, track_video
-from msmdcli.video import probe_video, read_video
+from msmdcli.media.audio import RATE, load_audio
+from msmdcli.media.video import probe_video, read_video
+from msmdcli.motion.head_smoothing import smooth_rotation
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rotation import euler_from_quaternion, quaternion_from_euler
+from msmdcli.tracking.tracker import Track, TrackOptions, track_video
 from training.curation.checks import Limits, fails_before_tracking
 from training.curation.clip_data import ClipData, Measures, MeasureSettings
 from training.curation.picture_cuts import THUMBNAIL_HEIGHT, look_at_pictures
@@ -41,7 +41,7 @@ def measure_clip(
         settings: what it is measured with; `face_model` must be the model that they name.
         limits: decide only whether tracking is worth while.
         sound: a file with its sound, where that is apart from the picture.
-        face_model: see `msmdcli.face_model`.
+        face_model: see `msmdcli.tracking.face_model`.
 
     Raises:
         UsageError: something is not installed.

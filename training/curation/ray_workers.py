@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from msmdcli.ray_engine import connected
+from msmdcli.workers.ray_cluster import connected
 from training.curation.workers import ProcessDied
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from msmdcli.audio import RATE
 from msmdcli.errors import UsageError
+from msmdcli.media.audio import RATE
 
 SPEECH = 0.5  # probability above which a chunk is speech; the detector's own recommendation
 LEVEL = 0.07  # RMS to which quiet recordings are raised before the detector listens (-23 dB of full scale)

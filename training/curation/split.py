@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from msmdcli.document import DocumentError, load_small_yaml
+from msmdcli.documents.tree import DocumentError, load_small_yaml
 from msmdcli.errors import UsageError
-from training.corpus import unit_hash
+from training.data.corpus import unit_hash
 
 SPLITS = ("train", "val", "test")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from training.corpus import ClipRecord
 from training.curation.checks import REASONS, Limits
 from training.curation.clip_data import Measures
 from training.curation.verdicts import Verdict
+from training.data.corpus import ClipRecord
 
 BINS = 24
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.outputs import TEMPORARY, write_text
+from msmdcli.system.files import TEMPORARY, write_text
 from training.curation.listing import SourceClip
 
 FOLDER = ".curation"

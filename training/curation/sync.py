@@ -14,10 +14,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from msmdcli.audio import RATE, Audio
-from msmdcli.engine import Engine, Job, StyleEntry
-from msmdcli.motion import Motion
-from msmdcli.rig import Rig
+from msmdcli.media.audio import RATE, Audio
+from msmdcli.model.engine import Engine, Job, StyleEntry
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
 
 MAX_LAG = 10  # frames at the model's rate
 CHANNELS = (("jawOpen",), ("mouthPucker",), ("mouthLowerDownLeft", "mouthLowerDownRight"))
@@ -28,7 +28,7 @@ MOVES = 1e-3  # standard deviation below which a channel does not move
 @lru_cache(maxsize=1)
 def _engine() -> Engine:
     """The shipped model, loaded once in a process."""
-    from msmdcli.bundle import Bundle
+    from msmdcli.model.bundle import Bundle
     from msmdcli.paths import shipped_bundle
 
     return Engine(Bundle.load(shipped_bundle()), "cpu", 1)
@@ -37,7 +37,7 @@ def _engine() -> Engine:
 def model_key() -> str:
     """What the measure depends on: the model's files."""
     from msmdcli.paths import shipped_bundle
-    from msmdcli.styles import sha256_of
+    from msmdcli.styles.library import sha256_of
 
     return sha256_of(shipped_bundle() / "bundle.json")
 

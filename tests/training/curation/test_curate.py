@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from msmdcli.audio import RATE
 from msmdcli.cli import app
 from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.motion import Motion, load_npz
+from msmdcli.media.audio import RATE
+from msmdcli.motion.motion import Motion, load_npz
+from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
-from msmdcli.rig import Rig
-from training.corpus import read_index
-from training.curate import CurateOptions, run_curate
 from training.curation.checks import Limits
 from training.curation.clip_data import ClipData, Measures
 from training.curation.clip_names import ClipFacts
+from training.curation.curate import CurateOptions, run_curate
 from training.curation.listing import SourceClip
 from training.curation.shard import parse_shard
 from training.curation.store import Row, Store, write_bytes
-from training.dataset import read_index as rows_for_training
+from training.data.corpus import read_index
+from training.data.dataset import read_index as rows_for_training
 
 RIG = Rig.load("arkit52")
 LAGS = tuple(float(0.6 * np.exp(-0.5 * (lag / 2.5) ** 2)) for lag in range(-10, 11))

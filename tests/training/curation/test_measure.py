@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from msmdcli.motion import Motion
-from msmdcli.rig import Rig
-from msmdcli.tracking import Track
-from msmdcli.video import VideoInfo
+from msmdcli.media.video import VideoInfo
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
+from msmdcli.tracking.tracker import Track
 from training.curation.checks import Limits
 from training.curation.measure import _between_losses, largest_jump
 from training.curation.proportions import PROPORTIONS, unusual

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from msmdcli.audio import RATE, load_audio
+from msmdcli.media.audio import RATE, load_audio
 from msmdcli.paths import shared_dir
 from training.curation.speech_activity import find_speech, loudness_db
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msmdcli.audio import load_audio
-from msmdcli.engine import Engine, Job, StyleEntry
-from msmdcli.motion import Motion
+from msmdcli.media.audio import load_audio
+from msmdcli.model.engine import Engine, Job, StyleEntry
+from msmdcli.motion.motion import Motion
 from msmdcli.paths import shared_dir, shipped_bundle
 from training.curation.sync import MAX_LAG, agreement, agreement_of
 
@@ -50,7 +50,7 @@ def test_what_the_model_makes_of_a_sound_agrees_with_that_sound() -> None:
     shared = shared_dir()
     if shared is None or not (shipped_bundle() / "bundle.json").is_file():
         pytest.skip("needs the shared recordings and the shipped model")
-    from msmdcli.bundle import Bundle
+    from msmdcli.model.bundle import Bundle
 
     first, second = sorted((shared / "corpus" / "audio").glob("en*.wav"))[:2]
     engine = Engine(Bundle.load(shipped_bundle()), "cpu", 1)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msmdcli.audio import RATE
-from msmdcli.motion import Motion
-from msmdcli.rig import Rig
+from msmdcli.media.audio import RATE
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
 from training.curation.write_clip import aligned
 
 RIG = Rig.load("arkit52")

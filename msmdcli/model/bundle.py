@@ -1,0 +1,213 @@
+"""A bundle: the folder of ONNX files that `msmd export-onnx` writes, described by its `bundle.json`.
+
+Loading checks everything that could make the runtime produce nonsense later: the format version, the rig and its
+channels, the shapes of the normalisation, and the sha256 of each file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msmdcli.errors import MsmdError
+from msmdcli.model.audio_features import EncoderFormat
+from msmdcli.model.schedule import Schedule
+from msmdcli.motion.motion import parse_fps
+from msmdcli.motion.rig import Rig
+
+FORMAT_VERSION = 1
+CONSTANT_STD = 1e-6  # a channel that moved less than this in training is taken as constant
+
+REQUIRED_GRAPHS = ("audio_encoder.onnx", "conditioner.onnx", "denoiser.onnx")
+OPTIONAL_GRAPHS = ("style_encoder.onnx", "style_decoder.onnx")  # an unconditioned model has no style
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per-channel mean and standard deviation of the training motion. Networks see (value - mean) / std.
+
+    A channel that never moves has std 0 here: it is normalised to 0 and comes out as its mean.
+
+    Attributes:
+        mean, std: [D] float32.
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    def forward(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rig units -> normalised, any shape [..., D]."""
+        moving = self.std > 0
+        return np.where(moving, (values - self.mean) / np.where(moving, self.std, 1), 0).astype(np.float32)
+
+    def inverse(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalised -> rig units, any shape [..., D]."""
+        return (values * self.std + self.mean).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An exported model.
+
+    Attributes:
+        path: its folder.
+        name: the model's name.
+        rig: what its D channels are.
+        fps: the frame rate it generates at.
+        window: N, frames generated at once.
+        previous: P, frames carried over.
+        schedule: the noise schedule it was trained with.
+        normalisation: of its motion.
+        audio_encoder: what the audio encoder takes and gives.
+        audio_encoder_name: e.g. ``whisper``.
+        model: the configuration of the network (variant, style_dim S, basis_size K, style_anchor, audio_context, ...).
+        defaults: sampler, steps and guidance that suit it.
+        files: file name -> {"sha256", "bytes"}.
+        training, licence: where it comes from and what it may be used for.
+        sha256: of all that can change its output (description and files).
+    """
+
+    path: Path
+    name: str
+    rig: Rig
+    fps: Fraction
+    window: int
+    previous: int
+    schedule: Schedule
+    normalisation: Normalisation
+    audio_encoder: EncoderFormat
+    audio_encoder_name: str
+    model: dict[str, Any]
+    defaults: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    training: dict[str, Any]
+    licence: dict[str, Any]
+    sha256: str
+
+    @classmethod
+    def load(cls, folder: Path | str, verify: bool = True) -> Bundle:
+        """Read a bundle.
+
+        Args:
+            folder: where `bundle.json` is.
+            verify: also compare the sha256 of every file (skip it only where that has just been done).
+
+        Raises:
+            MsmdError: no bundle there, made for another version, damaged, or inconsistent.
+        """
+        path = Path(folder).expanduser()
+        description = path / "bundle.json"
+        if not description.is_file():
+            raise MsmdError(
+                f"no bundle in {path} (it has no bundle.json)",
+                hint="name a folder written by `msmd export-onnx` with --bundle, or leave --bundle out",
+            )
+        try:
+            data = json.loads(description.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise MsmdError(f"{description} cannot be read: {error}", hint="export the bundle again") from error
+        try:
+            bundle = _parse(path, data)
+        except MsmdError as error:
+            raise MsmdError(f"{description}: {error.message}", hint=error.hint or "export the bundle again") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise MsmdError(
+                f"{description} does not describe a bundle: {reason}", hint="export the bundle again"
+            ) from error
+        if verify:
+            bundle.verify()
+        return bundle
+
+    def file(self, name: str) -> Path:
+        """The path of one of its graphs, e.g. ``denoiser.onnx``."""
+        if name not in self.files:
+            raise MsmdError(f"bundle {self.name} ({self.path}) has no {name}", hint=f"it has: {', '.join(self.files)}")
+        return self.path / name
+
+    def verify(self) -> None:
+        """Compare the sha256 of every file with `bundle.json`; the result is kept while the file is unchanged."""
+        for name, entry in self.files.items():
+            path = self.path / name
+            try:
+                stat = path.stat()
+                digest = _sha256(path, stat.st_size, stat.st_mtime_ns)
+            except OSError as error:
+                raise MsmdError(
+                    f"bundle {self.path}: {name} is missing or cannot be read ({error.strerror})",
+                    hint="copy the bundle again, whole",
+                ) from error
+            if digest != entry["sha256"]:
+                raise MsmdError(
+                    f"bundle {self.path}: {name} is not the file that was exported (its sha256 differs)",
+                    hint="copy or export the bundle again; a file kept by Git LFS must be pulled",
+                )
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    """sha256 of a file; size and mtime_ns are only there as the cache's key."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parse(path: Path, data: dict[str, Any]) -> Bundle:
+    version = data["format_version"]
+    if version != FORMAT_VERSION:
+        raise MsmdError(f"bundle format {version!r}; this program reads {FORMAT_VERSION}", hint="update MSMD")
+    described = data.get("rig_definition")  # a rig that does not ship with the program
+    rig = Rig.load(data["rig"]) if described is None else Rig.from_definition(str(described))
+    channels = tuple(data["channels"])
+    if channels != rig.channels:
+        odd = next((name for name in channels if name not in rig.channels), "their order")
+        raise MsmdError(f"its channels are not those of rig {rig.name} ({odd})")
+
+    mean = np.asarray(data["normalisation"]["mean"], dtype=np.float32)  # [D]
+    std = np.asarray(data["normalisation"]["std"], dtype=np.float32)  # [D]
+    if mean.shape != (rig.size,) or std.shape != (rig.size,):
+        raise MsmdError(f"normalisation of shape {mean.shape} and {std.shape} for {rig.size} channels")
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
+        raise MsmdError("normalisation holds NaN, infinity or a negative deviation")
+    std = np.where(std > CONSTANT_STD, std, 0).astype(np.float32)
+
+    window, previous = int(data["window"]["frames"]), int(data["window"]["previous"])
+    if not 0 < previous <= window:
+        raise MsmdError(f"windows of {window} frames with {previous} previous ones", hint="0 < previous <= frames")
+    if data["diffusion"].get("prediction", "sample") != "sample":
+        raise MsmdError(f"diffusion prediction {data['diffusion']['prediction']!r}; this program knows: sample")
+
+    files: dict[str, dict[str, Any]] = data["files"]
+    missing = [name for name in REQUIRED_GRAPHS if name not in files]
+    if missing:
+        raise MsmdError(f"it does not list {', '.join(missing)}")
+    for name in files:
+        if Path(name).name != name:
+            raise MsmdError(f"file name {name!r} is not inside the bundle")
+
+    relevant = {key: value for key, value in data.items() if key not in ("training", "licence", "name", "defaults")}
+    return Bundle(
+        path=path,
+        name=str(data["name"]),
+        rig=rig,
+        fps=parse_fps(str(data["fps"])),
+        window=window,
+        previous=previous,
+        schedule=Schedule.from_config(data["diffusion"]),
+        normalisation=Normalisation(mean, std),
+        audio_encoder=EncoderFormat.from_mapping(data["audio_encoder"]),
+        audio_encoder_name=str(data["audio_encoder"]["name"]),
+        model=dict(data.get("model") or {}),
+        defaults=dict(data.get("defaults") or {}),
+        files=files,
+        training=dict(data.get("training") or {}),
+        licence=dict(data.get("licence") or {}),
+        sha256=hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
+    )

@@ -1,0 +1,196 @@
+"""Several workers on this machine, each in a process of its own (`--jobs`).
+
+Every worker loads the models once and is handed lines as it finishes others. A worker that dies (memory, a crash in a
+driver) takes nobody with it; see `Dispatcher`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from msmdcli.errors import MsmdError
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine, Sampling, StyleCode
+from msmdcli.workers.dispatch import Dispatcher
+from msmdcli.workers.line_worker import AHEAD, LineTask, LineWorker, Outcome
+
+MEMORY_HINT = "memory may be short: lower --jobs, or animate this line alone"
+# Libraries with thread pools of their own (BLAS under NumPy): each would take every core, in every process.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a process needs to build its worker.
+
+    Attributes:
+        bundle: the folder.
+        device, threads, max_batch, sampling: see `Engine`.
+        styles: encoded styles by the keys that tasks use.
+    """
+
+    bundle: Path
+    device: str
+    threads: int
+    max_batch: int | None
+    sampling: Sampling
+    styles: Mapping[str, StyleCode | None]
+
+    def make_worker(self) -> LineWorker:
+        """Load the models."""
+        engine = Engine(
+            Bundle.load(self.bundle, verify=False), self.device, self.threads, self.max_batch, self.sampling
+        )
+        engine.load()
+        return LineWorker(engine, self.styles)
+
+
+def places_of(worker: LineWorker) -> int:
+    """Lines that a worker should hold at once: those it computes together, and those it prepares meanwhile."""
+    return worker.engine.max_batch + AHEAD
+
+
+class _Process:
+    """A worker's process as its parent sees it."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(target=_main, args=(config, theirs), daemon=True)
+        with _interrupts_held(), thread_limit(config.threads):
+            self.process.start()
+        theirs.close()
+        self.places = 0  # lines it may hold at once; it says how many when it is ready
+
+    def send(self, task: LineTask) -> None:
+        try:
+            self.connection.send(task)
+        except (BrokenPipeError, ConnectionError):
+            return  # it died; the end of its connection will tell
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join(timeout=5)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()  # whoever sweeps up after it comes after it
+        self.connection.close()
+
+
+def run_in_processes(config: WorkerConfig, tasks: Sequence[LineTask], jobs: int) -> Iterator[Outcome]:
+    """Make lines in `jobs` processes; an outcome per task, in the order in which they are done.
+
+    Raises:
+        MsmdError: a worker could not start at all (bundle, device).
+    """
+    dispatcher: Dispatcher[_Process] = Dispatcher(tasks)
+    workers: list[_Process] = []
+    try:
+        for _ in range(min(jobs, len(tasks))):
+            workers.append(_Process(config))
+        while not dispatcher.finished:
+            for worker, task in dispatcher.hand_out({worker: worker.places for worker in workers}):
+                worker.send(task)
+            ready = wait([worker.connection for worker in workers])
+            for worker in list(workers):
+                if worker.connection not in ready:
+                    continue
+                try:
+                    message = worker.connection.recv()
+                except (EOFError, OSError):
+                    workers.remove(worker)
+                    worker.stop()
+                    if worker.places:
+                        why = f"(exit code {worker.process.exitcode})"
+                        yield from dispatcher.died(worker, why, MEMORY_HINT)
+                        if dispatcher.unstarted:
+                            workers.append(_Process(config))
+                    elif not workers:  # while others live, they do its work
+                        raise MsmdError(
+                            f"a worker process died while it loaded the models (exit code {worker.process.exitcode})",
+                            hint="memory may be short: lower --jobs",
+                        ) from None
+                    continue
+                if isinstance(message, Outcome):
+                    dispatcher.done(worker, message.id)
+                    yield message
+                elif isinstance(message, MsmdError):
+                    raise message
+                else:
+                    worker.places = message
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+@contextmanager
+def thread_limit(threads: int) -> Iterator[None]:
+    """Processes that are started meanwhile give no library more threads than this (0: as the library likes)."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    if threads:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is being started: it inherits that the signal waits. Ours is delivered after."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # when it is started with the first process, it lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _main(config: WorkerConfig, connection: Connection) -> None:
+    """The worker's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    try:
+        worker = config.make_worker()
+        hello: int | MsmdError = places_of(worker)
+    except MsmdError as error:
+        hello = error
+    try:
+        connection.send(hello)
+    except (BrokenPipeError, ConnectionError):
+        return
+    if isinstance(hello, MsmdError):
+        return
+
+    def tasks() -> Iterator[LineTask]:
+        try:
+            while True:
+                yield connection.recv()
+        except (EOFError, OSError):  # the parent is gone
+            return
+
+    try:
+        for outcome in worker.run(tasks()):
+            try:
+                connection.send(outcome)
+            except (BrokenPipeError, ConnectionError):  # the parent is gone: nobody will put the files in place
+                for written in outcome.written:
+                    written.abandon()
+                return
+    finally:
+        connection.close()

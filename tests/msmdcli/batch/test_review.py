@@ -1,0 +1,237 @@
+"""The review page: its data, its marks, and (where a browser is there) the page itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from msmdcli.batch.review import ANGLE_RANGE, ReviewOptions, line_data, write_review
+from msmdcli.errors import UsageError
+from msmdcli.formats import write_motion
+from msmdcli.manifest.reading import ManifestError, load_manifest
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
+
+RIG = Rig.load("arkit52")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 300_000  # ms, for whatever takes one second where the machine has nothing else to do
+BROWSER_OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def made_batch(folder: Path, count: int, seconds: float = 1.0) -> Path:
+    """OUT as a batch leaves it, with `count` lines of one recording and one motion."""
+    out = folder / "out"
+    out.mkdir(parents=True)
+    sound = folder / "a voice.wav"
+    rng = np.random.default_rng(0)
+    soundfile.write(sound, rng.normal(scale=0.1, size=round(16000 * seconds)), 16000)
+    values = rng.uniform(0, 1, (round(25 * seconds), RIG.size)).astype(np.float32)
+    values[:, list(RIG.rotation_indices or ())] -= 0.5
+    write_motion(Motion(values, Fraction(25), RIG), out / "line.npz", "npz")
+    manifest = folder / "lines.yaml"
+    ids = [f"quest/line_{n:04d}" for n in range(count)]
+    lines = "".join(f"  - {{id: {id}, audio: 'a voice.wav'}}\n" for id in ids)
+    manifest.write_text(f"version: 1\nlines:\n{lines}", encoding="utf-8")
+    records: list[dict[str, Any]] = [
+        {
+            "id": id,
+            "status": "made",
+            "audio": str(sound),
+            "outputs": ["line.npz"],
+            "style": "angry" if n % 2 else "happy",
+            "seed": 4,
+            "seconds": seconds,
+            "text": "</script><b>not markup</b>" if n == 0 else f"words of {n}",
+        }
+        for n, id in enumerate(ids)
+    ]
+    if count > 1:
+        records[1] |= {"status": "failed", "error": "no such recording", "outputs": []}
+    report = {
+        "format_version": 1,
+        "bundle": {"name": "tiny"},
+        "settings": {"manifest": str(manifest)},
+        "counts": {"made": count},
+        "limits": {},
+        "lines": records,
+    }
+    (out / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    return out
+
+
+def test_curves_come_back_from_the_page_to_a_byte(tmp_path: Path) -> None:
+    out = made_batch(tmp_path, 1)
+    data = line_data(out, ["line.npz"], tmp_path / "a voice.wav")
+    assert data is not None and data["frames"] == 25 and data["channels"] == list(RIG.channels)
+    curves = np.frombuffer(base64.b64decode(data["curves"]), np.uint8).reshape(RIG.size, 25) / 255
+    with np.load(out / "line.npz", allow_pickle=False) as file:
+        values = file["values"]
+    jaw, yaw = RIG.index("jawOpen"), RIG.index("headYaw")
+    np.testing.assert_allclose(curves[jaw], values[:, jaw], atol=0.5 / 255 + 1e-6)
+    np.testing.assert_allclose((2 * curves[yaw] - 1) * ANGLE_RANGE, values[:, yaw], atol=ANGLE_RANGE / 255 + 1e-6)
+
+
+def test_text_of_a_line_cannot_end_the_script(tmp_path: Path) -> None:
+    page = write_review(made_batch(tmp_path, 2)).read_text(encoding="utf-8")
+    assert "</script><b>" not in page
+    assert page.count("</script>") == 1
+    assert not re.search(r"https?://(?!www\.w3\.org)", page), "the page must not need a network"
+
+
+def test_a_page_can_be_made_again_and_forgets_lines_that_are_gone(tmp_path: Path) -> None:
+    out = made_batch(tmp_path, 3)
+    write_review(out)
+    first = sorted(p.name for p in (out / "review").glob("*.js"))
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    report["lines"] = report["lines"][:1]
+    (out / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    write_review(out)
+    left = sorted(p.name for p in (out / "review").glob("*.js"))
+    assert len(first) == 2 and len(left) == 1 and left[0] in first
+
+
+def test_copied_recordings_lie_beside_the_page(tmp_path: Path) -> None:
+    out = made_batch(tmp_path, 1)
+    page = write_review(out, ReviewOptions(copy_audio=True)).read_text(encoding="utf-8")
+    found = re.search(r'"audio":"(review/audio/[^"]+)"', page)
+    assert found and (out / found[1]).read_bytes() == (tmp_path / "a voice.wav").read_bytes()
+
+
+def test_a_folder_without_a_report_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds no report\.json"):
+        write_review(tmp_path)
+    (tmp_path / "report.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match="cannot be read"):
+        write_review(tmp_path)
+
+
+# ---- the lines to do again -------------------------------------------------------------------------------------------
+
+
+def redo(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "redo.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_redo_takes_the_marked_lines_with_other_seeds(tmp_path: Path) -> None:
+    made_batch(tmp_path, 3)
+    whole = load_manifest(tmp_path / "lines.yaml", RIG)
+    text = 'version: 1\nredo: lines.yaml\nlines:\n  - {id: "quest/line_0002", seed: 5, note: "too wild"}\n'
+    again = load_manifest(redo(tmp_path, text), RIG)
+    assert [line.id for line in again.lines] == ["quest/line_0002"]
+    assert again.lines[0].choices.seed == 5
+    assert again.lines[0].audio == whole.lines[2].audio
+
+
+def test_redo_of_one_take(tmp_path: Path) -> None:
+    made_batch(tmp_path, 1)
+    path = tmp_path / "lines.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "defaults: {takes: 3}\n", encoding="utf-8")
+    text = "version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0000_take2, seed: 9}]\n"
+    (line,) = load_manifest(redo(tmp_path, text), RIG).lines
+    assert (line.id, line.choices.seed, line.choices.takes) == ("quest/line_0000_take2", 9, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0009}]\n", r"redo\.yaml:3:14: .*no line.*did you mean"),
+        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0001, seeds: 1}]\n", r":3:31: unknown key 'seeds'"),
+        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0001, seed: -1}]\n", "a seed is a whole number"),
+        ("version: 1\nredo: lines.yaml\nlines: []\n", "no line to redo"),
+        ("version: 1\nredo: lines.yaml\nlines: [{seed: 1}]\n", "needs an `id`"),
+        ("redo: lines.yaml\nlines: [{id: quest/line_0001}]\n", "version"),
+        ("version: 1\nredo: [a]\nlines: []\n", "names the manifest"),
+    ],
+)
+def test_a_wrong_redo_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    made_batch(tmp_path, 2)
+    with pytest.raises(ManifestError, match=told):
+        load_manifest(redo(tmp_path, text), RIG)
+
+
+def test_a_redo_of_a_manifest_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no manifest"):
+        load_manifest(redo(tmp_path, "version: 1\nredo: gone.yaml\nlines: [{id: a}]\n"), RIG)
+
+
+# ---- in a browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Any:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if BROWSER is None:
+        pytest.skip("needs Chromium")
+    with sync_api.sync_playwright() as play:
+        running = play.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS, timeout=PATIENCE)
+        yield running
+        running.close()
+
+
+def opened(browser: Any, page: Path) -> tuple[Any, list[str]]:
+    """The page in a new tab, and the errors it has thrown so far."""
+    tab = browser.new_page(viewport={"width": 1300, "height": 850})
+    tab.set_default_timeout(PATIENCE)
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(page.as_uri())
+    tab.wait_for_selector(".row.now")
+    return tab, errors
+
+
+def test_open_play_filter_mark_download(browser: Any, tmp_path: Path) -> None:
+    page = write_review(made_batch(tmp_path, 6))
+    tab, errors = opened(browser, page)
+    assert tab.locator(".row").count() == 6
+    assert tab.evaluate("LINES[0].text") == "</script><b>not markup</b>"
+    tab.wait_for_function("shown.data !== null")
+    tab.evaluate("document.querySelector('audio').currentTime = 0.5")
+    tab.wait_for_function("document.querySelector('audio').currentTime > 0.4")
+    tab.wait_for_function("Math.max(...$('face').getContext('2d').getImageData(320, 320, 1, 1).data.slice(0, 3)) > 60")
+    tab.keyboard.press("a")
+    tab.keyboard.press("j")
+    tab.keyboard.press("j")
+    tab.keyboard.press("r")
+    assert tab.locator(".row.now .id").text_content() == "quest/line_0002"
+    tab.select_option("#filter", "to redo")
+    assert tab.locator(".row").count() == 1
+    tab.select_option("#filter", "failed")
+    assert tab.locator(".row .id").text_content() == "quest/line_0001"
+    tab.select_option("#filter", "all lines")
+    tab.keyboard.press("/")
+    tab.keyboard.type("words of 4")
+    assert tab.locator(".row").count() == 1
+    with tab.expect_download() as download:
+        tab.click("#download")
+    saved = tmp_path / "redo.yaml"
+    download.value.save_as(saved)
+    (line,) = load_manifest(saved, RIG).lines
+    assert (line.id, line.choices.seed) == ("quest/line_0002", 5)
+    tab.reload()
+    tab.wait_for_selector(".row.now")
+    assert tab.locator("#marked").text_content() == "1"  # marks stay
+    assert errors == []
+    tab.close()
+
+
+def test_a_thousand_lines_stay_usable(browser: Any, tmp_path: Path) -> None:
+    page = write_review(made_batch(tmp_path, 1000))
+    tab, errors = opened(browser, page)
+    assert tab.locator(".row").count() == 1000
+    step = "(() => { const t = performance.now(); step(1); return performance.now() - t })()"
+    quickest = min(tab.evaluate(step) for _ in range(20))  # some come when the machine does something else
+    assert tab.locator(".row.now .id").text_content() == "quest/line_0020"
+    assert quickest < 1000, f"{quickest:.0f} ms a key press"  # a guard against quadratic work, not a benchmark
+    assert errors == []
+    tab.close()

@@ -1,0 +1,61 @@
+"""The style field, proved by measurement on the model that ships; `benchmarks/measure_style_field.py` prints more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.measure_style_field import EXAMPLES, Lines, intensity_row, mix, plain, seam, weight_path
+from msmdcli.model.engine import SAFE_INTENSITY
+from msmdcli.styles.field import Segment, StyleField
+
+
+@pytest.fixture(scope="module")
+def lines() -> Lines:
+    return Lines([EXAMPLES / name for name in ("guard_001.ogg", "captain_fr.ogg", "scholar_ja.ogg")])
+
+
+@pytest.mark.parametrize("region", ["upper", "lower", "mouth", "brows", "lids", "gaze", "head", "mouthSmileLeft"])
+def test_a_region_moves_and_nothing_else(lines: Lines, region: str) -> None:
+    base = lines.animate(plain(neutral=1))
+    changed = lines.animate(StyleField((Segment(0.0, mix(neutral=1), {region: mix(happy=1.0)}, 0.0),)))
+    inside = np.isin(lines.rig.channels, lines.rig.regions.get(region, (region,)))
+    for name in base:
+        np.testing.assert_array_equal(changed[name][:, ~inside], base[name][:, ~inside])
+        assert np.abs(changed[name] - base[name])[:, inside].max() > 0.005, (region, name)
+
+
+def test_regions_that_change_over_time_do_not_leak_either(lines: Lines) -> None:
+    """An upper face that turns angry for the second half leaves the lower where it was."""
+    base = lines.animate(plain(neutral=1))
+    segments = (Segment(0.0, mix(neutral=1), fade=0.0), Segment(2.0, mix(neutral=1), {"upper": mix(angry=1.0)}))
+    changed = lines.animate(StyleField(segments))
+    lower, upper = lines.rig.indices("lower"), lines.rig.indices("upper")
+    for name in base:
+        np.testing.assert_array_equal(changed[name][:, lower], base[name][:, lower])
+        change = np.abs(changed[name] - base[name])[:, upper].mean(axis=1)
+        assert change[75:].mean() > 10 * change[:45].mean()
+
+
+def test_weights_lead_from_one_style_to_the_other_without_a_step_back(lines: Lines) -> None:
+    path = weight_path(lines, "neutral", "angry", steps=6)
+    assert (np.diff(path) > 0.05).all() and path[0] == 0 and path[-1] == pytest.approx(1)
+
+
+def test_a_change_of_segment_has_no_seam(lines: Lines) -> None:
+    """With the fade that is taken when none is given, the velocity jumps no more than in ordinary speech; without one
+    (a cut, which may be wanted) it does.
+    """
+    step, jump = seam(lines, fade=0.3)
+    assert step < 2.0 and jump < 1.5
+    assert seam(lines, fade=0.0)[1] > 1.5 * jump
+
+
+def test_intensity_is_safe_where_we_say_so(lines: Lines) -> None:
+    """Within the safe range the expression follows the number, the mouth keeps speaking and the rig's limits hold."""
+    low, high = SAFE_INTENSITY
+    for intensity in (low, high):
+        row = intensity_row(lines, intensity)
+        assert row["outside"] < 0.03 and row["jaw"] > 0.98 and 0.85 < row["lively"] < 1.15, (intensity, row)
+    assert intensity_row(lines, low)["expression"] == pytest.approx(low, abs=0.1)
+    assert intensity_row(lines, high)["expression"] > 1.2

@@ -1,0 +1,490 @@
+"""The shared research corpus as a training data set.
+
+``python -m training.data.corpus --out DIR [--sources grid|research|all]`` reads the corpus of talking-face clips
+(``corpus/`` of the shared folder: mp4 clips, ``metadata.csv``, one tracked npz per clip) and writes
+
+    DIR/index.jsonl          one JSON object per clip (fields: ``ClipRecord``)
+    DIR/audio/<id>.flac      sound, 16 kHz mono; absent (``"audio": null``) for silent clips
+    DIR/motion/<id>.npz      motion on the ``arkit52`` rig at 25 fps
+    DIR/dataset.json         counts, audio-picture offsets that were removed, clips that were left out and why
+
+Time. Second 0 of sound and motion is the presentation time of the first picture; sound that starts earlier is cut,
+sound that starts later is preceded by silence (AAC priming is already removed by the demuxer's edit lists, or moves
+both streams alike). Picture i is shown at its own presentation time. Constant offsets between picture and sound that a
+recording brought along (``corpus.yaml``) are removed by moving the motion; at the end the last pose is held.
+
+Tracking. MediaPipe's 52 scores are 51 ARKit channels after ``_neutral``; ``tongueOut`` stays 0. Head angles (degrees;
+pitch, yaw, roll) become radians. Lost frames at either end are cut off with their sound, lost frames inside are
+interpolated; a clip with more than 20 % lost is left out.
+
+Splits hold whole persons and depend on names only (``split_of``): ``train``, ``val``, ``test``, and ``style`` for
+silent emotional clips that serve as style references in tests.
+
+The corpus is for research; only the sources marked ``commercial`` in the index may train a model that is released.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from msmdcli.errors import MsmdError
+from msmdcli.motion.motion import Motion, frame_count, save_npz
+from msmdcli.motion.rig import Rig
+from msmdcli.paths import shared_dir
+
+FPS = Fraction(25)
+AUDIO_RATE = 16000
+MAX_LOST = 0.2  # share of frames without a face above which a clip is left out
+HEAD_CHANNELS = ("headPitch", "headYaw", "headRoll")  # order of the tracker's head_euler_deg
+
+SourceSet = Literal["grid", "research", "all"]
+SOURCE_SETS: dict[str, str] = {
+    "grid": "the GRID clips only (CC BY 4.0: a model trained on them may be released)",
+    "research": "everything but GRID (research use only)",
+    "all": "both",
+}
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One line of ``index.jsonl``.
+
+    Attributes:
+        id: clip name, unique in the data set.
+        audio: sound file relative to the data set, or None for a silent clip.
+        motion: motion file relative to the data set.
+        known: None: every channel of the motion is observed (synthetic pairs name a mask file here).
+        speaker: person (labels of the same person are merged).
+        source: the corpus folder that the clip comes from, such as ``grid_s1`` or ``mead_dreamtalk``.
+        tag: emotion or kind of recording.
+        language: ISO code or ``und``.
+        seconds: length of the sound (of the motion, where there is no sound).
+        fps: frame rate of the motion as a fraction, "25/1".
+        av_offset_frames: constant audio-picture offset that has been removed, in frames.
+        found: share of the clip's pictures in which the tracker found a face.
+        split: train, val, test or style.
+        commercial: whether the licence allows training a released model.
+        licence: data set and terms, as the corpus states them.
+    """
+
+    id: str
+    audio: str | None
+    motion: str
+    known: str | None
+    speaker: str
+    source: str
+    tag: str
+    language: str
+    seconds: float
+    fps: str
+    av_offset_frames: float
+    found: float
+    split: str
+    commercial: bool
+    licence: str
+
+
+# ---- what is known about the corpus ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CorpusNotes:
+    """The contents of ``corpus.yaml`` (see the comments there)."""
+
+    offsets: dict[str, float]
+    recording_offsets: dict[str, float]
+    same_person: dict[str, str]
+    left_out: dict[str, str]
+    grid_test_speakers: frozenset[str]
+    style_test_speakers: frozenset[str]
+    wild_shares: dict[str, float]
+    train_sources: frozenset[str]
+    train_sources_val_share: float
+    commercial_sources: frozenset[str]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> CorpusNotes:
+        path = path or Path(__file__).with_name("corpus.yaml")
+        data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return cls(
+            offsets={source: float(entry["frames"]) for source, entry in data["av_offset_frames"].items()},
+            recording_offsets={
+                name: float(entry["frames"]) for name, entry in data["recordings_av_offset_frames"].items()
+            },
+            same_person=dict(data["same_person"]),
+            left_out=dict(data["left_out"]),
+            grid_test_speakers=frozenset(data["grid_test_speakers"]),
+            style_test_speakers=frozenset(data["style_test_speakers"]),
+            wild_shares=dict(data["wild_shares"]),
+            train_sources=frozenset(data["train_sources"]),
+            train_sources_val_share=float(data["train_sources_val_share"]),
+            commercial_sources=frozenset(data["commercial_sources"]),
+        )
+
+    def person(self, speaker: str) -> str:
+        """The person behind a speaker label."""
+        return self.same_person.get(speaker, speaker)
+
+    def offset(self, source: str, person: str) -> float:
+        """How many frames later than its sound the picture of a recording comes."""
+        return self.recording_offsets.get(f"{source}/{person}", self.offsets.get(source, 0.0))
+
+
+def unit_hash(name: str) -> float:
+    """A number in [0, 1) that depends on the name only (first 64 bits of its sha256)."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") / 2**64
+
+
+def split_of(clip: str, person: str, source: str, silent: bool, speaks: bool, notes: CorpusNotes) -> str:
+    """Which split a clip belongs to. `silent`: it is a style clip; `speaks`: its person has speaking clips, too.
+
+    Decided in this order:
+
+    1. Persons of ``style_test_speakers``: their silent clips are ``style``, their speaking clips ``test``.
+    2. GRID: three speakers ``test``; of speaker 1 a few clips ``val``, everything else ``train``. The Arabic words
+       likewise ``train`` with a few ``val``.
+    3. Everybody else ("in the wild"): the whole person goes to test, val or train by the hash of the name; silent clips
+       of those who went to test or val are ``style``. Persons with silent clips only train (audio condition dropped).
+    """
+    if person in notes.style_test_speakers:
+        return "style" if silent else "test"
+    if person in notes.grid_test_speakers:
+        return "test"
+    if source in notes.train_sources:
+        return "val" if unit_hash(clip) < notes.train_sources_val_share else "train"
+    if source in notes.commercial_sources or not speaks:
+        return "train"
+    u = unit_hash(person)
+    if u < notes.wild_shares["test"]:
+        return "style" if silent else "test"
+    if u < notes.wild_shares["test"] + notes.wild_shares["val"]:
+        return "style" if silent else "val"
+    return "train"
+
+
+# ---- one clip --------------------------------------------------------------------------------------------------------
+
+
+def read_clip(path: Path, want_audio: bool) -> tuple[np.ndarray, Fraction, np.ndarray | None]:
+    """Picture times and sound of an mp4 clip.
+
+    Returns:
+        (times [T] float64 of the pictures in seconds after the first, nominal picture rate, samples [S] float32 at
+        16 kHz mono starting at the time of the first picture, or None without a sound stream or when not wanted).
+
+    Raises:
+        MsmdError: the file cannot be decoded.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            video = container.streams.video[0]
+            assert video.time_base is not None
+            pts = sorted(p.pts for p in container.demux(video) if p.pts is not None and not p.is_discard)
+            start = pts[0] * video.time_base
+            times = np.array([float((p - pts[0]) * video.time_base) for p in pts])
+            fps = Fraction(video.average_rate or video.guessed_rate or FPS)
+        samples = _read_audio(path, start) if want_audio else None
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise MsmdError(
+            f"cannot decode {path}: {error}", hint="the corpus file may be damaged; copy it again"
+        ) from error
+    return times, fps, samples
+
+
+def _read_audio(path: Path, start: Fraction) -> np.ndarray | None:
+    """Sound from `start` (seconds on the file's clock) on: [S] float32 mono 16 kHz, or None without a sound stream."""
+    import av
+    import soxr
+
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return None
+        to_float = av.AudioResampler(format="fltp")  # sample format only; soxr does the rate
+        chunks: list[np.ndarray] = []  # each [channels, n]
+        first: Fraction | None = None
+        rate = 0
+        for frame in container.decode(container.streams.audio[0]):
+            if first is None:
+                first = Fraction(0) if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+                rate = frame.sample_rate
+            chunks.extend(f.to_ndarray() for f in to_float.resample(frame))
+    if first is None:
+        return None
+    mono = np.concatenate(chunks, axis=1).mean(axis=0)  # [S at source rate]
+    lead = round((start - first) * rate)
+    mono = mono[lead:] if lead >= 0 else np.concatenate([np.zeros(-lead, mono.dtype), mono])
+    return np.clip(soxr.resample(mono, rate, AUDIO_RATE, quality="HQ"), -1.0, 1.0).astype(np.float32)
+
+
+def motion_from_track(track: dict[str, np.ndarray], times: np.ndarray, fps: Fraction, rig: Rig) -> tuple[Motion, float]:
+    """Tracked MediaPipe scores as motion at the clip's own picture rate.
+
+    Args:
+        track: arrays of a tracked npz: ``blendshapes`` [T, 52] with ``names`` [52], ``head_euler_deg`` [T, 3],
+            ``found`` [T].
+        times: [T] seconds of each picture after the first (see read_clip).
+        fps: nominal picture rate; pictures that came at irregular times are interpolated onto its grid.
+        rig: arkit52.
+
+    Returns:
+        (motion [T', D] of the part between the first and the last found frame, seconds cut off at its beginning).
+    """
+    values = np.zeros((len(track["found"]), rig.size))  # [T, D]
+    for column, name in enumerate(track["names"].tolist()):
+        if name != "_neutral":
+            values[:, rig.index(name)] = track["blendshapes"][:, column]
+    for column, name in enumerate(HEAD_CHANNELS):
+        values[:, rig.index(name)] = np.unwrap(np.radians(track["head_euler_deg"][:, column].astype(np.float64)))
+
+    found = np.flatnonzero(track["found"])
+    first, last = int(found[0]), int(found[-1])
+    grid = np.arange(np.floor((times[last] - times[first]) * float(fps) + 0.5) + 1) / float(fps) + times[first]
+    values = np.stack([np.interp(grid, times[found], column) for column in values[found].T], axis=1)  # [T', D]
+    return Motion(values=values.astype(np.float32), fps=fps, rig=rig, meta={}), float(times[first])
+
+
+def shift_earlier(values: np.ndarray, frames: float) -> np.ndarray:
+    """values [T, D] moved `frames` earlier (negative: later); the edge pose is held. Exact for whole frames."""
+    if frames == 0:
+        return values
+    at = np.arange(len(values)) + frames
+    return np.stack([np.interp(at, np.arange(len(values)), column) for column in values.T], axis=1).astype(values.dtype)
+
+
+def _native_rate(tracked: float, stream: Fraction) -> Fraction:
+    """The exact picture rate: the stream's where it agrees with the tracker's rounded one, else the latter."""
+    if abs(float(stream) - tracked) < 0.01:
+        return stream
+    return Fraction(tracked).limit_denominator(1001)
+
+
+# ---- the data set ----------------------------------------------------------------------------------------------------
+
+
+def corpus_rows(corpus: Path) -> Iterator[dict[str, str]]:
+    """The rows of metadata.csv for faces that can be used (everything but ``bad/``)."""
+    try:
+        with (corpus / "metadata.csv").open(newline="", encoding="utf-8") as file:
+            yield from (row for row in csv.DictReader(file) if not row["path"].startswith("bad/"))
+    except FileNotFoundError as error:
+        raise MsmdError(
+            f"no talking-face corpus in {corpus}: metadata.csv is missing",
+            hint="point MSMD_SHARED at the folder that holds corpus/",
+        ) from error
+
+
+def build_corpus(
+    corpus: Path, out: Path, sources: SourceSet = "all", notes: CorpusNotes | None = None
+) -> list[ClipRecord]:
+    """Write the data set (module docstring) and return its index.
+
+    Args:
+        corpus: folder of the corpus.
+        out: data set folder, created when absent; files of the same names are overwritten.
+        sources: which licence group (SOURCE_SETS).
+        notes: offsets, persons and splits; default: ``corpus.yaml``.
+
+    Raises:
+        MsmdError: the corpus is absent or a clip cannot be decoded.
+    """
+    import soundfile
+
+    notes = notes or CorpusNotes.load()
+    rig = Rig.load("arkit52")
+    for folder in ("audio", "motion"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+
+    records: list[ClipRecord] = []
+    left_out: dict[str, str] = {}
+    rows = list(corpus_rows(corpus))
+    speaking = {notes.person(row["speaker"]) for row in rows if not _silent(row)}
+    for row in _progress([row for row in rows if _wanted(row, sources, notes)]):
+        clip, source = row["clip"], Path(row["path"]).parent.name
+        if clip in notes.left_out:
+            left_out[clip] = notes.left_out[clip]
+            continue
+        with np.load(corpus / "tracked" / f"{clip}.npz", allow_pickle=False) as npz:
+            track = {key: npz[key] for key in ("blendshapes", "names", "head_euler_deg", "found", "fps")}
+        found = float(track["found"].mean())
+        if 1.0 - found > MAX_LOST:
+            left_out[clip] = f"no face in {1.0 - found:.0%} of the frames"
+            continue
+
+        # Sound of silent style clips is absent or not the speech that moves the face (music, hiss).
+        silent = _silent(row)
+        times, stream_fps, samples = read_clip(corpus / row["path"], want_audio=not silent)
+        fps = _native_rate(float(track["fps"]), stream_fps)
+        if len(times) != len(track["found"]):
+            times = np.arange(len(track["found"])) / float(fps)
+        motion, cut = motion_from_track(track, times, fps, rig)
+
+        person = notes.person(row["speaker"])
+        offset = notes.offset(source, person)
+        seconds = Fraction(motion.frames) / fps
+        if samples is not None:
+            samples = samples[round(cut * AUDIO_RATE) :]
+            samples = samples[: round(min(seconds, Fraction(len(samples), AUDIO_RATE)) * AUDIO_RATE)]
+            seconds = Fraction(len(samples), AUDIO_RATE)
+        motion = motion.resample(FPS, frames=frame_count(seconds, FPS))
+        motion = Motion(
+            values=shift_earlier(motion.values, offset),
+            fps=FPS,
+            rig=rig,
+            meta={"clip": clip, "source": source, "tracker": "MediaPipe FaceLandmarker"},
+        ).clip()
+
+        save_npz(out / "motion" / f"{clip}.npz", motion)
+        if samples is not None:
+            soundfile.write(out / "audio" / f"{clip}.flac", samples, AUDIO_RATE, subtype="PCM_16")
+        records.append(
+            ClipRecord(
+                id=clip,
+                audio=None if samples is None else f"audio/{clip}.flac",
+                motion=f"motion/{clip}.npz",
+                known=None,
+                speaker=person,
+                source=source,
+                tag=row["emotion_or_tag"],
+                language=row["language"] or "und",
+                seconds=float(seconds),
+                fps=f"{FPS.numerator}/{FPS.denominator}",
+                av_offset_frames=offset,
+                found=found,
+                split=split_of(clip, person, source, silent, person in speaking, notes),
+                commercial=source in notes.commercial_sources,
+                licence=row["licence_or_dataset"],
+            )
+        )
+
+    records.sort(key=lambda record: record.id)
+    _write_lines(out / "index.jsonl", (json.dumps(asdict(record), ensure_ascii=False) for record in records))
+    summary = {
+        "format_version": 1,
+        "made_by": f"python -m training.data.corpus --sources {sources}",
+        "counts": counts(records),
+        "av_offset_frames": {**notes.offsets, **notes.recording_offsets},
+        "left_out": left_out,
+    }
+    _write_lines(out / "dataset.json", [json.dumps(summary, indent=1, ensure_ascii=False)])
+    return records
+
+
+def read_index(dataset: Path) -> list[ClipRecord]:
+    """The index of a data set folder.
+
+    Raises:
+        MsmdError: no index, or a line that is not a clip.
+    """
+    path = dataset / "index.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise MsmdError(
+            f"no data set in {dataset}: cannot read index.jsonl ({error.strerror})",
+            hint="make one with `python -m training.data.corpus --out DIR`",
+        ) from error
+    fields = set(ClipRecord.__dataclass_fields__)
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            data = json.loads(line)
+            data.setdefault("commercial", False)
+            data.setdefault("licence", "not stated")
+            records.append(ClipRecord(**{key: value for key, value in data.items() if key in fields}))
+        except (ValueError, TypeError) as error:
+            raise MsmdError(f"{path}, line {number}: not a clip ({error})", hint="make the data set again") from error
+    return records
+
+
+def counts(records: Iterable[ClipRecord]) -> dict[str, dict[str, float]]:
+    """Per split: clips, minutes, persons."""
+    by_split: dict[str, list[ClipRecord]] = {}
+    for record in records:
+        by_split.setdefault(record.split, []).append(record)
+    return {
+        split: {
+            "clips": len(group),
+            "minutes": round(sum(r.seconds for r in group) / 60, 2),
+            "persons": len({r.speaker for r in group}),
+        }
+        for split, group in sorted(by_split.items())
+    }
+
+
+def _wanted(row: dict[str, str], sources: SourceSet, notes: CorpusNotes) -> bool:
+    commercial = Path(row["path"]).parent.name in notes.commercial_sources
+    return sources == "all" or commercial == (sources == "grid")
+
+
+def _silent(row: dict[str, str]) -> bool:
+    return row["path"].startswith("style_silent/")
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    partial.replace(path)
+
+
+def _progress(rows: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    for number, row in enumerate(rows):
+        if number % 100 == 0:
+            print(f"clip {number} of {len(rows)}", file=sys.stderr)
+        yield row
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.data.corpus", description="Turn the shared corpus into a data set."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="data set folder to write")
+    parser.add_argument(
+        "--sources",
+        choices=sorted(SOURCE_SETS),
+        default="all",
+        help="; ".join(f"{k}: {v}" for k, v in SOURCE_SETS.items()),
+    )
+    parser.add_argument(
+        "--source-offsets-only",
+        action="store_true",
+        help="leave the audio-picture offsets of single recordings in (corpus.yaml says what they are)",
+    )
+    options = parser.parse_args(arguments)
+    notes = CorpusNotes.load()
+    if options.source_offsets_only:
+        notes = replace(notes, recording_offsets={})
+    try:
+        shared = shared_dir()
+        if shared is None:
+            raise MsmdError(
+                "the shared material was not found", hint="set MSMD_SHARED to the folder that holds corpus/"
+            )
+        records = build_corpus(shared / "corpus", options.out, options.sources, notes)
+    except MsmdError as error:
+        print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    for split, row in counts(records).items():
+        print(f"{split}: {row['clips']:.0f} clips, {row['minutes']:.1f} min, {row['persons']:.0f} persons")
+    by_source = Counter((record.source, record.split) for record in records)
+    for (source, split), number in sorted(by_source.items()):
+        print(f"  {source:20} {split:6} {number}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

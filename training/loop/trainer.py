@@ -1,0 +1,544 @@
+"""The training loop: Accelerate, EMA, validation, early stopping, checkpoints that resume to the same curve.
+
+A run is a folder:
+
+    config.json        the resolved configuration            log.jsonl      one JSON object per logged step and
+    validation statistics.npz     normalisation of motion and audio     tensorboard/   the same curves
+    provenance.json    data, licences, versions              latest/, best/ checkpoints: model, EMA, optimiser, state
+    rig.json           what the motion's channels are
+
+Every random draw of step i comes from the seed and i, so a run that was stopped and resumed repeats the undisturbed
+one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Subset
+
+from msmdcli.errors import MsmdError, UsageError
+from msmdcli.model.bundle import Normalisation
+from msmdcli.motion.rig import Rig
+from training.config import TrainConfig, config_from_dict
+from training.data.augment import AugmentConfig
+from training.data.dataset import Clip, PairBatches, load_clips, measure_audio, measure_normalisation, read_index
+from training.data.features import FeatureCache
+from training.loop.audio_directions import fit_audio_directions
+from training.network.distil import SAMPLER, DistilObjective, load_teacher
+from training.network.generate import generate
+from training.network.model import Model
+from training.network.objective import Batch, Objective, channel_weights
+
+RUN_FORMAT = 1
+
+
+class Reporter(Protocol):
+    """Where progress goes; the command line shows a bar, tests nothing."""
+
+    def loading(self, clip: str, done: int, total: int) -> None: ...
+    def step(self, step: int, total: int, losses: dict[str, float], seconds_left: float) -> None: ...
+    def validated(self, step: int, measures: dict[str, float], best: bool) -> None: ...
+
+
+class Silent:
+    def loading(self, clip: str, done: int, total: int) -> None: ...
+    def step(self, step: int, total: int, losses: dict[str, float], seconds_left: float) -> None: ...
+    def validated(self, step: int, measures: dict[str, float], best: bool) -> None: ...
+
+
+def train(
+    config: TrainConfig, data: list[Path], out: Path, *, resume: bool = False, report: Reporter | None = None
+) -> Path:
+    """Train a model and return the folder of its run.
+
+    Args:
+        config: as `training.config.load_config` gives it.
+        data: data set folders.
+        out: the run's folder; must not hold a run unless `resume`.
+        resume: go on from `out/latest`, with the configuration stored there.
+
+    Raises:
+        MsmdError: nothing to train on, or a run that cannot be resumed.
+    """
+    report = report or Silent()
+    if resume:
+        if not (out / "latest").is_dir():
+            raise UsageError(f"{out} holds no checkpoint to resume from", hint="Leave --resume away to start anew.")
+        config = read_config(out)
+    elif (out / "config.json").exists():
+        raise UsageError(f"{out} holds a run already", hint="Continue it with --resume, or choose another --out.")
+    if config.optimiser.threads:
+        torch.set_num_threads(config.optimiser.threads)
+    accelerator = Accelerator(mixed_precision=config.optimiser.precision, cpu=not torch.cuda.is_available())
+    with accelerator.main_process_first():
+        training, validation = prepare_data(config, data, report)
+    rig = training.rig
+    head = tuple(rig.head_columns.tolist())
+    sizes = replace(config.model, audio_dim=training.audio_dim, motion_dim=rig.size, head_channels=head)
+    config = replace(config, model=sizes)
+    run = Run(config, training, validation, out, accelerator, report)
+    run.prepare(resume)
+    run.loop()
+    return out
+
+
+def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tuple[PairBatches, list[Clip]]:
+    """Batches to train on, and the validation clips."""
+    rig = Rig.load(config.data.rig)
+    fps = Fraction(config.data.fps)
+    cache = FeatureCache(config.audio, fps)
+    rows = [row for folder in data for row in read_index(folder)]
+    shares = config.data.sources
+    chosen = [r for r in rows if r["split"] == "train" and (shares is None or "*" in shares or r["source"] in shares)]
+    held_out = [
+        r
+        for r in rows
+        if r["split"] == "val" and r["audio"] is not None and r["source"] not in config.data.validation_without
+    ]
+    total = len(chosen) + len(held_out)
+    done = iter(range(1, total + 1))
+    progress = lambda name: report.loading(name, next(done), total)  # noqa: E731
+    clips = load_clips(chosen, rig, fps, cache, config.data, progress)
+    validation = load_clips(held_out, rig, fps, cache, replace(config.data, voices={}), progress)
+    batches = PairBatches(
+        clips,
+        rig,
+        config.data,
+        config.augment,
+        window=config.model.window,
+        previous=config.model.previous,
+        batch=config.optimiser.batch,
+        batches=2**31,
+        audio_dim=cache.dim,
+        seed=config.seed,
+    )
+    return batches, validation
+
+
+class Run:
+    """One training run: its state and its loop."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        training: PairBatches,
+        validation: list[Clip],
+        out: Path,
+        accelerator: Accelerator,
+        report: Reporter,
+    ) -> None:
+        self.config, self.training, self.out, self.accelerator, self.report = config, training, out, accelerator, report
+        self.validation = validation
+        torch.manual_seed(config.seed)
+        self.model = Model(config.model)
+        self.teacher = load_teacher(config)
+        objective = self._objective(self.model)
+        o = config.optimiser
+        kind = torch.optim.AdamW if o.weight_decay else torch.optim.Adam
+        optimiser = kind(self.model.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
+        self.ema = AveragedModel(self.model, multi_avg_fn=_averaging(o.ema), use_buffers=False)
+        if o.compile:
+            objective = torch.compile(objective)  # type: ignore[assignment]
+        self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
+        self.ema.to(accelerator.device)
+        self.step, self.best, self.bad_validations = 0, math.inf, 0
+
+    def _objective(self, model: Model) -> Objective:
+        """What `model` is trained or judged by."""
+        if self.teacher is None:
+            return Objective(model, self.config, self.training.rig)
+        return DistilObjective(model, self.teacher, self.config, self.training.rig)
+
+    @property
+    def averaged(self) -> Model:
+        """The EMA model."""
+        return cast(Model, self.ema.module)
+
+    # --- preparation -------------------------------------------------------------------------------------------------
+
+    def prepare(self, resume: bool) -> None:
+        statistics = self.out / "statistics.npz"
+        if resume:
+            with np.load(statistics, allow_pickle=False) as stored:
+                self.normalisation = Normalisation(stored["mean"], stored["std"])
+                audio = stored["audio_mean"], stored["audio_std"]
+            self._load(self.out / "latest")
+        else:
+            if self.teacher is not None:
+                self.normalisation, audio = self._follow(self.teacher)
+            else:
+                self.normalisation = measure_normalisation(self.training, self.config.normalise)
+                audio = measure_audio(self.training)
+            if self.accelerator.is_main_process:
+                self.out.mkdir(parents=True, exist_ok=True)
+                np.savez(
+                    statistics,
+                    mean=self.normalisation.mean,
+                    std=self.normalisation.std,
+                    audio_mean=audio[0],
+                    audio_std=audio[1],
+                )
+                _write_json(self.out / "config.json", {"format_version": RUN_FORMAT, **self.config.to_dict()})
+                _write_json(self.out / "provenance.json", self._provenance())
+                (self.out / "rig.json").write_text(self.training.rig.definition() + "\n", encoding="utf-8")
+        for model in (self.model, self.averaged):
+            model.denoiser.audio_mean.copy_(torch.from_numpy(audio[0]))
+            model.denoiser.audio_std.copy_(torch.from_numpy(audio[1]))
+        self.training.normalisation = self.normalisation
+        if self.config.model.audio_directions == "fitted" and not resume and self.teacher is None:
+            self._fit_audio_directions(*audio)
+        self.held_out = self._validation_batches()
+
+    def _follow(self, teacher: Model) -> tuple[Normalisation, tuple[np.ndarray, np.ndarray]]:
+        """Start where the teacher ended: its weights, and its normalisation of motion and audio."""
+        for model in (self.model, self.averaged):
+            model.load_state_dict(teacher.state_dict())
+        with np.load(Path(self.config.distil.teacher) / "statistics.npz", allow_pickle=False) as stored:
+            return Normalisation(stored["mean"], stored["std"]), (stored["audio_mean"], stored["audio_std"])
+
+    def _fit_audio_directions(self, audio_mean: np.ndarray, audio_std: np.ndarray) -> None:
+        rig = self.training.rig
+        weights = channel_weights(rig, self.config.loss.regions).sqrt().numpy()  # the losses weigh squares
+        weights[rig.head_columns] = 0.0  # heads move with the sense, hardly with the sound
+        rank = self.config.model.audio_bottleneck
+        weight, bias = fit_audio_directions(self.training, rank, audio_mean, audio_std, weights)
+        for model in (self.model, self.averaged):
+            directions = model.denoiser.audio_directions
+            directions.weight.data.copy_(torch.from_numpy(weight))
+            directions.bias.data.copy_(torch.from_numpy(bias))
+
+    def _provenance(self) -> dict[str, Any]:
+        frames: Counter[str] = Counter()
+        speakers: dict[str, set[str]] = {}
+        for clip in self.training.clips:
+            frames[clip.source] += clip.frames
+            speakers.setdefault(clip.source, set()).add(clip.speaker)
+        fps = float(Fraction(self.config.data.fps))
+        return {
+            "sources": {
+                s: {"minutes": round(n / fps / 60, 2), "speakers": len(speakers[s])} for s, n in sorted(frames.items())
+            },
+            "minutes_counts": "every augmented voice of a clip counts",
+            "validation_clips": sorted(clip.id for clip in self.validation),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "versions": {"torch": torch.__version__, "python": platform.python_version(), "numpy": np.__version__},
+        }
+
+    def _validation_batches(self) -> list[dict[str, np.ndarray]]:
+        """The validation clips as plain batches: no augmentation, no truncation, the same every time."""
+        if not self.validation:
+            return []
+        count = max(1, min(4, len(self.validation) // self.config.optimiser.batch))
+        batches = PairBatches(
+            self.validation,
+            self.training.rig,
+            replace(self.config.data, sources=None, truncate=0.0, chain_short_clips=False),
+            AugmentConfig(probability=0.0),
+            window=self.training.window,
+            previous=self.training.previous,
+            batch=self.config.optimiser.batch,
+            batches=count,
+            audio_dim=self.training.audio_dim,
+            seed=self.config.seed + 1,
+        )
+        batches.normalisation = self.normalisation
+        return [batches[i] for i in range(count)]
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def loop(self) -> None:
+        config, schedule = self.config, self.config.schedule
+        contrast = config.contrastive_iterations
+        total = contrast + config.optimiser.iterations
+        started, first = time.monotonic(), self.step
+        recent: list[dict[str, torch.Tensor]] = []
+        for batch in self._batches(total):
+            if self.step == contrast > 0:
+                self._freeze_style_encoder()
+            recent.append(self._train_step(batch, contrast=self.step < contrast))
+            self.step += 1
+            if self.step % schedule.log_every == 0 or self.step == total:
+                losses = {
+                    name: float(torch.stack([r[name] for r in recent]).mean())
+                    for name in recent[-1]
+                    if all(name in r for r in recent)
+                }
+                if not math.isfinite(losses["total"]):
+                    raise MsmdError(
+                        f"the loss is {losses['total']} at step {self.step}",
+                        hint="Lower optimiser.lr, or use precision: no.",
+                    )
+                seconds_left = (time.monotonic() - started) / (self.step - first) * (total - self.step)
+                self._log({"step": self.step, **losses})
+                self.report.step(self.step, total, losses, seconds_left)
+                recent = []
+            validate = self.step > contrast and (self.step % schedule.validate_every == 0 or self.step == total)
+            if validate:
+                self._validate()
+            if self.step % schedule.checkpoint_every == 0 or self.step == total:
+                self._save(self.out / "latest")
+            if validate and self.bad_validations >= schedule.patience:
+                break
+
+    def _batches(self, total: int) -> Iterator[Batch]:
+        """Batches step .. total - 1 of this process."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        indices = range(self.step * world + rank, total * world, world)
+        loader = DataLoader(Subset(self.training, indices), batch_size=None, num_workers=0)  # type: ignore[arg-type]
+        for batch in loader:
+            yield {name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
+
+    def _train_step(self, batch: Batch, contrast: bool) -> dict[str, torch.Tensor]:
+        o = self.config.optimiser
+        # Dropout and diffusion noise of step i depend on the seed, i and the process only: resuming repeats them.
+        torch.manual_seed(
+            np.random.SeedSequence([self.config.seed, self.step, self.accelerator.process_index])
+            .generate_state(1)[0]
+            .item()
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = o.lr * self._rate(self.step)
+        self.objective.train()
+        with self.accelerator.autocast():
+            losses: dict[str, torch.Tensor] = self.objective(batch, contrast)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(losses["total"])
+        if o.clip_gradient:
+            self.accelerator.clip_grad_norm_(self.objective.parameters(), o.clip_gradient)
+        self.optimiser.step()
+        self.ema.update_parameters(self.model)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _rate(self, step: int) -> float:
+        o = self.config.optimiser
+        warm = min(1.0, (step + 1) / o.warmup) if o.warmup else 1.0
+        progress = min(1.0, step / max(1, self.config.contrastive_iterations + o.iterations))
+        return warm * (o.final_lr + (1.0 - o.final_lr) * 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+    def _freeze_style_encoder(self) -> None:
+        self.model.style_encoder.requires_grad_(False)
+        self.averaged.style_encoder.load_state_dict(self.model.style_encoder.state_dict())
+
+    # --- validation --------------------------------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        """Measure the EMA model; keep it when it is the best so far."""
+        if not self.accelerator.is_main_process:
+            return
+        measures = self.validation_measures()
+        self._log({"step": self.step, **measures})
+        value = (
+            measures.get("val/loss", -float(self.step))
+            if self.config.schedule.keep_by == "loss"
+            else -measures.get("val/score", float(self.step))
+        )
+        better = value < self.best
+        self.best = min(self.best, value)
+        self.bad_validations = 0 if better else self.bad_validations + 1
+        if better:
+            self._save(self.out / "best")
+        self.report.validated(self.step, measures, better)
+
+    def validation_measures(self) -> dict[str, float]:
+        """Loss, and what generated validation clips are worth (`_generated`)."""
+        if not self.held_out:
+            return {}
+        objective = self._objective(self.averaged).to(self.accelerator.device).eval()
+        totals = []
+        with torch.inference_mode(), torch.random.fork_rng():
+            for index, batch in enumerate(self.held_out):
+                torch.manual_seed(1000 + index)
+                totals.append(
+                    objective({k: torch.from_numpy(v).to(self.accelerator.device) for k, v in batch.items()})[
+                        "total"
+                    ].item()
+                )
+        return {"val/loss": float(np.mean(totals)), **self._generated()}
+
+    def _generated(self) -> dict[str, float]:
+        """Each half of a validation clip animated in the style of the other half.
+
+        `jaw`: median correlation of generated with recorded jawOpen. `error`: mean absolute error of the face channels
+        over that of the reference's mean pose held still. `amplitude`: generated over recorded standard deviation of
+        the jaw. `score`: jaw - error, what `keep_by: score` maximises.
+        """
+        model = self.averaged.eval()
+        if next(model.parameters()).device.type != "cpu":
+            return {}  # generation works on the CPU; on a GPU the loss decides, and `msmd evaluate` tells the rest
+        rig = self.training.rig
+        face = rig.face_columns
+        # What follows the sound most: the jaw; in a learned code, where none is known, the channel that moves the most.
+        jaw = rig.index("jawOpen") if "jawOpen" in rig.channels else int(face[self.normalisation.std[face].argmax()])
+        correlations, errors, amplitudes = [], [], []
+        for clip in self.validation:
+            half = min(clip.frames // 2, 2 * self.config.model.window)
+            if half < 25:
+                continue
+            for start, other in ((0, half), (half, 0)):
+                truth, reference = clip.motion[start : start + half], clip.motion[other : other + half]
+                audio = clip.audio(start, start + half)
+                assert audio is not None  # held-out clips have sound
+                made = generate(
+                    model,
+                    self.normalisation,
+                    audio.astype(np.float32),
+                    reference,
+                    lambda w: np.random.Generator(np.random.Philox(w)),
+                    rig=self.training.rig,
+                    **(
+                        {"steps": 2}
+                        if self.teacher is None
+                        else {"steps": self.config.distil.steps, "sampler": SAMPLER}
+                    ),
+                )
+                made = np.clip(made, self.training.rig.lower, self.training.rig.upper)
+                still = np.abs(truth - reference.mean(0))[:, face].mean()
+                errors.append(np.abs(truth - made)[:, face].mean() / max(still, 1e-6))
+                if truth[:, jaw].std() > 1e-3:
+                    correlations.append(
+                        np.corrcoef(made[:, jaw], truth[:, jaw])[0, 1] if made[:, jaw].std() > 1e-6 else 0.0
+                    )
+                    amplitudes.append(made[:, jaw].std() / truth[:, jaw].std())
+        if not correlations:
+            return {}
+        measures = {
+            "jaw": float(np.median(correlations)),
+            "error": float(np.mean(errors)),
+            "amplitude": float(np.median(amplitudes)),
+        }
+        measures["score"] = float(np.mean(correlations)) - measures["error"]
+        return {f"val/{name}": value for name, value in measures.items()}
+
+    # --- files -------------------------------------------------------------------------------------------------------
+
+    def _log(self, values: dict[str, float]) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({k: round(v, 6) for k, v in values.items()}) + "\n")
+        if not hasattr(self, "_tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._tensorboard = SummaryWriter(str(self.out / "tensorboard"))
+        for name, value in values.items():
+            if name != "step":
+                self._tensorboard.add_scalar(name if "/" in name else f"train/{name}", value, int(values["step"]))
+
+    def _save(self, folder: Path) -> None:
+        """Write a checkpoint whole, then put it in place of the older one."""
+        if not self.accelerator.is_main_process:
+            return
+        new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir(parents=True)
+        save_file(self.model.state_dict(), new / "model.safetensors")
+        save_file(self.ema.module.state_dict(), new / "ema.safetensors")
+        torch.save(
+            self.optimiser.state_dict(), new / "optimiser.pt"
+        )  # read back with weights_only=True, which runs no code
+        _write_json(
+            new / "state.json",
+            {
+                "step": self.step,
+                "best": self.best if math.isfinite(self.best) else None,
+                "bad": self.bad_validations,
+                "averaged": int(self.ema.n_averaged),
+            },
+        )
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _load(self, folder: Path) -> None:
+        try:
+            state = json.loads((folder / "state.json").read_text())
+            self.model.load_state_dict(load_file(folder / "model.safetensors"))
+            self.ema.module.load_state_dict(load_file(folder / "ema.safetensors"))
+            self.optimiser.load_state_dict(
+                torch.load(folder / "optimiser.pt", weights_only=True, map_location=self.accelerator.device)
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise MsmdError(
+                f"checkpoint {folder} cannot be read: {str(error).splitlines()[0]}",
+                hint="Start anew, or restore the folder.",
+            ) from error
+        self.step, self.bad_validations = state["step"], state["bad"]
+        self.best = math.inf if state["best"] is None else state["best"]
+        self.ema.n_averaged.fill_(state["averaged"])
+        if 0 < self.config.contrastive_iterations <= self.step:
+            self._freeze_style_encoder()
+
+
+def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Exponential averaging that starts short: decay min(`decay`, (1 + n) / (10 + n)) after n steps, so that early
+    validations see the model and not its birth."""
+
+    def average(averaged: Any, current: Any, count: Any) -> None:
+        n = float(count)
+        get_ema_multi_avg_fn(min(decay, (1.0 + n) / (10.0 + n)))(averaged, current, count)  # type: ignore[no-untyped-call]
+
+    return average
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_config(run: Path) -> TrainConfig:
+    """The configuration that a run was trained with."""
+    file = run / "config.json"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise UsageError(
+            f"{run} is not a training run: config.json cannot be read",
+            hint="Give the folder that `msmd train --out` wrote.",
+        ) from error
+    if values.pop("format_version", None) != RUN_FORMAT:
+        raise UsageError(
+            f"{file} has another format version than {RUN_FORMAT}", hint="Train it again with this version of msmd."
+        )
+    return config_from_dict(values, str(file))
+
+
+def run_rig(run: Path) -> Rig:
+    """The rig that a run was trained on."""
+    file = run / "rig.json"
+    if not file.is_file():  # a run of an earlier version
+        return Rig.load("arkit52")
+    return Rig.from_definition(file.read_text(encoding="utf-8"))
+
+
+def load_run(run: Path, which: str = "best") -> tuple[TrainConfig, Model, Normalisation]:
+    """Configuration, EMA model (evaluation mode) and normalisation of a finished or running run.
+
+    Args:
+        which: "best" or "latest"; without a best checkpoint the latest is taken.
+    """
+    config = read_config(run)
+    folder = run / which if (run / which).is_dir() else run / "latest"
+    if not folder.is_dir():
+        raise UsageError(f"{run} holds no checkpoint yet", hint="Wait for the first one (schedule.checkpoint_every).")
+    model = Model(config.model)
+    model.load_state_dict(load_file(folder / "ema.safetensors"))
+    with np.load(run / "statistics.npz", allow_pickle=False) as stored:
+        normalisation = Normalisation(stored["mean"], stored["std"])
+    return config, model.eval(), normalisation

@@ -1,0 +1,107 @@
+"""One training step as a function of a batch: conditioning strategy, diffusion and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from msmdcli.motion.rig import Rig
+from training.config import TrainConfig
+from training.network.losses import kl_divergence, motion_losses, nt_xent
+from training.network.model import Model, Style
+
+Batch = dict[str, Tensor]
+
+
+def region_columns(rig: Rig, region: str) -> np.ndarray:
+    """The columns of a region; none where the rig has no such, but arkit52 has: presets name its regions.
+
+    Raises:
+        MsmdError: no rig has a region of that name.
+    """
+    if region not in rig.regions and region in Rig.load("arkit52").regions:
+        return np.zeros(0, np.int64)
+    return rig.indices(region)
+
+
+def channel_weights(rig: Rig, regions: Mapping[str, float]) -> Tensor:
+    """[D] weight of each channel in the losses, 1 on average; `regions` as in `LossWeights`."""
+    weights = torch.ones(rig.size)
+    for region, weight in regions.items():
+        weights[region_columns(rig, region)] = weight
+    return weights / weights.mean()
+
+
+class Objective(nn.Module):
+    """The model together with its losses, so that data-parallel training wraps one module.
+
+    forward(batch) -> losses by name; `total` is the one to minimise. The batch is that of
+    `training.data.dataset.PairBatches`: 2B rows, row i and row i + B adjacent.
+    """
+
+    channels: Tensor  # [D], weights of 1 on average
+
+    def __init__(self, model: Model, config: TrainConfig, rig: Rig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        self.register_buffer("channels", channel_weights(rig, config.loss.regions), persistent=False)
+
+    def forward(self, batch: Batch, contrast: bool = False) -> dict[str, Tensor]:
+        if contrast:
+            return self.contrast(batch)
+        config, model = self.config, self.model
+        x0, mask = batch["motion"], batch["mask"]  # [2B, N, D], [2B, N]
+        rows, device = x0.shape[0], x0.device
+
+        style, log_variance = model.encode_style(x0, mask)
+        divergence = x0.new_zeros(())
+        if config.model.style == "vae":
+            divergence = kl_divergence(style.code, log_variance)
+            noise = torch.randn_like(style.code)
+            style = Style(style.code + noise * (0.5 * log_variance).exp(), style.anchor)
+        style = style.select(self.references(rows, device))
+
+        drop = config.drop_condition
+        audio_null = torch.maximum((torch.rand(rows, device=device) < drop).float(), batch["silent"])
+        style_null = (torch.rand(rows, device=device) < drop).float()
+        condition = model.denoiser.condition(
+            batch["audio"], batch["previous"], batch["start"], style, audio_null, style_null
+        )
+
+        share = torch.rand(rows, device=device) ** config.time_power  # Paper: t uniform (power 1)
+        t = (share * config.model.diffusion_steps).long().clamp(max=config.model.diffusion_steps - 1)
+        x_t = model.denoiser.schedule.noise(x0, t, torch.randn_like(x0)) * mask[..., None]
+        prediction = model.denoiser(x_t, t, mask, condition)
+
+        # With the anchor, motion is measured in units of movement; without a style the whole of a resting face would
+        # then drown everything else.
+        counted = mask * (1.0 - (1.0 - config.null_weight) * style_null[:, None])
+        losses = motion_losses(prediction, x0, counted, batch["previous"], 1.0 - batch["start"], self.channels)
+        weights = config.loss
+        losses["kl"] = divergence
+        losses["total"] = (
+            weights.simple * losses["simple"]
+            + weights.velocity * losses["velocity"]
+            + weights.smooth * losses["smooth"]
+            + weights.kl * divergence
+        )
+        return losses
+
+    def references(self, rows: int, device: torch.device) -> Tensor:
+        """Which window each window takes its style from [2B]: the adjacent one or itself, by the toss of a coin for
+        each pair (paper section 4.4)."""
+        own = torch.arange(rows, device=device)
+        if not self.config.cross:
+            return own
+        pairs = rows // 2
+        cross = (torch.rand(pairs, device=device) < 0.5).repeat(2)
+        return torch.where(cross, own.roll(pairs), own)
+
+    def contrast(self, batch: Batch) -> dict[str, Tensor]:
+        """Contrastive pre-training of the style encoder: two windows of one clip against those of all others."""
+        style, _ = self.model.encode_style(batch["motion"], batch["mask"])
+        first, second = style.code.chunk(2)
+        return {"total": nt_xent(first, second, self.config.contrastive_temperature)}
