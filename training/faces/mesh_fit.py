@@ -423,9 +423,9 @@ def provenance(name: str, report: dict[str, Any]) -> list[str]:
     weak = [channel for channel, own in report["channels"].items() if own["largest_mm"] < WEAK]
     made = f"""Made by `python -m training.faces.mesh_fit`. The face at rest and its triangles are MediaPipe's canonical
         face model (Apache-2.0, from face_landmarker.task), its lips closed by calculation. How each channel moves it
-        was fitted by ridge regression to tracked landmarks of {report["persons"]} persons ({report["frames"]} frames), each
-        person's own neutral face removed: a linear map, in which no recording and no person's face is kept. Eyeballs,
-        teeth and the inside of the mouth are calculated."""
+        was fitted by ridge regression to tracked landmarks of {report["persons"]} persons ({report["frames"]} frames),
+        each person's own neutral face removed: a linear map, in which no recording and no person's face is kept.
+        Eyeballs, teeth and the inside of the mouth are calculated."""
     errors = f"""Error on persons left out of the fit: {held_out["all"]:.2f} mm over all vertices (a face that stays
         still: {held_out["all_still"]:.2f}), {held_out["lips"]:.2f} mm on the lips ({held_out["lips_still"]:.2f})."""
     lacking = f"""Weak (less than {WEAK} mm at 1), because the tracker hardly sees them, or of a gaze only the lids:
