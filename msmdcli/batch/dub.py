@@ -21,8 +21,7 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import get_format
 from msmdcli.manifest.dubs import Dub
 from msmdcli.manifest.reading import Choices, Line, Manifest
-from msmdcli.styles.library import sha256_of
-from msmdcli.system.files import Written, sweep
+from msmdcli.system.files import Written, sha256_of, sweep
 from msmdcli.system.interrupts import Interrupts
 
 if TYPE_CHECKING:

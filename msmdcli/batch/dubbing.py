@@ -20,8 +20,9 @@ from msmdcli.formats import FORMATS
 from msmdcli.manifest.dubs import Dub
 from msmdcli.manifest.reading import AUDIO_SUFFIXES, Line
 from msmdcli.styles.field import StyleField
-from msmdcli.styles.library import StyleReference, check_range, part_of, sha256_of, split_range
+from msmdcli.styles.library import StyleReference, check_range, part_of, split_range
 from msmdcli.styles.timeline import SHORTEST_ORIGINAL, StyleTimeline, cut_stretches
+from msmdcli.system.files import sha256_of
 
 if TYPE_CHECKING:
     from msmdcli.console import Console

@@ -57,8 +57,8 @@ from msmdcli.motion.curve_map import CurveMap, curve_maps_of
 from msmdcli.motion.rig import did_you_mean
 from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import NO_STYLE, StyleField
-from msmdcli.styles.library import StyleLibrary, StyleReference, sha256_of
-from msmdcli.system.files import Written, sweep, write_text
+from msmdcli.styles.library import StyleLibrary, StyleReference
+from msmdcli.system.files import Written, sha256_of, sweep, write_text
 from msmdcli.system.interrupts import Interrupts
 
 if TYPE_CHECKING:

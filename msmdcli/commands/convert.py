@@ -139,8 +139,7 @@ def _convert(
     read_options: dict[str, str],
     talk: Console,
 ) -> None:
-    from msmdcli.formats import read_motion
-    from msmdcli.system.files import write_temporary
+    from msmdcli.formats import read_motion, write_temporary
 
     values = read_motion(source, read_options)
     if rate is not None:

@@ -18,6 +18,7 @@ from typing import Any
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.system.files import Written, cannot_write, sha256_of, temporary_path
 
 Notes = dict[str, Any]
 Writer = Callable[[Motion, Path, Mapping[str, Any]], Notes | None]
@@ -349,3 +350,22 @@ def _known(form: Format, options: Mapping[str, Any] | None, known: Mapping[str, 
         if value is not None:
             given[key] = value
     return given
+
+
+def write_temporary(motion: Motion, target: Path, fmt: str, options: Mapping[str, Any] | None = None) -> Written:
+    """Write a motion beside `target`, in the format called `fmt` with its options; its folder is made.
+
+    Raises:
+        MsmdError: it cannot be written, or the format cannot hold it; nothing is left behind.
+    """
+    temporary = temporary_path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        notes = write_motion(motion, temporary, fmt, {"name": stem(target), **(options or {})})
+        return Written(target, temporary, sha256_of(temporary), notes)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise cannot_write(target, error) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -33,7 +33,7 @@ class MotionFile:
         Raises:
             MsmdError: there is no such file.
         """
-        from msmdcli.styles.library import sha256_of
+        from msmdcli.system.files import sha256_of
 
         if not self.path.is_file():
             raise MsmdError(f"no such motion file: {self.path}", hint="a Live Link Face CSV or a motion npz is wanted")
@@ -51,7 +51,7 @@ class MotionFile:
 @lru_cache(maxsize=KEPT)
 def _load(path: Path, sha256: str) -> Motion:
     from msmdcli.formats import read_motion
-    from msmdcli.styles.library import sha256_of
+    from msmdcli.system.files import sha256_of
 
     if sha256 and sha256_of(path) != sha256:
         raise MsmdError(f"{path} has changed since the batch began", hint="run the batch again")

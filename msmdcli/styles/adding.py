@@ -26,16 +26,8 @@ from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.checks import TakeMeasures, measure_take
 from msmdcli.styles.field import NO_STYLE
-from msmdcli.styles.library import (
-    FORMAT_WITH_ORIGIN,
-    TAG,
-    StyleTag,
-    check_range,
-    read_style,
-    read_take,
-    sha256_of,
-    split_range,
-)
+from msmdcli.styles.library import FORMAT_WITH_ORIGIN, TAG, StyleTag, check_range, read_style, read_take, split_range
+from msmdcli.system.files import sha256_of
 
 if TYPE_CHECKING:
     from msmdcli.heads.mesh import MeshDecoder

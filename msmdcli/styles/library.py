@@ -29,6 +29,7 @@ from msmdcli.media.video import is_video, probe_video
 from msmdcli.motion.rig import did_you_mean
 from msmdcli.paths import shipped_styles, user_styles
 from msmdcli.styles.field import NO_STYLE
+from msmdcli.system.files import sha256_of
 
 if TYPE_CHECKING:
     from msmdcli.motion.motion import Motion
@@ -354,15 +355,6 @@ def check_style(folder: Path, rig: Rig, for_release: bool = False) -> list[str]:
         if outside > 1e-4:
             problems.append(f"{clip.name} leaves the rig's ranges by up to {outside:.3f}")
     return problems
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's content."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise MsmdError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _checked_sha256(style: StyleTag, clip: Path, expected: str) -> str:

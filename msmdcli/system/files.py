@@ -1,19 +1,18 @@
-"""Writing outputs whole or not at all: under a temporary name beside the final one, then renamed."""
+"""Files that appear whole or not at all: written under a temporary name beside the final one, then renamed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats import stem, write_motion
-from msmdcli.motion.motion import Motion
-from msmdcli.styles.library import sha256_of
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.msmd-tmp")
 
@@ -26,7 +25,7 @@ class Written:
         target: where it belongs.
         temporary: where it is.
         sha256: of its content.
-        notes: what its writer had to say; see `msmdcli.formats.write_motion`.
+        notes: what its writer reports; see `msmdcli.formats.write_motion`.
     """
 
     target: Path
@@ -39,39 +38,73 @@ class Written:
         try:
             self.temporary.replace(self.target)
         except OSError as error:
-            raise MsmdError(f"{self.target} cannot be written: {error.strerror or error}") from error
+            raise cannot_write(self.target, error) from error
 
     def abandon(self) -> None:
         """Remove it."""
         self.temporary.unlink(missing_ok=True)
 
 
-def write_temporary(motion: Motion, target: Path, fmt: str, options: Mapping[str, Any] | None = None) -> Written:
-    """Write a motion beside `target`, in the format called `fmt` with its options."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")
+def temporary_path(target: Path) -> Path:
+    """A new name beside the target, hidden, which `sweep` knows."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """The path to write to within `with`; the file takes the target's place at the end, and is removed on an error."""
+    temporary = temporary_path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        notes = write_motion(motion, temporary, fmt, {"name": stem(target), **(options or {})})
-        return Written(target, temporary, sha256_of(temporary), notes)
-    except OSError as error:
+        yield temporary
+        temporary.replace(target)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise MsmdError(f"{target} cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.msmd-tmp")
+    """Write a text file whole or not at all; its folder is made.
+
+    Raises:
+        MsmdError: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise MsmdError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> MsmdError:
+    """The error of a file that cannot be written, in one sentence."""
+    return MsmdError(f"{path} cannot be written: {error.strerror or error}")
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's content.
+
+    Raises:
+        MsmdError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MsmdError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def existing_sha256(path: Path) -> str | None:
+    """sha256 of a file that is there; None for none, and for an empty one: nothing of ours is empty, so it is damage.
+
+    Raises:
+        MsmdError: it cannot be read.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return None
+    except OSError as error:
+        raise MsmdError(f"{path} cannot be read: {error.strerror or error}") from error
+    return sha256_of(path)
 
 
 def sweep(targets: Iterable[Path]) -> None:

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import get_format
+from msmdcli.formats import get_format, write_temporary
 from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import load_npz
-from msmdcli.styles.library import sha256_of
-from msmdcli.system.files import Written, sweep, write_temporary
+from msmdcli.system.files import Written, sha256_of, sweep
 from msmdcli.tracking.tracker import Track, TrackOptions, save_track, track_key, track_video
 
 TELL_EVERY = 0.2  # s of video between two reports of progress

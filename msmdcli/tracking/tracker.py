@@ -35,7 +35,7 @@ from msmdcli.motion.motion import Motion, frame_count, load_npz, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.motion.rotation import euler_from_quaternion
 from msmdcli.paths import cache_dir
-from msmdcli.styles.library import sha256_of
+from msmdcli.system.files import sha256_of
 from msmdcli.tracking.confidence import confidence_of, detail_of
 from msmdcli.tracking.face_choice import FaceTrack, link_faces
 from msmdcli.tracking.face_geometry import box_of, rotation_of, turn_of

@@ -23,6 +23,7 @@ from msmdcli.controls.controls import NO_CONTROLS, Controlled, Controls, control
 from msmdcli.controls.head_motion import HeadMotion
 from msmdcli.controls.pins import Pinned
 from msmdcli.errors import MsmdError
+from msmdcli.formats import write_temporary
 from msmdcli.manifest.format_options import FormatOptions
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.engine import SAFE_INTENSITY, Engine, Job, StyleCode
@@ -32,8 +33,7 @@ from msmdcli.motion.curve_map import CurveMap
 from msmdcli.motion.health import measure
 from msmdcli.motion.motion import Motion, frame_count
 from msmdcli.styles.field import StyleField
-from msmdcli.styles.library import sha256_of
-from msmdcli.system.files import Written, write_temporary
+from msmdcli.system.files import Written, sha256_of
 from msmdcli.workers.read_ahead import read_ahead
 
 AHEAD = 4  # recordings prepared while others are computed

@@ -22,7 +22,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.media.audio import RATE
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
-from msmdcli.styles.library import sha256_of
+from msmdcli.system.files import sha256_of
 
 VERSION = 2  # of the procedure and of the file: what another version made is made again
 

@@ -114,7 +114,7 @@ def look(
     talk: Console, options: CurateOptions, store: Store, clips: Sequence[SourceClip], number: int, count: int
 ) -> None:
     """Leave a record of each clip, and the shard's list."""
-    from msmdcli.styles.library import sha256_of
+    from msmdcli.system.files import sha256_of
     from msmdcli.tracking.face_model import find_face_model
     from msmdcli.tracking.tracker import VERSION as TRACKER
     from training.curation.sync import model_key

@@ -37,7 +37,7 @@ def _engine() -> Engine:
 def model_key() -> str:
     """What the measure depends on: the model's files."""
     from msmdcli.paths import shipped_bundle
-    from msmdcli.styles.library import sha256_of
+    from msmdcli.system.files import sha256_of
 
     return sha256_of(shipped_bundle() / "bundle.json")
 

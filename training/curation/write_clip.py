@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from msmdcli.formats import write_temporary
 from msmdcli.media.audio import RATE
 from msmdcli.motion.motion import Motion, frame_count
-from msmdcli.system.files import write_temporary
 from training.curation.clip_data import ClipData
 from training.curation.store import write_bytes
 from training.data.corpus import FPS

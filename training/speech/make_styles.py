@@ -31,7 +31,7 @@ from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig, did_you_mean
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.library import FORMAT_VERSION as STYLE_FORMAT
-from msmdcli.styles.library import sha256_of
+from msmdcli.system.files import sha256_of
 from training.speech.performance import Glance, Manner, perform
 from training.speech.visemes import Phone, VisemeTable, covered
 

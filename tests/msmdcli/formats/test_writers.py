@@ -102,7 +102,7 @@ def test_reduced_keys_stay_within_the_tolerance(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "fbx"])
 def test_the_same_motion_gives_the_same_bytes_under_any_temporary_name(tmp_path: Path, name: str) -> None:
-    from msmdcli.system.files import write_temporary
+    from msmdcli.formats import write_temporary
 
     target = tmp_path / f"gate.guard_001{FORMATS[name].suffix}"
     first, second = (write_temporary(tiny(), target, name) for _ in range(2))
