@@ -1,6 +1,8 @@
-"""The errors that are the user's to mend. One place (the command line) prints them as `Error:` and `Hint:`."""
+"""Errors of the user's input, and the hint that names near words. The command line prints them as `Error:`, `Hint:`."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class MsmdError(Exception):
@@ -27,3 +29,12 @@ class UsageError(MsmdError):
     """The command itself, or its manifest, is wrong; nothing was started."""
 
     exit_code = 2
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known names, or lists all."""
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(given, names, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"

@@ -47,14 +47,13 @@ from msmdcli.console import INTERRUPTED, Console, duration
 from msmdcli.controls.controls import Controls
 from msmdcli.controls.gesture import GestureLibrary
 from msmdcli.documents.names import folded
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats import companions, get_format
 from msmdcli.manifest.format_options import FormatOptions, OptionKeys, options_for, unused_options
 from msmdcli.manifest.reading import Choices, Line, Manifest, ManifestError, load_manifest, style_field
 from msmdcli.manifest.takes import with_takes
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.curve_map import CurveMap, curve_maps_of
-from msmdcli.motion.rig import did_you_mean
 from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import NO_STYLE, StyleField
 from msmdcli.styles.library import StyleLibrary, StyleReference

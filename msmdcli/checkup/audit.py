@@ -19,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.console import Console, duration
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.manifest.reading import AUDIO_SUFFIXES, Choices, Line, Manifest, load_manifest, style_field
 from msmdcli.media.audio import RATE, load_audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.health import SILENCE_BELOW_SPEECH, SILENCE_FLOOR
-from msmdcli.motion.rig import did_you_mean
 from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import NO_STYLE
 

@@ -137,9 +137,9 @@ def import_rig(
 
 def _find(name: str) -> Rig:
     """A rig, or the one that a curve map makes."""
-    from msmdcli.errors import MsmdError
+    from msmdcli.errors import MsmdError, did_you_mean
     from msmdcli.motion.curve_map import CurveMap, shipped_curve_maps
-    from msmdcli.motion.rig import Rig, did_you_mean, shipped_rigs
+    from msmdcli.motion.rig import Rig, shipped_rigs
 
     if name not in shipped_rigs():
         if name in shipped_curve_maps() or _is_curve_map(name):

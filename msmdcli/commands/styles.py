@@ -281,8 +281,7 @@ def remove(
 
     Example: msmd styles remove grumpy --yes
     """
-    from msmdcli.errors import MsmdError, UsageError
-    from msmdcli.motion.rig import did_you_mean
+    from msmdcli.errors import MsmdError, UsageError, did_you_mean
     from msmdcli.paths import shipped_styles, user_styles
     from msmdcli.styles.adding import remove_style
     from msmdcli.styles.library import StyleLibrary

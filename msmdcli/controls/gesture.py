@@ -30,10 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.documents.tree import DocumentError, load_small_yaml
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.motion.motion import Motion
-from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 
 Blend = Literal["add", "replace"]

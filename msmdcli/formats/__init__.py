@@ -15,9 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
-from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
 from msmdcli.system.files import Written, cannot_write, sha256_of, temporary_path
 
 Notes = dict[str, Any]

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, get_args
 
 from msmdcli.documents.tree import Key, Node
-from msmdcli.errors import UsageError
-from msmdcli.motion.rig import did_you_mean
+from msmdcli.errors import UsageError, did_you_mean
 from msmdcli.styles.field import StyleRef
 
 if TYPE_CHECKING:

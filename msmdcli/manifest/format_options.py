@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msmdcli.documents.names import path_problem
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats import FORMATS, check_options, get_format, options_key
-from msmdcli.motion.rig import did_you_mean
 
 if TYPE_CHECKING:
     from msmdcli.documents.tree import Node

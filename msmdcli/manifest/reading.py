@@ -29,14 +29,14 @@ from msmdcli.controls.silence_gate import SilenceGate, parse_gate
 from msmdcli.controls.smoothing import parse_smooth
 from msmdcli.documents.names import folded, id_problem, path_problem
 from msmdcli.documents.tree import DocumentError, Key, Node, parse_yaml, read_document
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats import get_format
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.manifest.format_options import FormatOptions, merge_options, read_format_options
 from msmdcli.manifest.redo import is_redo, load_redo
 from msmdcli.manifest.takes import parse_takes
 from msmdcli.motion.motion import parse_fps
-from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import DEFAULT_FADE, NO_STYLE, Segment, StyleField, StyleMix, StyleRef
 
 if TYPE_CHECKING:

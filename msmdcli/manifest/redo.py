@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msmdcli.documents.names import folded
+from msmdcli.errors import did_you_mean
 from msmdcli.manifest.takes import SEEDS, with_takes
-from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.motion.rig import Rig
 
 if TYPE_CHECKING:
     from msmdcli.documents.tree import Key, Node

@@ -34,9 +34,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msmdcli.documents.tree import DocumentError, Key, Node, read_document
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
-from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 
 if TYPE_CHECKING:

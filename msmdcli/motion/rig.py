@@ -7,7 +7,6 @@ measures look at, and the head's own names of its morph targets. `msmd rig impor
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.documents.tree import DocumentError, load_small_yaml
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.paths import SHIPPED
 
 FORMAT_VERSION = 1
@@ -181,13 +180,6 @@ class Rig:
 def shipped_rigs() -> dict[str, Path]:
     """The rigs that ship, by name."""
     return {path.stem: path for path in sorted((SHIPPED / "rigs").glob("*.yaml"))}
-
-
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known names, or lists all."""
-    names = list(known)
-    near = difflib.get_close_matches(given, names, n=3)
-    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
 
 
 @lru_cache(maxsize=16)

@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msmdcli.documents.tree import load_small_yaml
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.media.video import is_video, probe_video
-from msmdcli.motion.rig import did_you_mean
 from msmdcli.paths import shipped_styles, user_styles
 from msmdcli.styles.field import NO_STYLE
 from msmdcli.system.files import sha256_of

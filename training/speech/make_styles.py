@@ -26,9 +26,9 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.motion.motion import Motion, save_npz
-from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.library import FORMAT_VERSION as STYLE_FORMAT
 from msmdcli.system.files import sha256_of
