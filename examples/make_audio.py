@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from msmdcli.errors import MsmdError  # noqa: E402
-from msmdcli.manifest.reading import load_manifest  # noqa: E402
+from msmdcli.manifest.loading import load_manifest  # noqa: E402
 from msmdcli.motion.rig import Rig  # noqa: E402
 from training.speech.voices import find_engines  # noqa: E402
 

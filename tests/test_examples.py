@@ -18,7 +18,8 @@ import typer
 
 from msmdcli.cli import app
 from msmdcli.formats import write_motion
-from msmdcli.manifest.reading import Line, load_manifest, style_field
+from msmdcli.manifest.lines import Line, style_field
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import load_audio
 from msmdcli.motion.motion import Motion, frame_count
 from msmdcli.motion.rig import Rig

@@ -19,8 +19,7 @@ from msmdcli.console import Console
 from msmdcli.documents.names import id_problem
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import get_format
-from msmdcli.manifest.dubs import Dub
-from msmdcli.manifest.reading import Choices, Line, Manifest
+from msmdcli.manifest.lines import Choices, Dub, Line, Manifest
 from msmdcli.system.files import Written, sha256_of, sweep
 from msmdcli.system.interrupts import Interrupts
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msmdcli.errors import MsmdError
 from msmdcli.formats import FORMATS
-from msmdcli.manifest.dubs import Dub
-from msmdcli.manifest.reading import AUDIO_SUFFIXES, Line
+from msmdcli.manifest.lines import AUDIO_SUFFIXES, Dub, Line
 from msmdcli.styles.field import StyleField
 from msmdcli.styles.library import StyleReference, check_range, part_of, split_range
 from msmdcli.styles.timeline import SHORTEST_ORIGINAL, StyleTimeline, cut_stretches

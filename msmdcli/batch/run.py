@@ -50,10 +50,11 @@ from msmdcli.documents.names import folded
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats import companions, get_format
 from msmdcli.manifest.format_options import FormatOptions, OptionKeys, options_for, unused_options
-from msmdcli.manifest.reading import Choices, Line, Manifest, ManifestError, load_manifest, style_field
+from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, seed_of, style_field
+from msmdcli.manifest.loading import curve_maps_of, load_manifest
 from msmdcli.manifest.takes import with_takes
 from msmdcli.model.bundle import Bundle
-from msmdcli.motion.curve_map import CurveMap, curve_maps_of
+from msmdcli.motion.curve_map import CurveMap
 from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import NO_STYLE, StyleField
 from msmdcli.styles.library import StyleLibrary, StyleReference
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
 
 MOTION_VERSION = 2  # raise it when a change of the program changes the motion of a line: all lines are made again
 DEFAULT_FORMATS = ("livelink-csv",)
-DEFAULT_SEED = 0
 ENGINES = ("local", "ray")
 HASH_THREADS = 8  # reading recordings waits for disks and networks
 UNKNOWN_SECONDS = 4.0  # taken for the duration of a recording that does not say it in its header
@@ -81,7 +81,7 @@ class BatchOptions:
     Attributes:
         manifest: a manifest, a folder of recordings, or one recording; or a manifest that is read already.
         out: OUT.
-        choices: style, formats, fps and seed from the command line; see `msmdcli.manifest.reading` for who wins.
+        choices: style, formats, fps and seed from the command line; see `msmdcli.manifest.lines` for who wins.
         sampler, steps, guidance_audio, guidance_style, guidance_interval, guidance_rescale: see `Sampling`; None is
             what the bundle recommends.
         engine: `local` (this machine) or `ray` (see `msmdcli.workers.ray_cluster`).
@@ -297,7 +297,7 @@ class _Batch:
         outputs = {name: f"{line.id}{get_format(name).suffix}" for name in names}
         styling = dub_line.followed(style_field(choices, self.manifest.path.parent), line)
         curves = self.curve_maps.get(line.character.curves) if line.character and line.character.curves else None
-        controls = Controls.of(choices)
+        controls = choices.controls()
         if line.dub is not None:  # a dub says itself what its head does
             controls = replace(controls, head=1.0)
         asked = options_for(names, choices.format_options, line.character.head if line.character else None)
@@ -486,7 +486,7 @@ class _Batch:
                     audio_sha256=planned.audio_sha256,
                     field=dub.field if dub else planned.styling,
                     codes=dub.codes if dub else codes,
-                    seed=_seed(planned.choices),
+                    seed=seed_of(planned.choices),
                     fps=planned.choices.fps,
                     targets=targets,
                     format_options=planned.format_options,
@@ -509,7 +509,7 @@ class _Batch:
             **({"controls": words} if (words := planned.controls.words()) else {}),
             "model": f"{self.bundle.name} {self.bundle.sha256[:12]}",
             "sampler": f"{self.sampling.sampler}, {self.sampling.steps} steps",
-            "seed": str(_seed(planned.choices)),
+            "seed": str(seed_of(planned.choices)),
         }
 
     def commit(self, planned: PlannedLine, outcome: Outcome) -> Record:
@@ -529,7 +529,7 @@ class _Batch:
             "audio_sha256": planned.audio_sha256,
             "style": style_words(planned.styling),
             "bundle": self.bundle.sha256,
-            "seed": _seed(planned.choices),
+            "seed": seed_of(planned.choices),
             "sampling": self.sampling.description(),
         }
         kept, ours = list(planned.kept), {}
@@ -577,7 +577,7 @@ class _Batch:
             style=style_words(planned.styling),
             controls=planned.controls.words(),
             controlled=facts.get("controls") or {},
-            seed=_seed(planned.choices),
+            seed=seed_of(planned.choices),
             health=facts.get("health") or {},
             warnings=tuple(facts.get("warnings") or ()),
             error=planned.error,
@@ -808,7 +808,7 @@ def content_key(planned: PlannedLine, bundle: Bundle, sampling: Sampling) -> str
             "styles": styles,
             "field": planned.styling.description(),
             "sampling": sampling.description(),
-            "seed": _seed(planned.choices),
+            "seed": seed_of(planned.choices),
             "fps": str(fps),
             **({"curves": planned.curves.sha256} if planned.curves else {}),
             **({"controls": described} if (described := planned.controls.description()) else {}),
@@ -834,10 +834,6 @@ def style_words(style: StyleField) -> str:
         strength = f" x{segment['intensity']:g}" if segment["intensity"] != 1 else ""
         words.append(start + ", ".join([mix(segment["style"]), *regions]) + strength)
     return "; ".join(words)
-
-
-def _seed(choices: Choices) -> int:
-    return DEFAULT_SEED if choices.seed is None else choices.seed
 
 
 def _seconds(audio: Path) -> float:

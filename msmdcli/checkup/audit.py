@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from msmdcli.console import Console, duration
 from msmdcli.errors import MsmdError, did_you_mean
-from msmdcli.manifest.reading import AUDIO_SUFFIXES, Choices, Line, Manifest, load_manifest, style_field
+from msmdcli.manifest.lines import AUDIO_SUFFIXES, Choices, Line, Manifest, style_field
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import RATE, load_audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.health import SILENCE_BELOW_SPEECH, SILENCE_FLOOR

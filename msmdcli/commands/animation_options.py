@@ -1,4 +1,4 @@
-"""Options that animate: `msmd batch` and `msmd dub` take them alike, as manifests do (`msmdcli.manifest.reading`)."""
+"""Options that animate: `msmd batch` and `msmd dub` take them alike, as manifests do (`msmdcli.manifest`)."""
 
 from __future__ import annotations
 

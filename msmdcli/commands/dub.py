@@ -116,7 +116,8 @@ def dub(
     from msmdcli.batch.dub import DubOptions, run_dub
     from msmdcli.batch.run import BatchOptions
     from msmdcli.manifest.command_line import parse_choices
-    from msmdcli.manifest.dubs import Dub, parse_dub_head, parse_style_follow
+    from msmdcli.manifest.dubs import parse_dub_head, parse_style_follow
+    from msmdcli.manifest.lines import Dub
     from msmdcli.model.guidance import parse_interval
     from msmdcli.model.sampling import apply_quality
 

@@ -24,7 +24,7 @@ def inspect(
       msmd inspect hero.glb
       msmd inspect runs/starter/bundle
     """
-    from msmdcli.manifest.reading import AUDIO_SUFFIXES
+    from msmdcli.manifest.lines import AUDIO_SUFFIXES
 
     talk = console(json_lines)
     if path.is_dir():

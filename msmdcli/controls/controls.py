@@ -36,7 +36,6 @@ from msmdcli.controls.smoothing import smooth_motion
 if TYPE_CHECKING:
     import numpy as np
 
-    from msmdcli.manifest.reading import Choices
     from msmdcli.media.audio import Audio
     from msmdcli.motion.motion import Motion
 
@@ -62,22 +61,6 @@ class Controls:
     shorter: WhenShorter = "hold"
     gestures: tuple[Gesture, ...] = ()
     pins: tuple[Pin, ...] = ()
-
-    @classmethod
-    def of(cls, choices: Choices) -> Controls:
-        """What merged choices say."""
-        given = {
-            "head": choices.head,
-            "blinks": choices.blinks,
-            "gate": choices.silence_gate,
-            "smooth": choices.smooth,
-            "length": choices.length,
-            "longer": choices.when_longer,
-            "shorter": choices.when_shorter,
-            "gestures": choices.gestures,
-            "pins": choices.pins,
-        }
-        return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
     def located(self, gestures: GestureLibrary) -> Controls:
         """With the files of gestures and pins found and hashed.

@@ -17,8 +17,6 @@ from typing import Any
 
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
-from msmdcli.errors import MsmdError, UsageError, did_you_mean
-from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.system.files import Written, cannot_write, sha256_of, temporary_path
 

@@ -13,7 +13,7 @@ from msmdcli.controls.smoothing import parse_smooth
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import get_format
 from msmdcli.manifest.format_options import parse_format_options
-from msmdcli.manifest.reading import Choices
+from msmdcli.manifest.lines import Choices
 from msmdcli.manifest.takes import parse_takes
 from msmdcli.motion.motion import parse_fps
 from msmdcli.styles.field import NO_STYLE, StyleMix, StyleRef

@@ -22,8 +22,8 @@ from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats import FORMATS, check_options, get_format, options_key
 
 if TYPE_CHECKING:
+    from msmdcli.documents.reader import Reader
     from msmdcli.documents.tree import Node
-    from msmdcli.manifest.reading import _Reader
 
 FormatOptions = Mapping[str, Mapping[str, str]]  # format -> option -> value as it was written
 
@@ -66,8 +66,8 @@ def _check_roll(name: str, text: str) -> None:
     roll(probe, given["pre_roll"], given["post_roll"], given["roll"])
 
 
-def read_format_options(reader: _Reader, node: Node) -> FormatOptions | None:
-    """The manifest's `format_options`. What is wrong is told to the reader, with its place."""
+def read_format_options(reader: Reader, node: Node) -> FormatOptions | None:
+    """The manifest's `format_options`. The reader notes what is wrong, with its place."""
     before = len(reader.problems)
     found: dict[str, dict[str, str]] = {}
     for fmt, given in reader.mapping(node, "format_options", tuple(FORMATS)).items():

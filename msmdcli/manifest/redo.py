@@ -11,19 +11,16 @@ makes another take of it; without one the line is only made again where somethin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msmdcli.documents.names import folded
+from msmdcli.documents.reader import Reader
+from msmdcli.documents.tree import Node
 from msmdcli.errors import did_you_mean
-from msmdcli.manifest.takes import SEEDS, with_takes
-from msmdcli.motion.rig import Rig
-
-if TYPE_CHECKING:
-    from msmdcli.documents.tree import Key, Node
-    from msmdcli.manifest.reading import Line, Manifest
+from msmdcli.manifest.lines import MAX_SEED, Line, Manifest, ManifestError
+from msmdcli.manifest.takes import with_takes
 
 TOP_KEYS = ("version", "redo", "lines")
 LINE_KEYS = ("id", "seed", "note")
@@ -34,64 +31,65 @@ def is_redo(document: Node) -> bool:
     return any(key.text == "redo" for key, _ in document.entries)
 
 
-def load_redo(document: Node, path: Path, rig: Rig) -> Manifest:
+def load_redo(document: Node, path: Path, load: Callable[[Path], Manifest]) -> Manifest:
     """The lines that are to be done again, as their own manifest describes them.
+
+    Args:
+        document: of the file `path`.
+        load: reads the manifest that the lines are from.
 
     Raises:
         ManifestError: something is wrong here, or in the manifest that the lines are from.
     """
-    from msmdcli.manifest.reading import Manifest, ManifestError, load_manifest
-
-    problems: list[str] = []
-
-    def wrong(node: Node | Key, what: str, hint: str = "") -> None:
-        problems.append(f"{path}:{node.line}:{node.column}: {what}" + (f" ({hint})" if hint else ""))
-
-    top = _mapping(document, TOP_KEYS, "a redo manifest", wrong)
+    reader = Reader(path)
+    top = reader.mapping(document, "a redo manifest", TOP_KEYS)
     source = top["redo"].text if "redo" in top else None
     if source is None:
-        wrong(top.get("redo", document), "`redo` names the manifest that the lines are from")
-        raise ManifestError(problems, path)
+        reader.wrong(top.get("redo", document), "`redo` names the manifest that the lines are from")
+        raise ManifestError(reader.texts(), path)
     if "version" not in top or top["version"].integer != 1:
-        wrong(top.get("version", document), "the version of a manifest is 1: `version: 1`")
-    whole = load_manifest(path.parent / Path(source).expanduser(), rig)
+        reader.wrong(top.get("version", document), "the version of a manifest is 1: `version: 1`")
+    whole = load(path.parent / Path(source).expanduser())
     known = {folded(line.id): line for line in with_takes(whole)}
     chosen: dict[str, Line] = {}
     lines = top.get("lines")
     for item in lines.items if lines is not None else ():
-        entry = _mapping(item, LINE_KEYS, "a line to redo", wrong)
-        name = entry["id"].text if "id" in entry else None
-        if name is None:
-            wrong(item, "a line to redo needs an `id`")
-            continue
-        line = known.get(folded(name))
-        if line is None:
-            wrong(entry["id"], f"{source} has no line {name!r}", did_you_mean(name, [one.id for one in known.values()]))
-            continue
-        if line.id in chosen:
-            wrong(entry["id"], f"{name!r} stands here twice")
-            continue
-        choices = replace(line.choices, takes=1)
-        if "seed" in entry:
-            seed = entry["seed"].integer
-            if seed is None or not 0 <= seed < SEEDS:
-                wrong(entry["seed"], "a seed is a whole number from 0")
-                continue
-            choices = replace(choices, seed=seed)
-        chosen[line.id] = replace(line, choices=choices)
-    if lines is None or (not lines.items and not problems):
-        wrong(lines or document, "there is no line to redo", "lines: [{id: ..., seed: 1}]")
-    if problems:
-        raise ManifestError(problems, path)
+        if (line := _line_to_redo(reader, item, known, source, chosen)) is not None:
+            chosen[line.id] = line
+    if lines is None or (not lines.items and not reader.problems):
+        reader.wrong(lines or document, "there is no line to redo", "lines: [{id: ..., seed: 1}]")
+    if reader.problems:
+        raise ManifestError(reader.texts(), path)
     return Manifest(whole.path, tuple(chosen.values()), whole.defaults)
 
 
-def _mapping(node: Node, keys: tuple[str, ...], what: str, wrong: Callable[..., None]) -> dict[str, Node]:
-    """The entries of a mapping with known keys only."""
-    if not isinstance(node.content, dict):
-        wrong(node, f"{what} is a mapping of keys, not a {node.kind}", f"keys: {', '.join(keys)}")
-        return {}
-    for key, _ in node.entries:
-        if key.text not in keys:
-            wrong(key, f"unknown key {key.text!r} in {what}", did_you_mean(key.text, keys))
-    return {key.text: value for key, value in node.entries if key.text in keys and not value.is_null}
+def _line_to_redo(
+    reader: Reader, item: Node, known: Mapping[str, Line], source: str, chosen: Container[str]
+) -> Line | None:
+    """The line that an entry names, with the entry's seed.
+
+    Args:
+        known: the lines of the manifest `source`, by their folded ids.
+        chosen: ids of earlier entries.
+    """
+    entry = reader.mapping(item, "a line to redo", LINE_KEYS)
+    name = entry["id"].text if "id" in entry else None
+    if name is None:
+        reader.wrong(item, "a line to redo needs an `id`")
+        return None
+    line = known.get(folded(name))
+    if line is None:
+        nearest = did_you_mean(name, [one.id for one in known.values()])
+        reader.wrong(entry["id"], f"{source} has no line {name!r}", nearest)
+        return None
+    if line.id in chosen:
+        reader.wrong(entry["id"], f"{name!r} stands here twice")
+        return None
+    choices = replace(line.choices, takes=1)
+    if "seed" in entry:
+        seed = entry["seed"].integer
+        if seed is None or not 0 <= seed <= MAX_SEED:
+            reader.wrong(entry["seed"], "a seed is a whole number from 0")
+            return None
+        choices = replace(choices, seed=seed)
+    return replace(line, choices=choices)

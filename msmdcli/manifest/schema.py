@@ -18,23 +18,18 @@ from msmdcli.controls.shot_length import LONGER, SHORTER
 from msmdcli.controls.shot_length import MAX_SECONDS as LONGEST_SHOT
 from msmdcli.documents.names import FORBIDDEN, MAX_LENGTH
 from msmdcli.formats import FORMATS
-from msmdcli.manifest.dubs import HEADS, MOST_FACES, NOT_FOR_DUBS, OWN_KEYS, STYLE_FOLLOWS
-from msmdcli.manifest.reading import (
-    CHARACTER_KEYS,
-    CHOICES,
+from msmdcli.manifest.choices import (
     GESTURE_KEYS,
-    LINE_KEYS,
-    MAX_INTENSITY,
-    MAX_SEED,
     MAX_SEGMENT_FADE,
     MAX_SEGMENT_START,
     MAX_TIME,
     MAX_WEIGHT,
     PIN_KEYS,
     SEGMENT_KEYS,
-    TOP_KEYS,
-    VERSION,
 )
+from msmdcli.manifest.dubs import MOST_FACES, NOT_FOR_DUBS, OWN_KEYS
+from msmdcli.manifest.lines import CHOICES, HEADS, LINE_KEYS, MAX_INTENSITY, MAX_SEED, STYLE_FOLLOWS
+from msmdcli.manifest.reading import CHARACTER_KEYS, TOP_KEYS, VERSION
 from msmdcli.manifest.takes import MAX_TAKES
 from msmdcli.motion.motion import MAX_FPS
 from msmdcli.motion.rig import Rig

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from msmdcli.documents.names import folded, id_problem
 from msmdcli.errors import MsmdError
-
-if TYPE_CHECKING:
-    from msmdcli.manifest.reading import Choices, Line, Manifest
+from msmdcli.manifest.lines import MAX_SEED, Choices, Line, Manifest, ManifestError, seed_of
 
 MAX_TAKES = 100
-DEFAULT_SEED = 0
-SEEDS = 2**63  # seeds are below it
 
 
 def parse_takes(text: str) -> int:
@@ -39,8 +34,6 @@ def with_takes(manifest: Manifest, command_line: Choices | None = None) -> list[
     Raises:
         ManifestError: the id of a take is the id of another line, or no file name everywhere.
     """
-    from msmdcli.manifest.reading import ManifestError
-
     lines: list[Line] = []
     for line in manifest.lines:
         choices = manifest.choices(line, command_line)
@@ -52,9 +45,9 @@ def with_takes(manifest: Manifest, command_line: Choices | None = None) -> list[
 
 
 def _takes(line: Line, merged: Choices) -> Iterator[Line]:
-    first = DEFAULT_SEED if merged.seed is None else merged.seed
+    first = seed_of(merged)
     for number in range(merged.takes or 1):
-        own = replace(line.choices, seed=(first + number) % SEEDS, takes=1)
+        own = replace(line.choices, seed=(first + number) % (MAX_SEED + 1), takes=1)
         yield replace(line, id=take_id(line.id, number + 1), choices=own, noise=line.id)
 
 

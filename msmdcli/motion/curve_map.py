@@ -29,42 +29,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from msmdcli.documents.reader import ProblemList, Reader
 from msmdcli.documents.tree import DocumentError, Key, Node, read_document
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 
-if TYPE_CHECKING:
-    from msmdcli.manifest.reading import Manifest
-
 VERSION = 1
 TOP_KEYS = ("version", "name", "description", "source", "rotation", "helpers", "controls")
 ENTRY_KEYS = ("from", "mix", "half", "gain", "offset", "clamp", "constant", "region")
 HALVES = ("positive", "negative")
 LARGEST = 1e6  # no weight, gain or offset is larger
-MAX_PROBLEMS = 50  # told in one message; their number is always told
 
 
-class CurveMapError(UsageError):
-    """Everything that is wrong with a curve map.
+class CurveMapError(ProblemList):
+    """Everything that is wrong with a curve map."""
 
-    Attributes:
-        problems: one text per error, each beginning with file:line:column.
-    """
-
-    def __init__(self, problems: Sequence[str], path: Path) -> None:
-        self.problems = list(problems)
-        shown = self.problems[:MAX_PROBLEMS]
-        message = shown[0]
-        if len(self.problems) > 1:
-            message = f"{len(self.problems)} errors in curve map {path}:\n  " + "\n  ".join(shown)
-            message += f"\n  ... and {len(self.problems) - len(shown)} more" if len(self.problems) > len(shown) else ""
-        super().__init__(message, hint="nothing was written; mend the curve map and run again")
+    kind = "curve map"
+    usual_hint = "nothing was written; correct the curve map and run again"
 
 
 @dataclass(frozen=True)
@@ -136,7 +122,7 @@ class CurveMap:
             CurveMapError: with everything that is wrong with it.
             UsageError: there is no such map.
         """
-        return _Reader(find_curve_map(path_or_name)).read()
+        return CurveMapReader(find_curve_map(path_or_name)).read()
 
     @cached_property
     def rig(self) -> Rig:
@@ -220,43 +206,8 @@ def find_curve_map(path_or_name: Path | str) -> Path:
     raise UsageError(f"there is no curve map {path}", hint=f"give a YAML file or one that ships: {nearest}")
 
 
-def curve_maps_of(manifest: Manifest, rig: Rig) -> dict[Path, CurveMap]:
-    """The curve maps of a manifest's characters, by the path that the manifest gives.
-
-    Raises:
-        UsageError: one is absent, wrong, or not for motion on `rig`.
-    """
-    maps: dict[Path, CurveMap] = {}
-    for line in manifest.lines:
-        character = line.character
-        if character is None or character.curves is None or character.curves in maps:
-            continue
-        try:
-            found = CurveMap.load(character.curves)
-        except CurveMapError:
-            raise
-        except UsageError as error:
-            raise UsageError(f"{manifest.path}: character {character.name}: {error.message}", error.hint) from None
-        if found.source.channels != rig.channels:
-            raise UsageError(
-                f"{manifest.path}: character {character.name}: curve map {found.name} is for motion on rig"
-                f" {found.source.name}, and the bundle makes motion on {rig.name}",
-                hint=f"name the rig in the map: `source: {rig.name}`",
-            )
-        maps[character.curves] = found
-    return maps
-
-
-class _Reader:
+class CurveMapReader(Reader):
     """Reads one map and collects what is wrong with it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.problems: list[tuple[int, int, str]] = []
-
-    def wrong(self, at: Node | Key, what: str, hint: str = "") -> None:
-        where = f"{self.path}:{at.line}:{at.column}"
-        self.problems.append((at.line, at.column, f"{where}: {what}" + (f"; {hint}" if hint else "")))
 
     def read(self) -> CurveMap:
         try:
@@ -268,10 +219,10 @@ class _Reader:
             if "version" not in top:
                 self.wrong(root, "the curve map has no version", "begin it with `version: 1`")
             elif top["version"].integer != VERSION:
-                self.wrong(top["version"], f"curve map version {_show(top['version'])}", "this program reads 1")
+                self.wrong(top["version"], f"curve map version {self.show(top['version'])}", "this program reads 1")
             if "controls" not in top:
                 self.wrong(root, "the curve map has no controls")
-        name = self.text(top["name"], "name") if "name" in top else None
+        name = self.text_of(top["name"], "name") if "name" in top else None
         source = self.source(top.get("source"))
         found: dict[str, tuple[Entry, Key, dict[str, Node]]] = {}
         controls = self.entries(top, "controls", source, found)
@@ -282,11 +233,11 @@ class _Reader:
         if not self.problems and not controls:
             self.wrong(top["controls"], "there are no controls")
         if self.problems:
-            raise CurveMapError([text for *_, text in sorted(self.problems)], self.path)
+            raise CurveMapError(self.texts(), self.path)
         return CurveMap(name or self.path.stem, source, tuple(ordered), tuple(controls), rotation)
 
     def source(self, node: Node | None) -> Rig:
-        name = (self.text(node, "source") or "arkit52") if node is not None else "arkit52"
+        name = (self.text_of(node, "source") or "arkit52") if node is not None else "arkit52"
         beside = self.path.parent / name
         try:
             return Rig.load(beside if beside.is_file() else name)
@@ -301,11 +252,9 @@ class _Reader:
         """The names of the controls or helpers; the entries go into `found`."""
         if part not in top:
             return []
-        if not isinstance(top[part].content, dict):
-            self.wrong(top[part], f"{part} is a mapping of names, not a {top[part].kind}")
         names = []
         folded = {name.lower(): name for name in found}
-        for key, node in top[part].entries:
+        for key, node in self.named(top[part], part):
             name = key.text
             other = folded.setdefault(name.lower(), name)
             if name in found or other != name:
@@ -330,7 +279,7 @@ class _Reader:
             what = "says both " + " and ".join(ways) if ways else "says not what it follows"
             self.wrong(node, f"{key.text!r} {what}", "give it one of: from, mix, constant")
         mix: list[tuple[str, float]] = []
-        if "from" in entries and (name := self.text(entries["from"], "from")) is not None:
+        if "from" in entries and (name := self.text_of(entries["from"], "from")) is not None:
             mix, places = [(name, 1.0)], {name: entries["from"]}
         if "mix" in entries:
             if not isinstance(entries["mix"].content, dict) or not entries["mix"].content:
@@ -341,7 +290,7 @@ class _Reader:
                     self.wrong(weight, f"the weight of {part.text} is 0", "leave it out")
                 mix.append((part.text, 1.0 if value is None else value))
                 places[part.text] = Node(part.text, part.line, part.column)
-        half = self.text(entries["half"], "half") if "half" in entries else ""
+        half = self.text_of(entries["half"], "half") if "half" in entries else ""
         if half and half not in HALVES:
             self.wrong(entries["half"], f"half is {half!r}", did_you_mean(half, HALVES))
         gain = self.number(entries["gain"], "gain") if "gain" in entries else 1.0
@@ -354,7 +303,7 @@ class _Reader:
                 if other in entries:
                     self.wrong(entries[other], f"a constant has no {other}")
         clamp = self.clamp(entries["clamp"]) if "clamp" in entries else (-np.inf, np.inf)
-        region = self.text(entries["region"], "region") if "region" in entries else None
+        region = self.text_of(entries["region"], "region") if "region" in entries else None
         return Entry(key.text, tuple(mix), half or "", gain or 1.0, offset or 0.0, clamp, region), key, places
 
     def clamp(self, node: Node) -> tuple[float, float]:
@@ -368,7 +317,7 @@ class _Reader:
         return -np.inf if low is None else low, np.inf if high is None else high
 
     def rotation(self, node: Node, controls: Sequence[str]) -> tuple[str, str, str] | None:
-        names = [self.text(item, "rotation") or "" for item in node.items]
+        names = [self.text_of(item, "rotation") or "" for item in node.items]
         if len(names) != 3 or len(set(names)) != 3:
             self.wrong(node, "rotation is a list of three controls: pitch, yaw, roll")
             return None
@@ -412,25 +361,10 @@ class _Reader:
                     stack.append((need, _needs(found[need][0], source, found)))
         return list(done.values())
 
-    def mapping(self, node: Node, what: str, keys: Sequence[str]) -> dict[str, Node]:
-        """The entries of a mapping with known keys only; keys whose value is null count as not given."""
-        if not isinstance(node.content, dict):
-            self.wrong(node, f"{what} is a mapping of keys, not a {node.kind}", f"keys: {', '.join(keys)}")
-            return {}
-        for key, _ in node.entries:
-            if key.text not in keys:
-                self.wrong(key, f"unknown key {key.text!r} in {what}", did_you_mean(key.text, keys))
-        return {key.text: value for key, value in node.entries if key.text in keys and not value.is_null}
-
-    def text(self, node: Node, what: str) -> str | None:
-        if node.text is None:
-            self.wrong(node, f"{what} is a text, not " + ("empty" if node.is_null else f"a {node.kind}"))
-        return node.text
-
     def number(self, node: Node, what: str) -> float | None:
         value = node.number
         if value is None or abs(value) > LARGEST:
-            self.wrong(node, f"{what} {_show(node)} is not a finite number of at most {LARGEST:g}")
+            self.wrong(node, f"{what} {self.show(node)} is not a finite number of at most {LARGEST:g}")
             return None
         return value
 
@@ -438,7 +372,3 @@ class _Reader:
 def _needs(entry: Entry, source: Rig, found: Mapping[str, object]) -> Iterator[str]:
     """The helpers and controls that an entry mixes."""
     return (name for name, _ in entry.mix if name not in source.channels and name in found)
-
-
-def _show(node: Node) -> str:
-    return repr(node.content[:40]) if isinstance(node.content, str) else f"(a {node.kind})"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from msmdcli.motion.rig import Rig
 
 NO_STYLE = "none"  # the word for the null style
+DEFAULT_INTENSITY = 1.0  # as in the reference
 DEFAULT_FADE = 0.3  # seconds that a change of segment takes when the manifest does not say
 
 
@@ -71,7 +72,7 @@ class StyleField:
     """The whole of a line: segments by rising start, the first at 0 with a style of its own."""
 
     segments: tuple[Segment, ...]
-    intensity: float = 1.0
+    intensity: float = DEFAULT_INTENSITY
 
     def refs(self) -> Iterator[StyleRef]:
         """Every reference in it, as often as it occurs."""

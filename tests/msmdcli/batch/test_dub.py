@@ -31,8 +31,8 @@ from msmdcli.drawing.pictures import write_png
 from msmdcli.errors import UsageError
 from msmdcli.formats import write_motion
 from msmdcli.manifest.command_line import parse_choices
-from msmdcli.manifest.dubs import Dub
-from msmdcli.manifest.reading import ManifestError, load_manifest
+from msmdcli.manifest.lines import Dub, ManifestError
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.motion.motion import Motion, load_npz, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir

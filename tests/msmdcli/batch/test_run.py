@@ -28,7 +28,7 @@ from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import read_motion
 from msmdcli.manifest.command_line import parse_choices
-from msmdcli.manifest.reading import Choices, ManifestError
+from msmdcli.manifest.lines import Choices, ManifestError
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import Segment, StyleField, StyleRef

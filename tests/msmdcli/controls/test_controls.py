@@ -21,7 +21,8 @@ from msmdcli.controls.shot_length import ShotLength, fit, parse_length
 from msmdcli.errors import MsmdError
 from msmdcli.formats import read_motion
 from msmdcli.manifest.command_line import parse_choices
-from msmdcli.manifest.reading import Choices, ManifestError, load_manifest
+from msmdcli.manifest.lines import Choices, ManifestError
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.manifest.takes import with_takes
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig

@@ -15,7 +15,7 @@ from msmdcli.controls.gesture import load_clip
 from msmdcli.documents.tree import DocumentError, load_small_yaml
 from msmdcli.errors import MsmdError
 from msmdcli.formats.motion_file import MotionFile
-from msmdcli.manifest.reading import load_manifest
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.library import StyleLibrary

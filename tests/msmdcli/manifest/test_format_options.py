@@ -17,7 +17,8 @@ from msmdcli.errors import UsageError
 from msmdcli.formats import FORMATS, companions, read_motion
 from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.format_options import merge_options, options_for, parse_format_options
-from msmdcli.manifest.reading import Manifest, ManifestError, load_manifest
+from msmdcli.manifest.lines import Manifest, ManifestError
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED_HEAD
 

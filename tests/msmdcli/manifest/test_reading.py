@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from msmdcli.documents.names import id_problem
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.manifest.reading import Choices, Manifest, ManifestError, load_manifest, style_field
+from msmdcli.manifest.lines import Choices, Manifest, ManifestError, style_field
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import Segment, StyleRef
 

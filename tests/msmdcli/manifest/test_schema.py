@@ -17,7 +17,7 @@ from nasty_manifests import mutated
 
 from msmdcli.documents.tree import Node, parse_yaml
 from msmdcli.errors import MsmdError
-from msmdcli.manifest.reading import load_manifest
+from msmdcli.manifest.loading import load_manifest
 from msmdcli.manifest.schema import manifest_schema
 from msmdcli.motion.rig import Rig
 

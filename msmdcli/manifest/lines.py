@@ -1,0 +1,245 @@
+"""The data of a manifest: its lines, what is asked of each, and who wins.
+
+For each setting the line itself wins, then the command line, then its character's `defaults`, then the manifest's
+`defaults`. Where a stronger level names a `style`, the `regions` and `segments` of weaker ones do not apply;
+`format_options` are taken together option by option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from msmdcli.controls.blinks import Blinks
+from msmdcli.controls.controls import Controls
+from msmdcli.controls.gesture import Gesture
+from msmdcli.controls.pins import Pin
+from msmdcli.controls.shot_length import ShotLength, WhenLonger, WhenShorter
+from msmdcli.controls.silence_gate import SilenceGate
+from msmdcli.documents.names import folded
+from msmdcli.documents.reader import ProblemList
+from msmdcli.manifest.format_options import FormatOptions, merge_options
+from msmdcli.styles.field import DEFAULT_INTENSITY, Segment, StyleField, StyleMix, StyleRef
+
+DEFAULT_STYLE = "neutral"
+DEFAULT_SEED = 0
+MAX_SEED = 2**63 - 1
+MAX_INTENSITY = 3.0
+AUDIO_SUFFIXES = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".m4a",
+    ".aac",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".wma",
+    ".w64",
+    ".rf64",
+    ".caf",
+    ".au",
+)
+
+STYLING = ("style", "regions", "segments", "intensity", "seed", "formats", "format_options", "fps", "language")
+CONTROLS = (  # see msmdcli.controls.controls
+    "head",
+    "blinks",
+    "silence_gate",
+    "smooth",
+    "length",
+    "when_longer",
+    "when_shorter",
+    "gestures",
+    "pins",
+    "takes",
+)
+CHOICES = (*STYLING, *CONTROLS)
+LINE_KEYS = ("id", "audio", *CHOICES, "text", "character", "fields")
+
+StyleFollow = Literal["whole", "timeline"]
+Head = Literal["generated", "off", "original"]
+STYLE_FOLLOWS: tuple[StyleFollow, ...] = get_args(StyleFollow)
+HEADS: tuple[Head, ...] = get_args(Head)
+
+
+class ManifestError(ProblemList):
+    """Everything that is wrong with a manifest, at once."""
+
+    usual_hint = "nothing was started; correct the manifest and run again (--dry-run checks it)"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How to animate, as one level (line, command line, character, manifest) says it; None: it does not say."""
+
+    style: StyleMix | None = None
+    regions: Mapping[str, StyleMix] | None = None
+    segments: tuple[Segment, ...] | None = None
+    intensity: float | None = None
+    seed: int | None = None
+    formats: tuple[str, ...] | None = None
+    format_options: FormatOptions | None = None
+    fps: Fraction | None = None
+    language: str | None = None
+    head: float | None = None
+    blinks: Blinks | None = None
+    silence_gate: SilenceGate | None = None
+    smooth: float | None = None
+    length: ShotLength | None = None
+    when_longer: WhenLonger | None = None
+    when_shorter: WhenShorter | None = None
+    gestures: tuple[Gesture, ...] | None = None
+    pins: tuple[Pin, ...] | None = None
+    takes: int | None = None
+
+    def controls(self) -> Controls:
+        """The controls that merged choices ask for."""
+        given = {
+            "head": self.head,
+            "blinks": self.blinks,
+            "gate": self.silence_gate,
+            "smooth": self.smooth,
+            "length": self.length,
+            "longer": self.when_longer,
+            "shorter": self.when_shorter,
+            "gestures": self.gestures,
+            "pins": self.pins,
+        }
+        return Controls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Character:
+    """A group of lines.
+
+    Attributes:
+        name: its key in `characters`.
+        head: the head (GLB) that formats animate which hold one, and to preview on.
+        curves: a curve map.
+        styles: a folder of tags that its lines know besides the library.
+        choices: its `defaults`.
+    """
+
+    name: str
+    head: Path | None = None
+    curves: Path | None = None
+    styles: Path | None = None
+    choices: Choices = field(default_factory=Choices)
+
+
+@dataclass(frozen=True)
+class Dub:
+    """What a line that dubs a performance knows beyond an ordinary line.
+
+    Attributes:
+        original: the performance: a video, a Live Link Face CSV or a motion npz.
+        name: the original as it was written.
+        style_follow: `whole`, one style from all of it; `timeline`, the style follows it through time.
+        head: head motion: `generated` by the model, `off`, or the `original`'s stretched in time.
+        face: which face of a video with several, 1 being the most prominent; None takes that.
+        face_model: the face landmarker's file; None looks in the usual places.
+    """
+
+    original: Path
+    name: str
+    style_follow: StyleFollow = "whole"
+    head: Head = "generated"
+    face: int | None = None
+    face_model: Path | None = None
+
+    def style(self, base: Path, where: str = "") -> StyleRef:
+        """The original as a style reference; a name without a slash or suffix is told apart from a tag."""
+        named_like_a_file = "/" in self.name or "\\" in self.name or Path(self.name).suffix
+        return StyleRef(self.name if named_like_a_file else f"./{self.name}", base, where=where)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One recording to animate.
+
+    Attributes:
+        id: where its outputs go: OUT/<id>.<suffix>.
+        audio: the recording.
+        choices: what the line itself says.
+        where: `file:line:column`, for messages.
+        text: what is said, if known; carried to the report.
+        character: whose line it is.
+        fields: other columns of the table that the line comes from, carried to the report.
+        dub: the performance that the line dubs, where it is an entry of `dub`.
+        noise: what stands for the id where something is random; None is the id (takes of a line share the line's).
+    """
+
+    id: str
+    audio: Path
+    choices: Choices
+    where: str
+    text: str | None = None
+    character: Character | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    dub: Dub | None = None
+    noise: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All lines, in the order in which they were written, and the defaults of the manifest."""
+
+    path: Path
+    lines: tuple[Line, ...]
+    defaults: Choices = field(default_factory=Choices)
+
+    def choices(self, line: Line, command_line: Choices | None = None) -> Choices:
+        """What applies to a line, all levels taken together (see the head of this file for who wins)."""
+        levels = [line.choices, command_line or Choices()]
+        if line.character is not None:
+            levels.append(line.character.choices)
+        return merge([*levels, self.defaults])
+
+
+def merge(levels: Sequence[Choices]) -> Choices:
+    """Levels, strongest first, as one. A level with a `style` hides the `regions` and `segments` of weaker ones."""
+    result: dict[str, Any] = {}
+    for level in levels:
+        styled = "style" in result
+        for name in (entry.name for entry in fields(Choices)):
+            value = getattr(level, name)
+            if name == "format_options" and value is not None and name in result:
+                result[name] = merge_options(result[name], value)
+            if value is None or name in result or (styled and name in ("regions", "segments")):
+                continue
+            result[name] = value
+    return Choices(**result)
+
+
+def seed_of(choices: Choices) -> int:
+    """The seed of merged choices."""
+    return DEFAULT_SEED if choices.seed is None else choices.seed
+
+
+def style_field(choices: Choices, base: Path) -> StyleField:
+    """The style field that merged choices describe; `base` is where the default style's name would be looked up."""
+    style = choices.style or (StyleRef(DEFAULT_STYLE, base),)
+    intensity = DEFAULT_INTENSITY if choices.intensity is None else choices.intensity
+    regions = dict(choices.regions or {})
+    segments = list(choices.segments or ())
+    if not segments or segments[0].start > 0:
+        segments.insert(0, Segment(start=0.0, style=style, regions=regions, fade=0.0))
+    full = tuple(Segment(s.start, s.style or style, {**regions, **s.regions}, s.fade, s.intensity) for s in segments)
+    return StyleField(full, intensity)
+
+
+def colliding_ids(lines: Iterable[Line]) -> Iterator[str]:
+    """Ids that would be one file on a file system that ignores case."""
+    first: dict[str, Line] = {}
+    for line in lines:
+        other = first.setdefault(folded(line.id), line)
+        if other is not line:
+            same = "is there twice" if other.id == line.id else f"and {other.id!r} are one file where case is ignored"
+            yield f"{line.where}: the id {line.id!r} {same} (first at {other.where})"

@@ -1,0 +1,111 @@
+"""A manifest in any of its forms: a YAML, JSON or CSV file, a folder of recordings, one recording, lines to redo.
+
+Nothing is read but the manifest; whether recordings exist shows when they are loaded.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msmdcli.documents.names import id_problem
+from msmdcli.documents.tree import DocumentError, read_document
+from msmdcli.errors import UsageError
+from msmdcli.manifest.lines import AUDIO_SUFFIXES, Choices, Line, Manifest, ManifestError, colliding_ids
+from msmdcli.manifest.reading import ManifestReader
+from msmdcli.manifest.redo import is_redo, load_redo
+from msmdcli.motion.curve_map import CurveMap, CurveMapError
+from msmdcli.motion.rig import Rig
+
+TABLE_SUFFIXES = (".yaml", ".yml", ".json", ".csv", ".tsv")
+
+
+def load_manifest(path: Path, rig: Rig) -> Manifest:
+    """Read a manifest in any of its forms.
+
+    Args:
+        path: a YAML, JSON or CSV file, a folder of recordings (searched through), or one recording.
+        rig: whose regions the lines may name.
+
+    Raises:
+        ManifestError: with everything that is wrong.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        return _from_folder(path)
+    if not path.is_file():
+        raise UsageError(f"there is no manifest {path}", hint="give a YAML, JSON or CSV file, a folder, or a recording")
+    if path.suffix.lower() in AUDIO_SUFFIXES:
+        return _from_files(path, path.parent, [path])
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise UsageError(
+            f"{path} is neither a manifest nor a recording that MSMD knows by its suffix",
+            hint=f"manifests: {' '.join(TABLE_SUFFIXES)}; recordings: {' '.join(AUDIO_SUFFIXES)}",
+        )
+    try:
+        with _no_collection():
+            document = read_document(path)
+            if is_redo(document):
+                return load_redo(document, path, lambda source: load_manifest(source, rig))
+            return ManifestReader(path, rig).read(document)
+    except DocumentError as error:
+        raise ManifestError([error.message], path, error.hint) from None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A large manifest is a million small objects, none of them in a cycle: looking for cycles takes half the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _from_folder(folder: Path) -> Manifest:
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+    if not files:
+        raise UsageError(f"there are no recordings in {folder}", hint=f"known suffixes: {' '.join(AUDIO_SUFFIXES)}")
+    return _from_files(folder, folder, files)
+
+
+def _from_files(path: Path, base: Path, files: Iterable[Path]) -> Manifest:
+    lines = [
+        Line(file.relative_to(base).with_suffix("").as_posix(), file, Choices(), where=str(file)) for file in files
+    ]
+    problems = [f"{line.where}: {line.id!r} cannot be an id: {why}" for line in lines if (why := id_problem(line.id))]
+    problems += colliding_ids(lines)
+    if problems:
+        raise ManifestError(problems, path, hint="rename these files, or list them in a manifest with ids")
+    return Manifest(path, tuple(lines))
+
+
+def curve_maps_of(manifest: Manifest, rig: Rig) -> dict[Path, CurveMap]:
+    """The curve maps of a manifest's characters, by the path that the manifest gives.
+
+    Raises:
+        UsageError: one is absent, wrong, or not for motion on `rig`.
+    """
+    maps: dict[Path, CurveMap] = {}
+    for line in manifest.lines:
+        character = line.character
+        if character is None or character.curves is None or character.curves in maps:
+            continue
+        try:
+            found = CurveMap.load(character.curves)
+        except CurveMapError:
+            raise
+        except UsageError as error:
+            raise UsageError(f"{manifest.path}: character {character.name}: {error.message}", error.hint) from None
+        if found.source.channels != rig.channels:
+            raise UsageError(
+                f"{manifest.path}: character {character.name}: curve map {found.name} is for motion on rig"
+                f" {found.source.name}, and the bundle makes motion on {rig.name}",
+                hint=f"name the rig in the map: `source: {rig.name}`",
+            )
+        maps[character.curves] = found
+    return maps
