@@ -174,10 +174,10 @@ def parse_yaml(text: str, name: str) -> Node:
 
 
 def _not_yaml(error: Exception, name: str, text: str) -> DocumentError:
-    """What to tell the user of an error of the parser."""
+    """The error that users see for one of the parser."""
     import yaml
 
-    if isinstance(error, RecursionError):
+    if isinstance(error, RecursionError) or _too_deep_before(error, text):
         return DocumentError(f"{name}: nested too deeply")
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
@@ -188,6 +188,26 @@ def _not_yaml(error: Exception, name: str, text: str) -> DocumentError:
     place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
     what = " ".join(part for part in (error.context, error.problem) if part)
     return DocumentError(f"{place}: this is not YAML: {what}", hint="check indentation, brackets, quotes")
+
+
+def _too_deep_before(error: Exception, text: str) -> bool:
+    """Whether the text nests deeper than `MAX_DEPTH` before the place where the parser failed.
+
+    The scanner of PyYAML (6.0.4 and later) has a limit of its own and runs ahead of the composer, which knows ours: it
+    may fail first. So what lies before that place is composed once more.
+    """
+    import yaml
+
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return False
+    try:
+        yaml.compose(text[: mark.index], Loader=_loader(typed=False))
+    except RecursionError:
+        return True
+    except yaml.YAMLError:
+        return False
+    return False
 
 
 @cache

@@ -12,7 +12,7 @@ import pytest
 
 from msmdcli.batch.review import ReviewOptions, write_review
 from msmdcli.controls.gesture import load_clip
-from msmdcli.documents.tree import DocumentError, load_small_yaml
+from msmdcli.documents.tree import DocumentError, load_small_yaml, parse_yaml
 from msmdcli.errors import MsmdError
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.manifest.loading import load_manifest
@@ -91,6 +91,22 @@ def test_what_is_endless_is_called_so(tmp_path: Path, what: str) -> None:
     (tmp_path / "some.yaml").write_text(ENDLESS[what], encoding="utf-8")
     with pytest.raises(DocumentError, match=r"nested too deeply|alias that contains itself|aliases stand for more"):
         load_small_yaml(tmp_path / "some.yaml")
+
+
+@pytest.mark.parametrize("deep", ["[" * 3000, "a: " + "[" * 3000, "{a: " * 3000, "- " * 3000, "[" * 51 + "]" * 51])
+def test_our_limit_of_depth_holds_before_the_library_s(tmp_path: Path, deep: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_yaml(deep, "lines.yaml")
+    assert caught.value.message == "lines.yaml: nested too deeply"
+    (tmp_path / "some.yaml").write_text(deep, encoding="utf-8")
+    with pytest.raises(DocumentError, match="nested too deeply"):
+        load_small_yaml(tmp_path / "some.yaml")
+
+
+def test_brackets_in_a_text_are_no_depth() -> None:
+    with pytest.raises(DocumentError, match=r"lines\.yaml:4:1: this is not YAML"):
+        parse_yaml("a: '" + "[" * 3000 + "'\nb: [1\nc", "lines.yaml")
+    assert parse_yaml("[" * 49 + "]" * 49, "lines.yaml").items
 
 
 def test_plain_values_are_those_of_yaml(tmp_path: Path) -> None:
