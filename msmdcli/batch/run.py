@@ -34,7 +34,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msmdcli import __version__
 from msmdcli.batch import dubbing as dub_line
@@ -56,7 +56,7 @@ from msmdcli.manifest.takes import with_takes
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.curve_map import CurveMap
 from msmdcli.paths import shipped_bundle
-from msmdcli.styles.field import NO_STYLE, StyleField
+from msmdcli.styles.field import NO_STYLE, StyleField, style_words
 from msmdcli.styles.library import StyleLibrary, StyleReference
 from msmdcli.system.files import Written, sha256_of, sweep, write_text
 from msmdcli.system.interrupts import Interrupts
@@ -817,23 +817,6 @@ def content_key(planned: PlannedLine, bundle: Bundle, sampling: Sampling) -> str
         }
         | dub_line.key_part(planned.line)
     )
-
-
-def style_words(style: StyleField) -> str:
-    """A style field in a few words: `angry`, `0.7 angry + 0.3 sad`, `upper: happy`, `from 1.8 s: angry`."""
-    segments = style.description()
-
-    def mix(refs: list[list[Any]]) -> str:
-        total = sum(weight for _, weight in refs)
-        return " + ".join(name if len(refs) == 1 else f"{weight / total:g} {name}" for name, weight in refs)
-
-    words = []
-    for segment in segments:
-        start = f"from {segment['start']:g} s: " if len(segments) > 1 else ""
-        regions = [f"{name}: {mix(refs)}" for name, refs in segment["regions"].items()]
-        strength = f" x{segment['intensity']:g}" if segment["intensity"] != 1 else ""
-        words.append(start + ", ".join([mix(segment["style"]), *regions]) + strength)
-    return "; ".join(words)
 
 
 def _seconds(audio: Path) -> float:

@@ -163,6 +163,23 @@ class StyleField:
         ]
 
 
+def style_words(style: StyleField) -> str:
+    """A style field in a few words: `angry`, `0.7 angry + 0.3 sad`, `upper: happy`, `from 1.8 s: angry`."""
+    segments = style.description()
+
+    def mix(refs: list[list[Any]]) -> str:
+        total = sum(weight for _, weight in refs)
+        return " + ".join(name if len(refs) == 1 else f"{weight / total:g} {name}" for name, weight in refs)
+
+    words = []
+    for segment in segments:
+        start = f"from {segment['start']:g} s: " if len(segments) > 1 else ""
+        regions = [f"{name}: {mix(refs)}" for name, refs in segment["regions"].items()]
+        strength = f" x{segment['intensity']:g}" if segment["intensity"] != 1 else ""
+        words.append(start + ", ".join([mix(segment["style"]), *regions]) + strength)
+    return "; ".join(words)
+
+
 def region_indices(name: str, rig: Rig) -> np.ndarray:
     """The columns of a region, or of a single channel."""
     import numpy as np

@@ -31,7 +31,6 @@ from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.lines import Choices, ManifestError
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
-from msmdcli.styles.field import Segment, StyleField, StyleRef
 from msmdcli.system.files import Written
 from msmdcli.system.interrupts import Interrupts
 from msmdcli.workers import line_worker
@@ -875,36 +874,3 @@ def test_intensity_beyond_the_safe_range_is_a_warning(project: Project) -> None:
     project.write("  - {id: a, audio: audio/line1.wav, intensity: 2.5}\n")
     assert project.run() == 0
     assert "outside the safe range" in project.talk and project.report()["lines"][0]["warnings"]
-
-
-def test_weights_of_a_field_add_up_at_every_frame() -> None:
-    here = Path()
-    field = StyleField(
-        (
-            Segment(0.0, (StyleRef("a", here, 0.7), StyleRef("b", here, 0.3)), fade=0),
-            Segment(
-                0.5, (StyleRef("b", here),), {"upper": (StyleRef("a", here),), "eyes": (StyleRef("c", here),)}, 0.4
-            ),
-            Segment(0.7, (StyleRef("c", here),), fade=0.2),
-            Segment(2.0, (StyleRef("a", here),), fade=0.0),
-        )
-    )
-    from msmdcli.model.engine import StyleCode
-
-    codes = {
-        (name, here): StyleCode.of(np.full(3, i, np.float32), np.zeros(2, np.float32)) for i, name in enumerate("abc")
-    }
-    from fractions import Fraction
-
-    entries = field.entries(codes, frames=75, fps=Fraction(25), rig=RIG)
-    assert len(entries) == 3
-    weights = {float(e.style.code[0]): np.broadcast_to(e.weight, (75, RIG.size)) for e in entries if e.style}
-    np.testing.assert_allclose(sum(weights.values()), 1, atol=1e-6)
-    assert weights[0][0, 0] == pytest.approx(0.7) and (weights[0][50:] == 1).all()
-    eye, jaw, brow = RIG.index("eyeBlinkLeft"), RIG.index("jawOpen"), RIG.index("browInnerUp")
-    middle = 25 * 0.7  # the second segment is half way in when the third begins
-    assert weights[2][int(middle), eye] > 0.4 and weights[1][int(middle), jaw] > 0.4
-    assert weights[0][int(middle), brow] > weights[0][int(middle), jaw]
-    for w in weights.values():
-        assert np.abs(np.diff(w[:50], axis=0)).max() < 0.4  # fades, no jumps
-    assert batch_module.style_words(field).startswith("from 0 s: 0.7 a + 0.3 b; from 0.5 s: b, eyes: c, upper: a")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmarks.measure_style_field import EXAMPLES, Lines, intensity_row, mix, plain, seam, weight_path
-from msmdcli.model.engine import SAFE_INTENSITY
-from msmdcli.styles.field import Segment, StyleField
+from msmdcli.model.engine import SAFE_INTENSITY, StyleCode
+from msmdcli.motion.rig import Rig
+from msmdcli.styles.field import Segment, StyleField, StyleRef, style_words
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +63,32 @@ def test_intensity_is_safe_where_we_say_so(lines: Lines) -> None:
         assert row["outside"] < 0.03 and row["jaw"] > 0.98 and 0.85 < row["lively"] < 1.15, (intensity, row)
     assert intensity_row(lines, low)["expression"] == pytest.approx(low, abs=0.1)
     assert intensity_row(lines, high)["expression"] > 1.2
+
+
+def test_weights_of_a_field_add_up_at_every_frame() -> None:
+    here, rig = Path(), Rig.load("arkit52")
+    field = StyleField(
+        (
+            Segment(0.0, (StyleRef("a", here, 0.7), StyleRef("b", here, 0.3)), fade=0),
+            Segment(
+                0.5, (StyleRef("b", here),), {"upper": (StyleRef("a", here),), "eyes": (StyleRef("c", here),)}, 0.4
+            ),
+            Segment(0.7, (StyleRef("c", here),), fade=0.2),
+            Segment(2.0, (StyleRef("a", here),), fade=0.0),
+        )
+    )
+    codes = {
+        (name, here): StyleCode.of(np.full(3, i, np.float32), np.zeros(2, np.float32)) for i, name in enumerate("abc")
+    }
+    entries = field.entries(codes, frames=75, fps=Fraction(25), rig=rig)
+    assert len(entries) == 3
+    weights = {float(e.style.code[0]): np.broadcast_to(e.weight, (75, rig.size)) for e in entries if e.style}
+    np.testing.assert_allclose(sum(weights.values()), 1, atol=1e-6)
+    assert weights[0][0, 0] == pytest.approx(0.7) and (weights[0][50:] == 1).all()
+    eye, jaw, brow = rig.index("eyeBlinkLeft"), rig.index("jawOpen"), rig.index("browInnerUp")
+    middle = 25 * 0.7  # the second segment is half way in when the third begins
+    assert weights[2][int(middle), eye] > 0.4 and weights[1][int(middle), jaw] > 0.4
+    assert weights[0][int(middle), brow] > weights[0][int(middle), jaw]
+    for w in weights.values():
+        assert np.abs(np.diff(w[:50], axis=0)).max() < 0.4  # fades, no jumps
+    assert style_words(field).startswith("from 0 s: 0.7 a + 0.3 b; from 0.5 s: b, eyes: c, upper: a")
