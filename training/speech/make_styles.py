@@ -32,7 +32,8 @@ from msmdcli.motion.rig import Rig, did_you_mean
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.library import FORMAT_VERSION as STYLE_FORMAT
 from msmdcli.styles.library import sha256_of
-from training.speech.performance import Glance, Manner, perform
+from training.speech.acted_manner import ActedManner, Glance
+from training.speech.performance import perform
 from training.speech.visemes import Phone, VisemeTable, covered
 
 MANNERS = Path(__file__).with_name("style_manners.yaml")
@@ -51,7 +52,7 @@ class Tag:
 
     name: str
     description: str
-    manner: Manner
+    manner: ActedManner
 
 
 def read_tags(path: Path = MANNERS) -> dict[str, Tag]:
@@ -67,7 +68,7 @@ def read_tags(path: Path = MANNERS) -> dict[str, Tag]:
         if not isinstance(entry, dict) or not isinstance(entry.get("description"), str):
             raise MsmdError(f"{where}: no description")
         values = {key: value for key, value in entry.items() if key != "description"}
-        manner = _build(Manner, values, where)
+        manner = _build(ActedManner, values, where)
         for group in (manner.pose, manner.flash):
             _check_channels(group, rig, where)
         tags[name] = Tag(name, entry["description"], manner)
@@ -149,7 +150,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _build(kind: Any, values: Any, where: str) -> Any:
-    """A dataclass of `training.speech.performance` from a mapping; unknown keys are errors."""
+    """A dataclass of `training.speech.acted_manner` from a mapping; unknown keys are errors."""
     hints = get_type_hints(kind)
     if not isinstance(values, dict):
         raise MsmdError(f"{where}: {values!r} is not a mapping of keys")

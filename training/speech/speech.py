@@ -44,7 +44,7 @@ from scipy.signal import fftconvolve, firwin2
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
-from training.speech.visemes import TABLE, Manner, Phone, VisemeTable, covered, draw_manner
+from training.speech.visemes import TABLE, Phone, SpeechManner, VisemeTable, covered, draw_manner
 from training.speech.voices import Engine, Spoken, Voice, find_engines
 
 FORMAT_VERSION = 1
@@ -157,7 +157,7 @@ class Clip:
     phones: list[Phone]
     voice: Voice
     shift: float
-    manner: Manner
+    manner: SpeechManner
     text: str
 
 
