@@ -42,6 +42,7 @@ FORMAT_VERSION = 1  # of both files
 FPS = Fraction(25)
 LEAD, TAIL = 0.35, 0.45  # seconds of silence around a take
 LICENCE = "CC0-1.0"
+GENERATOR = "training.make_styles"  # in the clips that ship; their bytes do not change when this file moves
 CONSENT = "not needed: no person was recorded"
 SOURCE = "synthetic: made by MSMD from phoneme times and facial action units, without a recording of a face or a voice"
 
@@ -89,7 +90,7 @@ def make_clip(tag: Tag, take: str, phones: Sequence[Phone], rig: Rig, table: Vis
     """One clip: a take in a tag's manner."""
     motion = perform(phones, tag.manner, f"{tag.name}/{take}", rig, table, FPS)
     meta = {"style": tag.name, "take": take, "synthetic": "true", "licence": LICENCE}
-    return dataclasses.replace(motion, meta={**meta, "generator": "training.speech.make_styles"})
+    return dataclasses.replace(motion, meta={**meta, "generator": GENERATOR})
 
 
 def write_tag(tag: Tag, clips: Mapping[str, Motion], out: Path) -> None:

@@ -296,7 +296,7 @@ def write_clip(clip: Clip, name: str, out: Path, table: VisemeTable, rig: Rig, s
     columns = [rig.index(channel) for channel in table.channels]
     values[:, columns] = table.curves(clip.phones, times, clip.manner)
     audio, motion, phones = f"audio/{name}.flac", f"motion/{name}.npz", f"phones/{name}.json"
-    meta = {"source": "speech", "speaker": clip.voice.id, "generator": "training.speech.speech"}
+    meta = {"source": "speech", "speaker": clip.voice.id, "generator": "training.speech"}
     _whole(out / motion, lambda p: save_npz(p, Motion(values, FPS, rig, meta)))
     rounded = [[p.symbol, round(p.start, 4), round(p.end, 4), round(p.level, 1)] for p in clip.phones]
     _whole(out / phones, lambda p: p.write_text(json.dumps(rounded, ensure_ascii=False), encoding="utf-8"))
