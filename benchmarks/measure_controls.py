@@ -28,7 +28,7 @@ from msmdcli.model.engine import Engine, Job, StyleCode, StyleEntry
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import shipped_bundle
 from training.evaluation import metrics
-from training.evaluation.evaluate import Face
+from training.evaluation.measuring import ComparisonHead
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     engine = Engine(bundle, "cpu", threads=1)
     rows = [json.loads(line) for line in (args.data / "index.jsonl").read_text().splitlines()]
     rows = [row for row in rows if row["split"] == "test" and row["seconds"] > 2][: args.clips]
-    face = Face(args.head)
+    face = ComparisonHead(args.head)
     lines = [Line(engine, args.data, row) for row in rows]
     gate(lines, face)
     smoothing(lines)
@@ -68,7 +68,7 @@ class Line:
         return control(self.made, Controls(**controls), self.audio, 0, self.id, self.style.rest).motion.clip()  # type: ignore[arg-type]
 
 
-def gate(lines: list[Line], face: Face) -> None:
+def gate(lines: list[Line], face: ComparisonHead) -> None:
     """mm/s of the mouth in silence: tracked, as generated, gated; and in speech, which must not change."""
     found: dict[str, list[float]] = {}
     for line in lines:

@@ -23,7 +23,9 @@ import numpy as np
 
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
-from training.evaluation.evaluate import Face, Options, TestClip, judging_of, load_material, measure
+from training.evaluation.evaluate import judging_of
+from training.evaluation.material import EvaluateOptions, HeldOutClip, load_material
+from training.evaluation.measuring import ComparisonHead, measure_clip
 
 SETTINGS = (
     *(("dpmpp-2m", steps) for steps in (1, 2, 4, 6, 8, 10, 20, 50)),
@@ -52,9 +54,9 @@ TEACHER = (
 TRAINED_VOICES = ("grid_s1", "grid_multi", "lrwar")  # validation clips of people that models train on
 
 
-def animate(engine: Engine, clips: list[TestClip]) -> tuple[dict[str, list[np.ndarray]], float]:
+def animate(engine: Engine, clips: list[HeldOutClip]) -> tuple[dict[str, list[np.ndarray]], float]:
     """Clip id -> its two halves [T_half, D], each in the style of the other; and the seconds that sampling took."""
-    jobs: dict[Job, tuple[TestClip, int]] = {}
+    jobs: dict[Job, tuple[HeldOutClip, int]] = {}
     for clip in clips:
         features = engine.encode_audio(clip.audio)
         for part in (0, 1):
@@ -99,9 +101,9 @@ def main() -> None:
         print(text, file=sys.stderr, flush=True)
 
     bundle = Bundle.load(given.bundle)
-    material = load_material(given.data, Options(split="val", emotion_lines=0))
+    material = load_material(given.data, EvaluateOptions(split="val", emotion_lines=0))
     clips = [clip for clip in material.clips if clip.record.source not in TRAINED_VOICES][: given.clips]
-    face = Face.find(None)
+    face = ComparisonHead.find(None)
     judging = judging_of(given.data, material, say)
     columns = bundle.rig.indices("face")
     rows = []
@@ -116,7 +118,7 @@ def main() -> None:
         engine = Engine(model, sampling=wanted)
         sampling = engine.sampling
         made, seconds = animate(engine, clips)
-        numbers = [measure(face, clip, made[clip.record.id], judging=judging) for clip in clips]
+        numbers = [measure_clip(face, clip, made[clip.record.id], judging=judging) for clip in clips]
         real = [[clip.half(part).values for part in (0, 1)] for clip in clips]
         row = {name: float(np.nanmean([n[name] for n in numbers])) for name in ("mse", "lve", "fdd", "mod")}
         row["jaw"] = float(np.nanmedian([n["jaw"] for n in numbers]))

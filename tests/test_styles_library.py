@@ -14,8 +14,11 @@ from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.library import StyleLibrary, check_style, read_style
+from training.speech.acted_manner import ActedManner
 from training.speech.make_styles import FPS, main, make_clip, read_tags, read_takes
-from training.speech.performance import Manner, Stress, emphasis, perform, pulse, retimed, speaking, stressed
+from training.speech.performance import perform
+from training.speech.shapes import pulse
+from training.speech.stress import Stress, emphasis, retimed, speaking, stressed
 from training.speech.visemes import Phone, VisemeTable
 
 RIG = Rig.load("arkit52")
@@ -152,7 +155,7 @@ def test_tags_are_told_apart(clips: dict[str, list[Motion]]) -> None:
 
 def test_the_same_seed_is_the_same_motion_and_another_is_not() -> None:
     phones = TAKES["take1"]
-    first, again, other = (perform(phones, Manner(), seed, RIG, TABLE, FPS) for seed in ("a", "a", "b"))
+    first, again, other = (perform(phones, ActedManner(), seed, RIG, TABLE, FPS) for seed in ("a", "a", "b"))
     np.testing.assert_array_equal(first.values, again.values)
     assert np.abs(first.values - other.values).max() > 0.1
     mouth = RIG.index("jawOpen")  # what is said stays

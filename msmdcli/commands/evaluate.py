@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msmdcli.commands.options import Json, Quiet, need_training
+from msmdcli.commands.options import Json, Quiet, console, need_training
 from msmdcli.console import told
 
 
@@ -35,17 +35,22 @@ def evaluate(
     Example: msmd evaluate bundles/mine --data data/corpus --out reports/mine
     """
     need_training()
-    from training.evaluation.evaluate import Options, run_evaluate
+    from msmdcli.model.engine import Sampling
+    from training.evaluation.evaluate import evaluate as evaluate_models
+    from training.evaluation.material import EvaluateOptions
+    from training.evaluation.report import without_nan
 
-    options = Options(
+    options = EvaluateOptions(
         seeds=tuple(range(seeds)),
         split=split,
         max_clips=max_clips,
         head=head,
-        sampler=sampler,
-        steps=steps,
-        guidance_audio=guidance_audio,
-        guidance_style=guidance_style,
+        sampling=Sampling(sampler, steps, guidance_audio, guidance_style),
         threads=threads,
     )
-    run_evaluate(models, data=data, out=out, options=options, as_json=json_lines, quiet=quiet)
+    talk = console(json_lines, quiet=quiet)
+    report = evaluate_models(models, data, out, options, talk.say)
+    brief = {name: without_nan(report[name]) for name in ("data", "models", "systems", "tests", "emotion")}
+    talk.event("evaluated", report=str(out / "report.md"), **brief)
+    if not quiet:
+        talk.result(str(out / "report.md"))

@@ -32,7 +32,8 @@ from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.library import FORMAT_VERSION as STYLE_FORMAT
 from msmdcli.system.files import sha256_of
-from training.speech.performance import Glance, Manner, perform
+from training.speech.acted_manner import ActedManner, Glance
+from training.speech.performance import perform
 from training.speech.visemes import Phone, VisemeTable, covered
 
 MANNERS = Path(__file__).with_name("style_manners.yaml")
@@ -41,6 +42,7 @@ FORMAT_VERSION = 1  # of both files
 FPS = Fraction(25)
 LEAD, TAIL = 0.35, 0.45  # seconds of silence around a take
 LICENCE = "CC0-1.0"
+GENERATOR = "training.make_styles"  # in the clips that ship; their bytes do not change when this file moves
 CONSENT = "not needed: no person was recorded"
 SOURCE = "synthetic: made by MSMD from phoneme times and facial action units, without a recording of a face or a voice"
 
@@ -51,7 +53,7 @@ class Tag:
 
     name: str
     description: str
-    manner: Manner
+    manner: ActedManner
 
 
 def read_tags(path: Path = MANNERS) -> dict[str, Tag]:
@@ -67,7 +69,7 @@ def read_tags(path: Path = MANNERS) -> dict[str, Tag]:
         if not isinstance(entry, dict) or not isinstance(entry.get("description"), str):
             raise MsmdError(f"{where}: no description")
         values = {key: value for key, value in entry.items() if key != "description"}
-        manner = _build(Manner, values, where)
+        manner = _build(ActedManner, values, where)
         for group in (manner.pose, manner.flash):
             _check_channels(group, rig, where)
         tags[name] = Tag(name, entry["description"], manner)
@@ -88,7 +90,7 @@ def make_clip(tag: Tag, take: str, phones: Sequence[Phone], rig: Rig, table: Vis
     """One clip: a take in a tag's manner."""
     motion = perform(phones, tag.manner, f"{tag.name}/{take}", rig, table, FPS)
     meta = {"style": tag.name, "take": take, "synthetic": "true", "licence": LICENCE}
-    return dataclasses.replace(motion, meta={**meta, "generator": "training.speech.make_styles"})
+    return dataclasses.replace(motion, meta={**meta, "generator": GENERATOR})
 
 
 def write_tag(tag: Tag, clips: Mapping[str, Motion], out: Path) -> None:
@@ -149,7 +151,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _build(kind: Any, values: Any, where: str) -> Any:
-    """A dataclass of `training.speech.performance` from a mapping; unknown keys are errors."""
+    """A dataclass of `training.speech.acted_manner` from a mapping; unknown keys are errors."""
     hints = get_type_hints(kind)
     if not isinstance(values, dict):
         raise MsmdError(f"{where}: {values!r} is not a mapping of keys")

@@ -44,7 +44,7 @@ from scipy.signal import fftconvolve, firwin2
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
-from training.speech.visemes import TABLE, Manner, Phone, VisemeTable, covered, draw_manner
+from training.speech.visemes import TABLE, Phone, SpeechManner, VisemeTable, covered, draw_manner
 from training.speech.voices import Engine, Spoken, Voice, find_engines
 
 FORMAT_VERSION = 1
@@ -157,7 +157,7 @@ class Clip:
     phones: list[Phone]
     voice: Voice
     shift: float
-    manner: Manner
+    manner: SpeechManner
     text: str
 
 
@@ -296,7 +296,7 @@ def write_clip(clip: Clip, name: str, out: Path, table: VisemeTable, rig: Rig, s
     columns = [rig.index(channel) for channel in table.channels]
     values[:, columns] = table.curves(clip.phones, times, clip.manner)
     audio, motion, phones = f"audio/{name}.flac", f"motion/{name}.npz", f"phones/{name}.json"
-    meta = {"source": "speech", "speaker": clip.voice.id, "generator": "training.speech.speech"}
+    meta = {"source": "speech", "speaker": clip.voice.id, "generator": "training.speech"}
     _whole(out / motion, lambda p: save_npz(p, Motion(values, FPS, rig, meta)))
     rounded = [[p.symbol, round(p.start, 4), round(p.end, 4), round(p.level, 1)] for p in clip.phones]
     _whole(out / phones, lambda p: p.write_text(json.dumps(rounded, ensure_ascii=False), encoding="utf-8"))

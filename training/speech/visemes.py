@@ -81,7 +81,7 @@ class Phone:
 
 
 @dataclass(frozen=True)
-class Manner:
+class SpeechManner:
     """How one speaker articulates: gains on the table's targets, and what the face adds at rest.
 
     jaw, lips: amplitude of jaw opening and of everything the lips do (JALI's two axes; 1 = as the table says).
@@ -289,14 +289,14 @@ class VisemeTable:
                 g[i] = min(max(1.0 + effort * size, 0.5), 1.5)
         return g
 
-    def curves(self, phones: Sequence[Phone], times: np.ndarray, manner: Manner | None = None) -> np.ndarray:
+    def curves(self, phones: Sequence[Phone], times: np.ndarray, manner: SpeechManner | None = None) -> np.ndarray:
         """Curves [T, len(channels)] float32 in 0..1 at `times` (seconds), for `phones` that cover the time line.
 
         Time not covered by a phone is ruled by the nearest one: begin and end with silence ("").
         """
         if not phones:
             raise MsmdError("no phonemes to make curves from", hint='give at least one silence: Phone("", 0, seconds)')
-        manner = manner or Manner()
+        manner = manner or SpeechManner()
         segments = self.segments(phones)
         w = self.weights(segments, times)  # [A, T, P]
         size = self.amplitudes(segments, manner.effort)  # [P]
@@ -316,7 +316,7 @@ class VisemeTable:
         return sided
 
 
-def draw_manner(rng: np.random.Generator, table: VisemeTable) -> Manner:
+def draw_manner(rng: np.random.Generator, table: VisemeTable) -> SpeechManner:
     """A random speaker: strong or lazy jaw and lips, a habit per channel, a resting face, a slight asymmetry.
 
     Spread chosen to cover what face trackers measure between speakers (amplitudes differ by a factor of three to four).
@@ -336,7 +336,7 @@ def draw_manner(rng: np.random.Generator, table: VisemeTable) -> Manner:
         rest["jawOpen"] = float(0.15 * rng.beta(1.2, 4.0))
     if rng.random() < 0.2:
         rest["mouthFrown"] = float(0.5 * rng.beta(1.2, 5.0))
-    return Manner(
+    return SpeechManner(
         jaw=lognormal(0.35, 0.45, 1.8),
         lips=lognormal(0.30, 0.5, 1.7),
         effort=lognormal(0.30, 0.5, 2.0),

@@ -19,16 +19,10 @@ from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
 from training.data.corpus import ClipRecord
-from training.evaluation.evaluate import (
-    Face,
-    Options,
-    baseline,
-    evaluate,
-    evaluate_model,
-    load_material,
-    measure,
-    over_the_line,
-)
+from training.evaluation.evaluate import evaluate
+from training.evaluation.material import EvaluateOptions, load_material
+from training.evaluation.measuring import ComparisonHead, baseline, measure_clip, over_the_line
+from training.evaluation.one_model import evaluate_model
 from training.evaluation.scores import summarise
 
 RIG = Rig.load("arkit52")
@@ -104,16 +98,16 @@ class Oracle:
 
 
 @pytest.fixture(scope="module")
-def face() -> Face:
+def face() -> ComparisonHead:
     pytest.importorskip("pygltflib")
     shared = shared_dir()
     if shared is None or not (shared / "heads" / "ict_head_arkit52.glb").is_file():
         pytest.skip("the shared ICT head is not here")
-    return Face.find(None)
+    return ComparisonHead.find(None)
 
 
 def test_material(data: Path) -> None:
-    material = load_material(data, Options())
+    material = load_material(data, EvaluateOptions())
     assert {clip.record.id for clip in material.clips} == {f"{s}_{take}" for s in SPEAKERS for take in (0, 1)}
     speakers = {clip.record.id: clip.record.speaker for clip in material.clips}
     smiles = {id: motion.values[0, SMILE] for id, motion in material.wrong.items()}
@@ -122,13 +116,13 @@ def test_material(data: Path) -> None:
     assert [style.record.id for style in material.styles] == ["angry"]
     assert material.average is not None
     assert material.average[SMILE] == pytest.approx(0.3)
-    assert len(load_material(data, Options(max_clips=2)).clips) == 2
+    assert len(load_material(data, EvaluateOptions(max_clips=2)).clips) == 2
     with pytest.raises(MsmdError, match="no clip with sound"):
-        load_material(data, Options(split="val"))
+        load_material(data, EvaluateOptions(split="val"))
 
 
 def test_baselines(data: Path) -> None:
-    material = load_material(data, Options())
+    material = load_material(data, EvaluateOptions())
     clip = material.clips[0]
     still, copy = baseline("still", clip, None), baseline("copy", clip, None)
     assert still is not None
@@ -138,17 +132,17 @@ def test_baselines(data: Path) -> None:
     assert baseline("average", clip, None) is None
 
 
-def test_the_truth_measures_perfect(data: Path, face: Face) -> None:
-    clip = load_material(data, Options()).clips[0]
-    found = measure(face, clip, [clip.motion.values[at] for at in clip.halves()])
+def test_the_truth_measures_perfect(data: Path, face: ComparisonHead) -> None:
+    clip = load_material(data, EvaluateOptions()).clips[0]
+    found = measure_clip(face, clip, [clip.motion.values[at] for at in clip.halves()])
     assert found["mse"] == found["lve"] == found["fdd"] == found["mod"] == found["head"] == 0
     assert found["jaw"] == found["jaw_best"] == pytest.approx(1.0)
     assert found["jaw_lag"] == 0
     assert found["amplitude_jaw"] == pytest.approx(1.0)
 
 
-def test_what_a_mouth_does_before_the_first_sound_counts_for_the_line_only(data: Path, face: Face) -> None:
-    clip = load_material(data, Options()).clips[0]
+def test_what_a_mouth_does_before_the_first_sound_counts_for_the_line_only(data: Path, face: ComparisonHead) -> None:
+    clip = load_material(data, EvaluateOptions()).clips[0]
     start = 20
     samples = clip.audio.samples.copy()
     samples[: int((start + 0.5) / 25 * clip.audio.rate)] = 0
@@ -162,16 +156,16 @@ def test_what_a_mouth_does_before_the_first_sound_counts_for_the_line_only(data:
     assert over_the_line(face, late, [made, still])["jaw_heard"] == pytest.approx(0.5)  # a still jaw follows nothing
 
 
-def test_a_jaw_that_does_not_move_follows_nothing(data: Path, face: Face) -> None:
-    clip = load_material(data, Options()).clips[0]
+def test_a_jaw_that_does_not_move_follows_nothing(data: Path, face: ComparisonHead) -> None:
+    clip = load_material(data, EvaluateOptions()).clips[0]
     still = baseline("still", clip, None)
     assert still is not None
-    assert measure(face, clip, still)["jaw"] == 0.0
-    assert np.isnan(measure(face, clip, still, generated=False)["jaw"])
+    assert measure_clip(face, clip, still)["jaw"] == 0.0
+    assert np.isnan(measure_clip(face, clip, still, generated=False)["jaw"])
 
 
-def test_a_model_that_follows_style_and_sound_is_found_to(data: Path, face: Face) -> None:
-    options = Options(seeds=(0, 1))
+def test_a_model_that_follows_style_and_sound_is_found_to(data: Path, face: ComparisonHead) -> None:
+    options = EvaluateOptions(seeds=(0, 1))
     found = evaluate_model(Oracle(), load_material(data, options), face, options, lambda _: None)
     rows, emotion_rows = ([{"model": "oracle", **row} for row in found[name]] for name in ("rows", "emotion"))
     report = summarise(rows, emotion_rows, ["oracle"])
@@ -198,10 +192,10 @@ def test_a_model_that_follows_style_and_sound_is_found_to(data: Path, face: Face
 
 
 @pytest.mark.slow
-def test_a_bundle_from_end_to_end(data: Path, face: Face, tmp_path: Path) -> None:
+def test_a_bundle_from_end_to_end(data: Path, face: ComparisonHead, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     bundle, out, said = make_bundle(tmp_path / "bundle"), tmp_path / "report", []
-    options = Options(seeds=(0,), emotion_lines=1, pictures=1, threads=1)
+    options = EvaluateOptions(seeds=(0,), emotion_lines=1, pictures=1, threads=1)
     first = evaluate([bundle], data, out, options, said.append)
     assert {p.name for p in out.iterdir()} == {
         "models",
@@ -233,4 +227,5 @@ def test_errors(data: Path, tmp_path: Path) -> None:
     with pytest.raises(MsmdError, match="no model"):
         evaluate([], data, tmp_path)
     with pytest.raises(MsmdError, match="no such head"):
-        evaluate([make_bundle(tmp_path / "b")], data, tmp_path, Options(head=tmp_path / "absent.glb"), lambda _: None)
+        options = EvaluateOptions(head=tmp_path / "absent.glb")
+        evaluate([make_bundle(tmp_path / "b")], data, tmp_path, options, lambda _: None)

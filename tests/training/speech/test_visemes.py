@@ -11,7 +11,7 @@ import yaml
 from msmdcli.errors import MsmdError
 from msmdcli.motion.rig import Rig
 from training.speech.viseme_fit import HAND
-from training.speech.visemes import CMU_TO_IPA, TABLE, Manner, Phone, VisemeTable, covered, draw_manner, from_cmu
+from training.speech.visemes import CMU_TO_IPA, TABLE, Phone, SpeechManner, VisemeTable, covered, draw_manner, from_cmu
 
 VOWELS = ["i", "ɪ", "e", "ɛ", "æ", "a", "ə", "ɜ", "ʌ", "y", "ø", "ɑ", "ɔ", "o", "ʊ", "u"]
 
@@ -163,7 +163,7 @@ def test_any_frame_rate_samples_the_same_curve(table: VisemeTable) -> None:
 
 
 def test_curves_are_float32_within_the_rig(table: VisemeTable) -> None:
-    values = table.curves(say(*VOWELS), np.arange(60) / 25, Manner(jaw=3.0, lips=3.0, rest={"mouthSmile": 0.9}))
+    values = table.curves(say(*VOWELS), np.arange(60) / 25, SpeechManner(jaw=3.0, lips=3.0, rest={"mouthSmile": 0.9}))
     assert values.dtype == np.float32 and values.shape == (60, len(table.channels))
     assert values.min() >= 0.0 and values.max() <= 1.0
 
@@ -172,7 +172,7 @@ def test_manner_scales_offsets_and_tilts(table: VisemeTable) -> None:
     times = np.linspace(0.3, 1.0, 50)
     phones = say("a", "s", "i")
     plain = curve(table, phones, "jawOpen", times)
-    manner = Manner(jaw=0.5, side=0.2, rest={"jawOpen": 0.1})
+    manner = SpeechManner(jaw=0.5, side=0.2, rest={"jawOpen": 0.1})
     values = table.curves(phones, times, manner)
     np.testing.assert_allclose(values[:, table.channels.index("jawOpen")], 0.5 * plain + 0.1, atol=1e-6)
     left, right = (values[:, table.channels.index(f"mouthLowerDown{side}")] for side in ("Left", "Right"))

@@ -1,0 +1,55 @@
+"""Results of a model that are used again while model, data set and options are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msmdcli.model.engine import Sampling
+from training.evaluation.material import EvaluateOptions, Material
+from training.evaluation.measuring import ComparisonHead
+
+PROTOCOL_VERSION = 5
+
+
+def result_key(
+    path: Path, material: Material, face: ComparisonHead, options: EvaluateOptions, sampling: Sampling
+) -> str:
+    """What results depend on; threads, the report's pictures and paths do not matter."""
+    parts = {
+        "protocol": PROTOCOL_VERSION,
+        "bundle": hashlib.sha256((path / "bundle.json").read_bytes()).hexdigest(),
+        "material": material.key,
+        "head": hashlib.sha256(face.path.read_bytes()).hexdigest(),
+        "options": asdict(replace(options, threads=0, pictures=0, head=None)),
+        "sampling": sampling.description(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def store_results(path: Path, key: str, found: dict[str, Any]) -> None:
+    table = json.dumps({"key": key, **{name: value for name, value in found.items() if name != "curves"}})
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file, table=np.array(table), **{f"clip:{id}": curve for id, curve in found["curves"].items()}
+        )
+    partial.replace(path)
+
+
+def stored_results(path: Path, key: str) -> dict[str, Any] | None:
+    """Results of an earlier run, or None where there are none with this key."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            table = json.loads(str(file["table"]))
+            if table.pop("key") != key:
+                return None
+            curves = {name.removeprefix("clip:"): file[name] for name in file.files if name.startswith("clip:")}
+            return {**table, "curves": curves}
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
