@@ -27,8 +27,9 @@ from msmdcli.system.files import sha256_of
 if TYPE_CHECKING:
     from msmdcli.console import Console
     from msmdcli.controls.head_motion import HeadMotion
-    from msmdcli.model.engine import Engine, StyleCode
-    from msmdcli.model.style_store import StyleStore
+    from msmdcli.model.engine import Engine
+    from msmdcli.model.stores import StyleStore
+    from msmdcli.model.style_codes import StyleCode
     from msmdcli.motion.motion import Motion
 
 Key = tuple[str, Path]  # of a StyleRef

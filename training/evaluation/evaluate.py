@@ -43,7 +43,9 @@ import numpy as np
 from msmdcli.errors import MsmdError
 from msmdcli.heads.mesh import MeshDecoder, find_mesh
 from msmdcli.media.audio import Audio, load_audio
-from msmdcli.model.engine import Job, Sampling, StyleCode, StyleEntry
+from msmdcli.model.lines import Job
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.health import measure as measure_health
 from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.paths import shared_dir

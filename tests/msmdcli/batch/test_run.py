@@ -889,7 +889,7 @@ def test_weights_of_a_field_add_up_at_every_frame() -> None:
             Segment(2.0, (StyleRef("a", here),), fade=0.0),
         )
     )
-    from msmdcli.model.engine import StyleCode
+    from msmdcli.model.style_codes import StyleCode
 
     codes = {
         (name, here): StyleCode.of(np.full(3, i, np.float32), np.zeros(2, np.float32)) for i, name in enumerate("abc")
