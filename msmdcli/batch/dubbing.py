@@ -301,7 +301,8 @@ def _motion_of(original: Original) -> Motion:
         from msmdcli.formats import read_motion
 
         return part_of(read_motion(path), original.start, original.stop, str(path))
-    from msmdcli.tracking.tracker import TrackOptions, tracked_motion
+    from msmdcli.tracking.track import TrackOptions
+    from msmdcli.tracking.tracker import tracked_motion
 
     options = TrackOptions(original.face_model, original.face, start=original.start, stop=original.stop)
     return tracked_motion(path, options)
