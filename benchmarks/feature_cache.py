@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msmdcli.checkup.bench import BenchOptions, _batch, _manifest, _recordings, _run
 from msmdcli.media.audio import load_audio
-from msmdcli.model.feature_store import FeatureStore
+from msmdcli.model.stores import FeatureStore
 
 
 def main() -> None:

@@ -26,9 +26,12 @@ from pathlib import Path
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.model import trial
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
 from msmdcli.model.runtime import installed_builds
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.paths import shipped_bundle
 
 LINES, SECONDS = 128, 10.0
@@ -73,7 +76,7 @@ def measure(bundle: Bundle, device: str, rows: list[int], repeat: int) -> dict[s
         engine.runtime.captures = way == "captured"
         engine.load()  # raises where the provider does not really run
         for count in rows:
-            first, then = timed(engine.step_timer(count), 3 * repeat)
+            first, then = timed(trial.step_timer(engine, count), 3 * repeat)
             print(f"{device}, {way}: {count} rows, {1000 * then:.2f} ms a step (the first {first:.1f} s)", flush=True)
             found[f"{way}, {count} rows, ms"] = 1000 * then
         jobs = lines(engine)
@@ -88,7 +91,7 @@ def measure(bundle: Bundle, device: str, rows: list[int], repeat: int) -> dict[s
         cpu = {job.id: motion.values for job, motion in Engine(bundle, "cpu").animate(some)}
         worst = max(float(np.abs(ours[name] - cpu[name]).max() / cpu[name].std()) for name in cpu)
         found[f"{way}, difference from the CPU"] = worst
-        found[f"{way}, same bytes alone and among others"] = engine.check_same_bytes()
+        found[f"{way}, same bytes alone and among others"] = trial.same_bytes(engine)
     return found
 
 

@@ -24,7 +24,9 @@ from msmdcli.controls.smoothing import closures, mouth_opening
 from msmdcli.formats import read_motion
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, StyleCode, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import shipped_bundle
 from training.evaluation import metrics

@@ -16,7 +16,8 @@ import numpy as np
 
 from msmdcli.media.audio import load_audio
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
 from msmdcli.motion.health import measure
 from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import Segment, StyleField, StyleRef

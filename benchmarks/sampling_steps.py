@@ -22,7 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.style_codes import StyleEntry
 from training.evaluation.evaluate import judging_of
 from training.evaluation.material import EvaluateOptions, HeldOutClip, load_material
 from training.evaluation.measuring import ComparisonHead, measure_clip

@@ -22,8 +22,12 @@ import onnxruntime
 
 from msmdcli.media.audio import Audio
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
-from msmdcli.model.feature_store import FeatureStore
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.stores import FeatureStore
+from msmdcli.model.style_codes import StyleEntry
+from msmdcli.model.trial import step_timer
 from msmdcli.paths import shipped_bundle
 
 ROWS = 8
@@ -82,17 +86,17 @@ def main() -> int:
     sound = Audio(samples, 16000, 16000, 1, Fraction(4))
     two, four = (solve(bundle, sound, Sampling("dpmpp-2m", steps)) for steps in (2, 4))
     plain, guided = (solve(bundle, sound, Sampling(guidance_audio=scale)) for scale in (0.0, 1.0))
-    together, alone = engine.step_timer(ROWS), engine.step_timer(1)
+    together, alone = step_timer(engine, ROWS), step_timer(engine, 1)
     fine = True
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore(Path(folder), 10**8)
-        engine.hear(sound, store)
+        engine.features(sound, store)
         for name, ours, other, limit in (
             (f"{ROWS} rows together / alone", together, lambda: [alone() for _ in range(ROWS)], 1.1),
             ("2 steps / 4 steps", two, four, 0.75),
             ("no guidance / guidance by audio", plain, guided, 0.75),
             ("a step / its matrix products", together, products(bundle, ROWS), 2.0),
-            ("features kept / heard", lambda: engine.hear(sound, store), lambda: engine.encode_audio(sound), 0.4),
+            ("features kept / heard", lambda: engine.features(sound, store), lambda: engine.encode_audio(sound), 0.4),
         ):
             found = ratios(ours, other, turns)
             median = statistics.median(found)

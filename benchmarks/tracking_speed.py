@@ -24,7 +24,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from msmdcli.tracking.face_model import find_face_model
-from msmdcli.tracking.tracker import TrackOptions, track_video
+from msmdcli.tracking.track import TrackOptions
+from msmdcli.tracking.tracker import track_video
 
 
 def plain(path: Path, model: Path) -> int:

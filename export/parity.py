@@ -16,7 +16,11 @@ from export.graphs import Graph
 from msmdcli.media.audio import Audio
 from msmdcli.model.audio_features import EncoderFormat, audio_features
 from msmdcli.model.bundle import Bundle, Normalisation
-from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry, window_rng
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.solver import window_rng
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.motion.motion import Motion, frame_count
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig

@@ -13,7 +13,7 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
-from msmdcli.model.solver import STEP_GRAPH
+from msmdcli.model.graphs import STEP_GRAPH
 
 TEXT = """
 <ir_version: 8, opset_import: ["" : 18]>

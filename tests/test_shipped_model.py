@@ -109,13 +109,16 @@ def test_lines_of_any_length(tmp_path: Path) -> None:
 
 
 def test_a_neighbour_of_another_intensity_changes_no_byte() -> None:
+    from msmdcli.model import trial
     from msmdcli.model.bundle import Bundle
-    from msmdcli.model.engine import Engine, Job, StyleEntry
+    from msmdcli.model.engine import Engine
+    from msmdcli.model.lines import Job
+    from msmdcli.model.style_codes import StyleEntry
     from msmdcli.paths import shipped_bundle
     from msmdcli.styles.library import StyleLibrary
 
     engine = Engine(Bundle.load(shipped_bundle()), device="cpu")
-    features = engine.encode_audio(engine._noise())
+    features = engine.encode_audio(trial.noise(engine.bundle))
     angry, happy = (
         engine.encode_style(reference.load())
         for reference in (StyleLibrary().resolve(tag) for tag in ("angry", "happy"))

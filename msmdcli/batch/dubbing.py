@@ -26,8 +26,9 @@ from msmdcli.system.files import sha256_of
 if TYPE_CHECKING:
     from msmdcli.console import Console
     from msmdcli.controls.head_motion import HeadMotion
-    from msmdcli.model.engine import Engine, StyleCode
-    from msmdcli.model.style_store import StyleStore
+    from msmdcli.model.engine import Engine
+    from msmdcli.model.stores import StyleStore
+    from msmdcli.model.style_codes import StyleCode
     from msmdcli.motion.motion import Motion
 
 Key = tuple[str, Path]  # of a StyleRef
@@ -299,7 +300,8 @@ def _motion_of(original: Original) -> Motion:
         from msmdcli.formats import read_motion
 
         return part_of(read_motion(path), original.start, original.stop, str(path))
-    from msmdcli.tracking.tracker import TrackOptions, tracked_motion
+    from msmdcli.tracking.track import TrackOptions
+    from msmdcli.tracking.tracker import tracked_motion
 
     options = TrackOptions(original.face_model, original.face, start=original.start, stop=original.stop)
     return tracked_motion(path, options)

@@ -64,7 +64,9 @@ from msmdcli.system.interrupts import Interrupts
 if TYPE_CHECKING:
     from msmdcli.batch.delivery import Delivery, Manner
     from msmdcli.batch.dubbing import PreparedDub
-    from msmdcli.model.engine import Engine, Sampling, StyleCode
+    from msmdcli.model.engine import Engine
+    from msmdcli.model.sampling import Sampling
+    from msmdcli.model.style_codes import StyleCode
     from msmdcli.workers.line_worker import LineTask, Outcome
 
 MOTION_VERSION = 2  # raise it when a change of the program changes the motion of a line: all lines are made again
@@ -192,7 +194,7 @@ class _Batch:
     """One run."""
 
     def __init__(self, options: BatchOptions, console: Console, interrupts: Interrupts) -> None:
-        from msmdcli.model.engine import Sampling
+        from msmdcli.model.sampling import Sampling
 
         self.options = options
         self.console = console
@@ -375,7 +377,9 @@ class _Batch:
             self.console.event("would make", id=planned.line.id, outputs=outputs, kept=list(planned.kept))
             self.console.detail(f"would make {planned.line.id}: {', '.join(outputs)}")
         if making:
-            speed = self.engine().seconds_per_second()
+            from msmdcli.model import trial
+
+            speed = trial.seconds_per_second(self.engine())
             workers = self.jobs(len(making))[0]
             estimate = seconds * speed / workers
             self.console.event("estimate", seconds=round(estimate, 1), device=self.engine().device, workers=workers)
@@ -442,7 +446,7 @@ class _Batch:
         self, engine: Engine, making: Sequence[PlannedLine]
     ) -> tuple[dict[str, StyleCode | None], list[LineTask]]:
         """Each style once, and the tasks of the lines whose styles are fine; the longest lines first."""
-        from msmdcli.model.style_store import StyleStore
+        from msmdcli.model.stores import StyleStore
         from msmdcli.workers.line_worker import LineTask
 
         store = StyleStore()

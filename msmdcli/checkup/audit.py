@@ -376,10 +376,11 @@ def run_audit(
     summary: dict[str, Any] = {"lines": found.lines, "seconds": round(found.seconds, 2), "counts": found.counts}
     told = f"{found.lines} lines, {duration(found.seconds)} of sound"
     if estimate:
+        from msmdcli.model import trial
         from msmdcli.model.engine import Engine
 
         engine = Engine(model)
-        hours = found.seconds * engine.seconds_per_second() / 3600
+        hours = found.seconds * trial.seconds_per_second(engine) / 3600
         summary |= {"hours": round(hours, 4), "device": engine.device}
         told += f"; about {duration(hours * 3600)} to animate here"
     console.event("audit", **summary)

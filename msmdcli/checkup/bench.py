@@ -39,9 +39,9 @@ import numpy as np
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.feature_store import FeatureStore
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.model.runtime import available_cores, installed_builds
+from msmdcli.model.stores import FeatureStore
 from msmdcli.paths import shipped_bundle
 from msmdcli.peer import Peer, load_peer
 from msmdcli.system.processor import processor_name
@@ -152,7 +152,8 @@ def bench(options: BenchOptions, say: Say) -> Result:
     Raises:
         UsageError, MsmdError: the options, the model or a recording cannot be used.
     """
-    from msmdcli.model.engine import Engine, Sampling
+    from msmdcli.model.engine import Engine
+    from msmdcli.model.sampling import Sampling
 
     if options.repeat < 1:
         raise UsageError(f"{options.repeat} repetitions", hint="give 1 or more; 3 is usual")
@@ -351,8 +352,10 @@ def _memory(options: BenchOptions, scratch: Path) -> list[Measure]:
 
 def _per_window(engine: Engine, peer: Peer | None, repeat: int) -> list[Measure]:
     """One step for several numbers of rows, a window at the default settings, and the peer in the same turns."""
-    stepping = {rows: engine.step_timer(rows) for rows in STEP_ROWS}
-    window = engine.window_timer()
+    from msmdcli.model import trial
+
+    stepping = {rows: trial.step_timer(engine, rows) for rows in STEP_ROWS}
+    window = trial.window_timer(engine)
     timed: dict[str, list[float]] = {}
 
     def clock(name: str, call: Callable[[], object]) -> None:

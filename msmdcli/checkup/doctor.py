@@ -158,12 +158,13 @@ def _model(device: str, folder: Path | None) -> Iterator[Finding]:
         return
     yield Finding("model", True, f"{bundle.name} in {bundle.path}, all files whole")
     try:
+        from msmdcli.model import trial
         from msmdcli.model.engine import Engine
 
         engine = Engine(bundle, device)
-        speed = engine.seconds_per_second()
+        speed = trial.seconds_per_second(engine)
         yield Finding("device", True, f"{engine.device}; 1 s of sound takes {speed:.3f} s")
-        same = engine.check_same_bytes()
+        same = trial.same_bytes(engine)
         detail = "a line alone and among others" if same else "NOT the same alone and among others on this machine"
         yield Finding("same bytes", same, detail, mend="" if same else "msmd batch --batch-size 1")
     except MsmdError as error:
@@ -279,9 +280,8 @@ def _opengl() -> Finding:
 def _kept() -> Iterator[Finding]:
     """What need not be computed again: recordings heard, styles encoded, graphs optimised, heads read."""
     from msmdcli.heads.mesh_file import HeadStore
-    from msmdcli.model.feature_store import FeatureStore
     from msmdcli.model.graph_store import GraphStore
-    from msmdcli.model.style_store import StyleStore
+    from msmdcli.model.stores import FeatureStore, StyleStore
     from msmdcli.system.kept_files import KeptFiles
 
     stores: dict[str, type[KeptFiles]] = {

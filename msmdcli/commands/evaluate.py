@@ -35,7 +35,7 @@ def evaluate(
     Example: msmd evaluate bundles/mine --data data/corpus --out reports/mine
     """
     need_training()
-    from msmdcli.model.engine import Sampling
+    from msmdcli.model.sampling import Sampling
     from training.evaluation.evaluate import evaluate as evaluate_models
     from training.evaluation.material import EvaluateOptions
     from training.evaluation.report import without_nan

@@ -67,8 +67,8 @@ def track(
     from msmdcli.system.processes import Done, work_on
     from msmdcli.tracking.face_model import find_face_model
     from msmdcli.tracking.landmarker import need_mediapipe
+    from msmdcli.tracking.track import TrackOptions
     from msmdcli.tracking.track_files import clean_up, make_jobs, run_job
-    from msmdcli.tracking.tracker import TrackOptions
 
     talk = console(json_lines, verbose, quiet)
     options = TrackOptions(

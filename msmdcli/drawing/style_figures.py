@@ -17,7 +17,9 @@ from msmdcli.drawing.pictures import FACE_HEIGHT, face_picture
 from msmdcli.errors import MsmdError
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.audio import Audio
-from msmdcli.model.engine import Engine, Job, StyleCode, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from msmdcli.errors import MsmdError
 from msmdcli.model.audio_features import EncoderFormat
-from msmdcli.model.schedule import Schedule
+from msmdcli.model.samplers import Schedule
 from msmdcli.motion.motion import parse_fps
 from msmdcli.motion.rig import Rig
 

@@ -64,7 +64,7 @@ class GraphStore(KeptFiles):
             return ort.InferenceSession(str(path), options(), providers=providers)
         key = graph_key(sha256, ort)
         stored = self._stored(ort, key, options, providers)
-        return self._made(ort, path, sha256, key, options, providers) if stored is None else stored
+        return self.optimised(ort, path, sha256, key, options, providers) if stored is None else stored
 
     def _stored(self, ort: Any, key: str, options: Options, providers: list[Any]) -> Any:
         """A session of the stored graph; None where there is none, or a damaged one."""
@@ -83,7 +83,7 @@ class GraphStore(KeptFiles):
         except Exception:  # ONNX Runtime's have no common base class; another process may have removed the file
             return None
 
-    def _made(self, ort: Any, path: Path, sha256: str, key: str, options: Options, providers: list[Any]) -> Any:
+    def optimised(self, ort: Any, path: Path, sha256: str, key: str, options: Options, providers: list[Any]) -> Any:
         """A session of a graph that is optimised now, and stored if that is possible."""
         place = self.folder / f".{key}"  # two files that ONNX Runtime writes
         session = None

@@ -1,24 +1,107 @@
-"""Classifier-free guidance (paper eq. 6), within an interval of the noise, and rescaled.
+"""Classifier-free guidance (paper eq. 6): which predictions a layer needs, their factors, and their sum.
 
-Guidance weighs the full prediction by more than 1 and so makes motion larger than it should be, the more the fewer
-steps. Two remedies are known, both off unless asked for: to guide in the middle of the noise only (Kynkäänniemi et al.
-2024), which also saves the branches of the other steps; and to bring what guidance gives back to the spread of the
-prediction without it (Lin et al. 2024, section 3.4).
+A layer's prediction is a sum over the entries e of its style field, w_e their weights, M the network::
+
+    x0_hat = sum_e w_e [(1 + l_audio + l_style) M(e) - l_audio M(e, no audio) - l_style M(no style)]
+
+Each M(...) is a row of an ONNX call (`rows_of`), and `mix` is the sum. Guidance weighs the full prediction by more than
+1 and so makes motion larger than it should be, the more the fewer steps. Two remedies are known, both off unless asked
+for: to guide in the middle of the noise only (Kynkäänniemi et al. 2024), which also saves the branches of the other
+steps; and to bring what guidance gives back to the spread of the prediction without it (Lin et al. 2024, section 3.4).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.errors import UsageError
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 
 Array = NDArray[np.float32]
 Interval = tuple[float, float]
 
 WHOLE: Interval = (0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One row of an ONNX call: a style under one guidance branch, and its factor in the layer's prediction, with
+    guidance and without."""
+
+    style: StyleCode | None
+    intensity: float
+    audio_null: bool
+    factor: Array  # [N or 1, 1]
+    plain: Array  # [N or 1, 1]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it counts without guidance, too."""
+        return bool(self.plain.any())
+
+
+def rows_of(entries: Sequence[StyleEntry], weights: Sequence[Array], scales: tuple[float, float]) -> list[Row]:
+    """The predictions that a window needs, and their factors: eq. 6 and the style field in one sum (see above).
+
+    Entries without weight in the window are left out; a prediction that occurs twice is computed once.
+
+    Args:
+        entries: a layer's style field.
+        weights: of each entry in the window, [N or 1, 1].
+        scales: l_audio and l_style; a branch whose scale is 0 is not computed.
+    """
+    l_audio, l_style = scales
+    rows: dict[tuple[str, float, bool], Row] = {}
+
+    def add(style: StyleCode | None, intensity: float, audio_null: bool, factor: Array, plain: Array) -> None:
+        if style is None:
+            intensity = 1.0  # the null style has no strength to scale
+        key = ("" if style is None else style.key, intensity, audio_null)
+        if key in rows:
+            factor, plain = rows[key].factor + factor, rows[key].plain + plain
+        rows[key] = Row(style, intensity, audio_null, factor, plain)
+
+    nothing = np.zeros((1, 1), np.float32)
+    for entry, weight in zip(entries, weights, strict=True):
+        if not weight.any():
+            continue
+        style_scale = l_style if entry.style is not None else 0.0
+        add(entry.style, entry.intensity, False, weight * np.float32(1 + l_audio + style_scale), weight)
+        if l_audio:
+            add(entry.style, entry.intensity, True, weight * np.float32(-l_audio), nothing)
+        if style_scale:
+            add(None, 1.0, False, weight * np.float32(-style_scale), nothing)
+    return list(rows.values())
+
+
+def mix(predictions: Array, rows: list[Row], owner: NDArray[np.int64], guided: bool) -> Array:
+    """Predictions [R, N, D] of all rows -> one per layer [L, N, D]: the sum of its rows times their factors."""
+    mixed: list[Array] = []
+    for number, (prediction, row) in enumerate(zip(predictions, rows, strict=True)):
+        term = (row.factor if guided else row.plain) * prediction
+        if number and owner[number] == owner[number - 1]:
+            mixed[-1] = mixed[-1] + term
+        else:
+            mixed.append(term)
+    return np.stack(mixed)
+
+
+def twins(rows: Sequence[Row], owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which rows of a call differ in more than their audio input [U], and which of these each row is like [R]."""
+    found: dict[tuple[int, str, float], int] = {}
+    distinct: list[int] = []
+    twin: list[int] = []
+    for number, (row, layer) in enumerate(zip(rows, owner.tolist(), strict=True)):
+        key = (layer, "" if row.style is None else row.style.key, row.intensity)
+        if key not in found:
+            found[key] = len(distinct)
+            distinct.append(number)
+        twin.append(found[key])
+    return np.array(distinct, np.int64), np.array(twin, np.int64)
 
 
 def parse_interval(text: str) -> Interval:
@@ -49,7 +132,7 @@ def check_interval(interval: Sequence[float]) -> Interval:
     return float(interval[0]), float(interval[1])
 
 
-def acts(interval: Interval, t: int, steps: int) -> bool:
+def is_guided(interval: Interval, t: int, steps: int) -> bool:
     """Whether there is guidance at diffusion step t of `steps`; t + 1 = steps is pure noise."""
     return interval[0] <= (t + 1) / steps <= interval[1]
 

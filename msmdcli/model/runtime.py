@@ -45,15 +45,17 @@ PROVIDERS = {"cuda": CUDA, "tensorrt": TENSORRT}  # device -> the provider that 
 class Graph:
     """One ONNX file, loaded.
 
-    What stays the same from call to call need not travel to the device each time: `keep` leaves outputs where they were
-    computed, and `hold` keeps inputs there (ONNX Runtime's IOBinding). `replay` goes further: every tensor has a place
-    of its own for good, which lets a GPU capture the whole call once and repeat it without the host (CUDA graphs).
+    What stays the same from call to call need not travel to the device each time: `run_on_device` leaves outputs where
+    they were computed, and `to_device` keeps inputs there (ONNX Runtime's IOBinding). `run_captured` goes further:
+    every tensor has a place of its own for good, which lets a GPU capture the whole call once and repeat it without the
+    host (CUDA graphs).
 
     Attributes:
         name: its file name, for messages.
         inputs, outputs: the names that it declares, in order.
         shapes: input -> its declared shape; an axis of free length is no int.
-        captures: whether calls may be captured (`replay`).
+        captures: whether calls may be captured (`run_captured`).
+        bound: whether tensors stay on the device between calls.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Graph:
     ) -> None:
         self._session = session
         self._device = device  # as ONNX Runtime calls it: cpu or cuda
-        self._bound = bound
+        self.bound = bound
         self.captures = captures
         self._places: dict[int, _Places] = {}
         self.name = name
@@ -78,15 +80,16 @@ class Graph:
         """Run the graph.
 
         Args:
-            feeds: tensors by name, arrays or what `keep` gave; those that the graph does not declare are left out.
+            feeds: tensors by name, arrays or what `run_on_device` gave; those that the graph does not declare are left
+                out.
             outputs: the names wanted (None: all).
 
         Raises:
             MsmdError: a declared input is not among the feeds, or ONNX Runtime gave up (shapes, memory).
         """
-        return {name: on_host(value) for name, value in self.keep(feeds, outputs, on_device=False).items()}
+        return {name: on_host(value) for name, value in self.run_on_device(feeds, outputs, on_device=False).items()}
 
-    def keep(
+    def run_on_device(
         self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None, on_device: bool = True
     ) -> dict[str, Any]:
         """Like `run`, but what comes out stays on the device; `on_host` brings it over. Without a device of its own
@@ -94,7 +97,7 @@ class Graph:
         self._check(feeds)
         names = list(self.outputs if outputs is None else outputs)
         try:
-            if not self._bound:
+            if not self.bound:
                 inputs = {name: feeds[name] for name in self.inputs}
                 values = self._session.run(names, inputs, self._run_options(NOT_CAPTURED))
             else:
@@ -109,14 +112,14 @@ class Graph:
             raise self._failed(error) from error
         return dict(zip(names, values, strict=True))
 
-    def replay(self, feeds: Mapping[str, Any], outputs: Sequence[str], number: int) -> dict[str, Any]:
-        """Like `keep` of a graph that `captures`, for calls of one and the same shape.
+    def run_captured(self, feeds: Mapping[str, Any], outputs: Sequence[str], number: int) -> dict[str, Any]:
+        """Like `run_on_device` of a graph that `captures`, for calls of one and the same shape.
 
         What comes out is overwritten by the next call of that number.
 
         Args:
-            feeds: as for `keep`; always of the same shapes. What is the very object of the call before is not copied
-                again.
+            feeds: as for `run_on_device`; always of the same shapes. What is the very object of the call before is not
+                copied again.
             outputs: the names wanted, always the same.
             number: of the shape; each has places, and a capture, of its own.
         """
@@ -126,7 +129,7 @@ class Graph:
         try:
             if number not in self._places:
                 inputs = {name: self._copied(feeds[name]) for name in self.inputs}
-                self._places[number] = _Places(inputs, self.keep(inputs, outputs), {})
+                self._places[number] = _Places(inputs, self.run_on_device(inputs, outputs), {})
             places = self._places[number]
             for name, place in places.inputs.items():
                 value = feeds[name]
@@ -172,12 +175,17 @@ class Graph:
 
         return onnxruntime.OrtValue.ortvalue_from_numpy(on_host(value), self._device, 0)
 
-    def hold(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+    @property
+    def captured_shapes(self) -> tuple[int, ...]:
+        """The numbers of the shapes that were captured (`run_captured`)."""
+        return tuple(self._places)
+
+    def to_device(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the feeds that the graph declares, on the device, for many calls of `run`."""
         return {name: self._on_device(feeds[name]) for name in self.inputs if name in feeds}
 
     def _on_device(self, value: Any) -> Any:
-        if not self._bound or not hasattr(value, "__array_interface__"):
+        if not self.bound or not hasattr(value, "__array_interface__"):
             return value
         import onnxruntime
 
@@ -205,10 +213,12 @@ class OnnxRuntime:
 
     Attributes:
         device: ``cpu``, ``cuda`` or ``tensorrt``; for ``auto`` it is known after the first graph is loaded.
-        bound: whether tensors stay on the device between calls (`Graph.hold`); without a GPU it gains nothing.
-        captures: whether graphs that ask for it may be captured (`Graph.replay`): with CUDA, where `CUDA_GRAPHS` is 1.
+        bound: whether tensors stay on the device between calls (`Graph.to_device`); without a GPU it gains nothing.
+        captures: whether graphs that ask for it may be captured (`Graph.run_captured`): with CUDA, where `CUDA_GRAPHS`
+            is 1.
         threads: threads within one operator (0: ONNX Runtime decides).
         version: of ONNX Runtime.
+        graph_store: where optimised graphs are kept.
     """
 
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
@@ -239,7 +249,7 @@ class OnnxRuntime:
         self.device = device if device != "auto" else "cuda" if CUDA in offered else "cpu"
         self.bound = self.device != "cpu"
         self.captures = self.device == "cuda" and os.environ.get(CUDA_GRAPHS) == "1"
-        self._graphs = GraphStore()
+        self.graph_store = GraphStore()
 
     def load(
         self,
@@ -289,7 +299,7 @@ class OnnxRuntime:
         providers = self._providers(captured)
         try:
             if sha256 and self.device == "cpu":
-                return self._graphs.session(self._ort, path, sha256, options, providers)
+                return self.graph_store.session(self._ort, path, sha256, options, providers)
             return self._ort.InferenceSession(str(path), options(), providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise MsmdError(

@@ -1,4 +1,4 @@
-"""Solvers of the reverse diffusion, all for a network that predicts x_0 ("sample" prediction).
+"""The noise schedule and the solvers of the reverse diffusion, for a network that predicts x_0 ("sample" prediction).
 
 One surface, chosen by name::
 
@@ -13,21 +13,74 @@ One surface, chosen by name::
 
 The last step of each returns the network's x_0 as it is. Arithmetic is element by element in float32, so a sample's
 bits do not depend on what else is in the batch.
+
+Training and runtime share the schedule, so it exists once: x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. It is
+float64; users of a coefficient round it to float32 where they apply it.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.errors import UsageError
-from msmdcli.model.schedule import Schedule
+from msmdcli.errors import MsmdError, UsageError
 
 Array = NDArray[np.float32]
 
+MAX_BETA = 0.999  # Nichol and Dhariwal 2021, section 3.2: keeps the last steps from becoming singular
 MIN_LOG_SNR = -5.1  # where dpmpp-2m starts: the cosine schedule's first steps have lambda near -10 and would distort h
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Cumulative signal power abar over the diffusion steps.
+
+    Attributes:
+        abar: [T] float64, strictly falling, abar[t] belongs to step t = 0 .. T - 1 (t = 0 is nearly clean).
+    """
+
+    abar: NDArray[np.float64]
+
+    @classmethod
+    def cosine(cls, steps: int = 1000, s: float = 0.008) -> Schedule:
+        """The cosine schedule of Nichol and Dhariwal 2021 (eq. 17): f(t) = cos^2(((t/T + s) / (1 + s)) pi/2)."""
+        if steps < 1:
+            raise MsmdError(f"a diffusion schedule of {steps} steps", hint="give at least 1")
+        time = np.arange(steps + 1, dtype=np.float64) / steps  # [T + 1]
+        f = np.cos((time + s) / (1 + s) * np.pi / 2) ** 2
+        beta = np.minimum(1 - f[1:] / f[:-1], MAX_BETA)  # [T]
+        return cls(abar=np.cumprod(1 - beta))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Schedule:
+        """The schedule that a bundle's ``diffusion`` entry describes."""
+        name = config.get("schedule", "cosine")
+        if name != "cosine":
+            raise MsmdError(f"diffusion schedule {name!r} is not known", hint="this version knows: cosine")
+        return cls.cosine(int(config.get("steps", 1000)), float(config.get("s", 0.008)))
+
+    @property
+    def steps(self) -> int:
+        """T, the number of diffusion steps."""
+        return len(self.abar)
+
+    @property
+    def alpha(self) -> NDArray[np.float64]:
+        """[T] the factor of the signal, sqrt(abar)."""
+        return np.sqrt(self.abar)
+
+    @property
+    def sigma(self) -> NDArray[np.float64]:
+        """[T] the factor of the noise, sqrt(1 - abar)."""
+        return np.sqrt(1 - self.abar)
+
+    @property
+    def log_snr(self) -> NDArray[np.float64]:
+        """[T] lambda = log(alpha / sigma), the time variable of DPM-Solver (half the log signal-to-noise ratio)."""
+        return np.log(self.alpha) - np.log(self.sigma)
 
 
 class Weights(NamedTuple):

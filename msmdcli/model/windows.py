@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from msmdcli.model.feature_store import Features
+    from msmdcli.model.stores import Features
 
 Array = NDArray[np.float32]
 
@@ -65,6 +65,13 @@ def window_audio(features: Features, window: Window, size: int, previous: int) -
 def window_mask(window: Window, size: int) -> Array:
     """[N] float32: 1 for real frames, 0 for the padding of the last window."""
     return (np.arange(size) < window.frames).astype(np.float32)
+
+
+def window_weight(weights: Array, window: Window, size: int) -> Array:
+    """A window's part of weights [T or 1, 1]: [N or 1, 1]; padding repeats the last."""
+    if len(weights) == 1:
+        return weights
+    return weights[np.minimum(np.arange(window.start, window.start + size), len(weights) - 1)]
 
 
 def seam_frames(frames: int, size: int) -> list[int]:

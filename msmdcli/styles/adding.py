@@ -31,7 +31,7 @@ from msmdcli.system.files import sha256_of
 
 if TYPE_CHECKING:
     from msmdcli.heads.mesh import MeshDecoder
-    from msmdcli.tracking.tracker import Track
+    from msmdcli.tracking.track import Track
 
 NOT_STATED = "not stated: private, for its owner only"
 PREVIEW_COLUMNS, PREVIEW_ROWS, PREVIEW_SIZE = 6, 4, 180  # pictures in a row, rows (clips), pixels across each
@@ -170,7 +170,8 @@ def read_clip(
         synthetic = motion.meta.get("synthetic") == "true"
     else:
         from msmdcli.tracking.face_model import find_face_model
-        from msmdcli.tracking.tracker import TrackOptions, track_video
+        from msmdcli.tracking.track import TrackOptions
+        from msmdcli.tracking.tracker import track_video
 
         check_range(take.start, take.stop, float(probe_video(take.path).seconds), str(take.path))
         model = find_face_model(face_model)

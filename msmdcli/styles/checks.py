@@ -16,7 +16,7 @@ from msmdcli.motion.motion import Motion
 from msmdcli.styles.library import SHORTEST_SECONDS
 
 if TYPE_CHECKING:
-    from msmdcli.tracking.tracker import Track
+    from msmdcli.tracking.track import Track
 
 RATE = Fraction(25)  # frames per second at which movement is measured, so that the limits hold for every take
 STRETCH = 12  # frames, about half a second: a syllable or two

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from msmdcli.model.engine import StyleCode, StyleEntry
+    from msmdcli.model.style_codes import StyleCode, StyleEntry
     from msmdcli.motion.rig import Rig
 
 NO_STYLE = "none"  # the word for the null style
@@ -106,7 +106,7 @@ class StyleField:
         """
         import numpy as np
 
-        from msmdcli.model.engine import StyleEntry
+        from msmdcli.model.style_codes import StyleEntry
 
         weights: dict[tuple[str, float], Any] = {}  # style and intensity -> [T or 1, D or 1]
         codes: dict[str, StyleCode | None] = {}

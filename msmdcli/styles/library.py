@@ -222,7 +222,8 @@ def read_take(path: Path, start: float = 0.0, stop: float | None = None) -> Moti
         start, stop: seconds from its start; stop None is its end.
     """
     if is_video(path):
-        from msmdcli.tracking.tracker import TrackOptions, tracked_motion
+        from msmdcli.tracking.track import TrackOptions
+        from msmdcli.tracking.tracker import tracked_motion
 
         check_range(start, stop, float(probe_video(path).seconds), path.name)
         return tracked_motion(path, TrackOptions(start=start, stop=stop))

@@ -18,7 +18,7 @@ from msmdcli.styles.field import StyleField
 if TYPE_CHECKING:
     import numpy as np
 
-    from msmdcli.model.engine import StyleCode, StyleEntry
+    from msmdcli.model.style_codes import StyleCode, StyleEntry
     from msmdcli.motion.rig import Rig
 
 # A stretch must be long enough to show a manner rather than a syllable, and short enough to follow a change. It is a
@@ -114,7 +114,7 @@ class StyleTimeline(StyleField):
         """
         import numpy as np
 
-        from msmdcli.model.engine import StyleEntry
+        from msmdcli.model.style_codes import StyleEntry
 
         plain = super().entries(styles, frames, fps, rig)
         whole = styles[self.original]

@@ -26,7 +26,8 @@ from msmdcli.formats import get_format, write_temporary
 from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import load_npz
 from msmdcli.system.files import Written, sha256_of, sweep
-from msmdcli.tracking.tracker import Track, TrackOptions, save_track, track_key, track_video
+from msmdcli.tracking.track import Track, TrackOptions, save_track
+from msmdcli.tracking.tracker import track_key, track_video
 
 TELL_EVERY = 0.2  # s of video between two reports of progress
 AUDIO_RATE = 48000

@@ -26,9 +26,11 @@ from msmdcli.errors import MsmdError
 from msmdcli.formats import write_temporary
 from msmdcli.manifest.format_options import FormatOptions
 from msmdcli.media.audio import Audio, load_audio
-from msmdcli.model.engine import SAFE_INTENSITY, Engine, Job, StyleCode
-from msmdcli.model.feature_store import Features, FeatureStore
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
 from msmdcli.model.runtime import available_cores
+from msmdcli.model.stores import Features, FeatureStore
+from msmdcli.model.style_codes import SAFE_INTENSITY, StyleCode
 from msmdcli.motion.curve_map import CurveMap
 from msmdcli.motion.health import measure
 from msmdcli.motion.motion import Motion, frame_count
@@ -214,7 +216,7 @@ class LineWorker:
             audio = load_audio(task.audio)
             if sha256_of(task.audio) != task.audio_sha256:
                 raise MsmdError(f"{task.audio} has changed since the batch began", hint="run the batch again")
-            mine.set_result(Recording(audio, self.engine.hear(audio, self._features)))
+            mine.set_result(Recording(audio, self.engine.features(audio, self._features)))
         except BaseException as error:
             mine.set_exception(error)
         return mine.result()

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from msmdcli.errors import MsmdError
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Sampling, StyleCode
+from msmdcli.model.engine import Engine
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.style_codes import StyleCode
 from msmdcli.workers.dispatch import Dispatcher
 from msmdcli.workers.line_worker import AHEAD, LineTask, LineWorker, Outcome
 

@@ -17,7 +17,10 @@ from export.onnx_export import export_bundle
 from export.weights import shrink
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleCode, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 from training.config import TrainConfig, apply_variant, load_config
 from training.loop.trainer import RUN_FORMAT
 from training.network.encoders import load_encoder
@@ -92,7 +95,7 @@ def test_branches_that_share_a_layer_keep_their_bytes(tmp_path: Path, tiny_whisp
     export_bundle(make_run(tmp_path / "run", tiny_whisper, "msmd-anchor"), tmp_path / "bundle")
     bundle = Bundle.load(tmp_path / "bundle")
     engine = Engine(bundle, "cpu", 1, sampling=Sampling(guidance_audio=0.5, guidance_style=0.5))
-    run, seen = engine._denoiser.run, []
+    run, seen = engine.graphs.denoiser.run, []
 
     def apart(feeds: dict[str, np.ndarray], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
         seen.append((len(feeds["distinct"]), len(feeds["x"])))
@@ -101,7 +104,7 @@ def test_branches_that_share_a_layer_keep_their_bytes(tmp_path: Path, tiny_whisp
         np.testing.assert_array_equal(together["x0"], alone["x0"])
         return together
 
-    engine._denoiser.run = apart  # type: ignore[method-assign,assignment]
+    engine.graphs.denoiser.run = apart  # type: ignore[method-assign,assignment]
     rng = np.random.default_rng(0)
     form, S, D = bundle.audio_encoder, bundle.model["style_dim"], bundle.rig.size
     style = StyleCode.of(rng.standard_normal(S, dtype=np.float32), rng.standard_normal(2 * D, dtype=np.float32))

@@ -16,8 +16,11 @@ import pytest
 
 from msmdcli.media.audio import Audio
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
-from msmdcli.model.feature_store import FeatureStore
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.stores import FeatureStore
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.model.windows import window_count
 from msmdcli.paths import shipped_bundle
 
@@ -45,8 +48,8 @@ class Counted:
         self.features = self.engine.encode_audio(sound)
         self.calls: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()
-        for graph, feed in ((self.engine._conditioner, "audio_null"), (self.engine._denoiser, "x")):
-            graph.keep = self.counting(graph.keep, graph.name, feed)  # type: ignore[method-assign]
+        for graph, feed in ((self.engine.graphs.conditioner, "audio_null"), (self.engine.graphs.denoiser, "x")):
+            graph.run_on_device = self.counting(graph.run_on_device, graph.name, feed)  # type: ignore[method-assign]
 
     def counting(self, call: Callable[..., object], name: str, feed: str) -> Callable[..., Any]:
         def counted(feeds: dict[str, Any], *arguments: Any, **named: Any) -> object:
@@ -107,17 +110,17 @@ def test_features_that_are_kept_are_not_heard_again(
     bundle: Bundle, sound: Audio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, store, heard = Engine(bundle, "cpu", 1), FeatureStore(tmp_path, 10**8), 0
-    encode = engine._encode
+    encode = engine.encode_waveform
 
     def counted(waveform: np.ndarray) -> np.ndarray:
         nonlocal heard
         heard += 1
         return encode(waveform)
 
-    monkeypatch.setattr(engine, "_encode", counted)
-    first = engine.hear(sound, store)
+    monkeypatch.setattr(engine, "encode_waveform", counted)
+    first = engine.features(sound, store)
     assert heard > 0
     before = heard
-    again = engine.hear(sound, store)
+    again = engine.features(sound, store)
     assert heard == before
     np.testing.assert_array_equal(np.asarray(again[0 : len(again)]), np.asarray(first[0 : len(first)]))

@@ -16,7 +16,8 @@ from msmdcli.media.video import probe_video, read_video
 from msmdcli.motion.head_smoothing import smooth_rotation
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rotation import euler_from_quaternion, quaternion_from_euler
-from msmdcli.tracking.tracker import Track, TrackOptions, track_video
+from msmdcli.tracking.track import Track, TrackOptions
+from msmdcli.tracking.tracker import track_video
 from training.curation.checks import Limits, fails_before_tracking
 from training.curation.clip_data import ClipData, Measures, MeasureSettings
 from training.curation.picture_cuts import THUMBNAIL_HEIGHT, look_at_pictures

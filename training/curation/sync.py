@@ -15,7 +15,9 @@ from functools import lru_cache
 import numpy as np
 
 from msmdcli.media.audio import RATE, Audio
-from msmdcli.model.engine import Engine, Job, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 

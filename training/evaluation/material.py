@@ -10,7 +10,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.media.audio import Audio, load_audio
-from msmdcli.model.engine import Sampling
+from msmdcli.model.sampling import Sampling
 from msmdcli.motion.motion import Motion, load_npz
 from training.data.corpus import ClipRecord, read_index, unit_hash
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from msmdcli.media.audio import Audio
-from msmdcli.model.engine import Job, StyleCode, StyleEntry
+from msmdcli.model.lines import Job
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.health import measure as measure_health
 from msmdcli.motion.motion import Motion
 from training.evaluation import metrics

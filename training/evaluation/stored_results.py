@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from msmdcli.model.engine import Sampling
+from msmdcli.model.sampling import Sampling
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 

@@ -165,7 +165,7 @@ def _corpus_clip(folder: Path, row: dict[str, str], rig: Rig) -> _Clip | None:
 
 def _track_clip(path: Path, rig: Rig) -> _Clip | None:
     """A clip that `msmd track --landmarks` has written, or None for any other file. Its name stands for the person."""
-    from msmdcli.tracking.tracker import load_track
+    from msmdcli.tracking.track import load_track
 
     try:
         track = load_track(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from msmdcli.model.schedule import Schedule
+from msmdcli.model.samplers import Schedule
 
 
 class CosineSchedule(nn.Module):

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from msmdcli.errors import UsageError
-from msmdcli.model.samplers import spaced_timesteps
-from msmdcli.model.schedule import Schedule
+from msmdcli.model.samplers import Schedule, spaced_timesteps
 from training.config import DistilConfig, TrainConfig
 from training.network.losses import motion_losses
 from training.network.model import Model, Style

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from msmdcli.model.bundle import Normalisation
-from msmdcli.model.samplers import make_sampler
-from msmdcli.model.schedule import Schedule
+from msmdcli.model.samplers import Schedule, make_sampler
 from msmdcli.model.windows import window_at, window_audio, window_count, window_mask
 from msmdcli.motion.rig import Rig
 from training.network.model import Model

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from msmdcli.checkup.bench import BenchOptions, Measure, bench
 from msmdcli.cli import app
 from msmdcli.errors import MsmdError
-from msmdcli.model.feature_store import FeatureStore
+from msmdcli.model.stores import FeatureStore
 
 PEER = """
 import time

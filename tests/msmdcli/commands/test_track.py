@@ -17,7 +17,7 @@ from made_video import constant_times, write_video
 from msmdcli.formats import read_motion
 from msmdcli.media.video import read_video
 from msmdcli.paths import shared_dir
-from msmdcli.tracking.tracker import load_track
+from msmdcli.tracking.track import load_track
 
 
 def msmd(*arguments: object) -> subprocess.CompletedProcess[str]:

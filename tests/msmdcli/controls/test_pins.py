@@ -12,7 +12,9 @@ from msmdcli.controls.pins import Pin, Pinned, clash, meet
 from msmdcli.errors import MsmdError
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msmdcli.drawing.pictures import contact_sheet, posed, render_frame, write_mp4, write_png
+from msmdcli.drawing.pictures import contact_sheet, posed, render_frame, write_png
 from msmdcli.errors import MsmdError
 from msmdcli.heads.mesh import MeshDecoder
+from msmdcli.media.mp4 import write_mp4
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import shared_dir
 

@@ -19,8 +19,11 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.audio import Audio
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
 from msmdcli.model.runtime import on_host
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import find_head
 from msmdcli.styles.library import StyleLibrary
@@ -58,19 +61,19 @@ def test_the_basis_is_that_of_the_conditioner(engine: Engine) -> None:
     line = alpha_of_line(engine, style, basis, noise(Fraction(2)))
     assert line.alpha.shape == (line.motion.frames, K)
     parts: list[np.ndarray] = []
-    kept = engine._conditioner
+    kept = engine.graphs.conditioner
 
     class Watched:
-        def keep(self, feeds: dict[str, np.ndarray]) -> dict[str, object]:
-            made = kept.keep(feeds)
+        def run_on_device(self, feeds: dict[str, np.ndarray]) -> dict[str, object]:
+            made = kept.run_on_device(feeds)
             parts.append(on_host(made["basis"]))
             return made
 
-    engine.__dict__["_conditioner"] = Watched()
+    engine.graphs.__dict__["conditioner"] = Watched()
     try:
         alpha_of_line(engine, style, basis, noise(Fraction(1)))
     finally:
-        engine.__dict__["_conditioner"] = kept
+        engine.graphs.__dict__["conditioner"] = kept
     np.testing.assert_allclose(parts[0][0] * engine.bundle.normalisation.std, basis.poses, atol=1e-5)
 
 

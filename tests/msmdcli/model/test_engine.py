@@ -13,8 +13,12 @@ import pytest
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.media.audio import Audio
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleCode, StyleEntry, window_rng
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
 from msmdcli.model.samplers import make_sampler
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.solver import window_rng
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.motion import Motion, frame_count
 
 Values = dict[str, np.ndarray]
@@ -292,14 +296,14 @@ def test_a_failing_call_is_narrowed_down_to_its_line(
     """As when memory is short: the call with many rows fails, smaller ones succeed."""
     engine = Engine(bundle, "cpu", 1, max_batch=64)
     expected = animate(engine, jobs)
-    run: Callable[..., Values] = engine._denoiser.run
+    run: Callable[..., Values] = engine.graphs.denoiser.run
 
     def short_of_memory(feeds: Values, outputs: tuple[str, ...]) -> Values:
         if len(feeds["x"]) > 4:
             raise MsmdError("out of memory")
         return run(feeds, outputs)
 
-    monkeypatch.setattr(engine._denoiser, "run", short_of_memory)
+    monkeypatch.setattr(engine.graphs.denoiser, "run", short_of_memory)
     assert_same_bytes(expected, animate(engine, jobs))
 
 

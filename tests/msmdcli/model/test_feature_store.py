@@ -12,10 +12,12 @@ import pytest
 
 from msmdcli.errors import UsageError
 from msmdcli.media.audio import Audio
-from msmdcli.model import feature_store
+from msmdcli.model import stores
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, StyleEntry
-from msmdcli.model.feature_store import FeatureStore, StoredFeatures, features_key
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.stores import FeatureStore, StoredFeatures, features_key
+from msmdcli.model.style_codes import StyleEntry
 
 ROWS = np.arange(70, dtype=np.float32).reshape(10, 7) / 3  # [T, C]
 
@@ -35,7 +37,7 @@ class Encoder:
 @pytest.fixture(params=[3000, 5], ids=["short", "long"])
 def longest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Lines held in memory, and lines that are read from disk."""
-    monkeypatch.setattr(feature_store, "LONG_ROWS", request.param)
+    monkeypatch.setattr(stores, "LONG_ROWS", request.param)
     return int(request.param)
 
 
@@ -43,7 +45,7 @@ def longest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_was_heard_comes_back(tmp_path: Path, longest: int, limit: int) -> None:
     encoder = Encoder()
     for _ in range(2):
-        features = FeatureStore(tmp_path / "f", limit).hear("key", (10, 7), encoder)
+        features = FeatureStore(tmp_path / "f", limit).recall("key", (10, 7), encoder)
         assert isinstance(features, StoredFeatures) == (longest < 10)
         assert len(features) == 10 and features.shape == (10, 7)
         for rows in (slice(0, 10), slice(2, 5), slice(8, 99), slice(4, 4)):
@@ -66,18 +68,18 @@ def test_what_was_heard_comes_back(tmp_path: Path, longest: int, limit: int) -> 
 )
 def test_damage_is_noticed_and_mended(tmp_path: Path, longest: int, harm: Callable[[bytes], bytes]) -> None:
     encoder = Encoder()
-    FeatureStore(tmp_path, 10**6).hear("key", (10, 7), encoder)
+    FeatureStore(tmp_path, 10**6).recall("key", (10, 7), encoder)
     (path,) = tmp_path.iterdir()
     path.write_bytes(harm(path.read_bytes()))
     for calls in (2, 2):
-        features = FeatureStore(tmp_path, 10**6).hear("key", (10, 7), encoder)
+        features = FeatureStore(tmp_path, 10**6).recall("key", (10, 7), encoder)
         np.testing.assert_array_equal(features[0:10], ROWS)
         assert encoder.calls == calls
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, longest: int) -> None:
     (tmp_path / "file").write_text("in the way")
-    features = FeatureStore(tmp_path / "file" / "f", 10**6).hear("key", (10, 7), Encoder())
+    features = FeatureStore(tmp_path / "file" / "f", 10**6).recall("key", (10, 7), Encoder())
     np.testing.assert_array_equal(features[0:10], ROWS)
 
 
@@ -87,7 +89,7 @@ def test_an_encoder_that_fails_leaves_nothing(tmp_path: Path, longest: int) -> N
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        FeatureStore(tmp_path, 10**6).hear("key", (10, 7), failing)
+        FeatureStore(tmp_path, 10**6).recall("key", (10, 7), failing)
     assert not list(tmp_path.iterdir())
 
 
@@ -95,10 +97,10 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     one = 20 + 4 * ROWS.size
     store = FeatureStore(tmp_path, 3 * one)
     for number, name in enumerate("abc"):
-        store.hear(name, (10, 7), Encoder())
+        store.recall(name, (10, 7), Encoder())
         os.utime(tmp_path / f"{name}.features", (number, number))
-    store.hear("a", (10, 7), Encoder())  # used again
-    store.hear("d", (10, 7), Encoder())
+    store.recall("a", (10, 7), Encoder())  # used again
+    store.recall("d", (10, 7), Encoder())
     assert store.size() == (3, 3 * one)
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "c", "d"}
 
@@ -120,8 +122,8 @@ def test_a_line_has_the_same_bytes_with_and_without(
     samples = np.random.default_rng(0).standard_normal(16000 * 23, dtype=np.float32) * np.float32(0.1)
     audio = Audio(samples, 16000, 16000, 1, Fraction(23))
     store = FeatureStore(tmp_path, 10**8)
-    monkeypatch.setattr(feature_store, "LONG_ROWS", 100)
-    heard = [engine.encode_audio(audio), engine.hear(audio, store), engine.hear(audio, store)]
+    monkeypatch.setattr(stores, "LONG_ROWS", 100)
+    heard = [engine.encode_audio(audio), engine.features(audio, store), engine.features(audio, store)]
     lines = []
     for features in heard:
         ((_, motion),) = engine.animate([Job("x", features, [StyleEntry(None)])])

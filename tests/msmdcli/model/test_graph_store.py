@@ -15,9 +15,12 @@ import pytest
 from msmdcli.errors import MsmdError
 from msmdcli.model import graph_store
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleEntry
+from msmdcli.model.engine import Engine
 from msmdcli.model.graph_store import GraphStore, graph_key
+from msmdcli.model.lines import Job
 from msmdcli.model.runtime import OnnxRuntime
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import shipped_bundle
 
@@ -26,7 +29,7 @@ NAME = "denoiser.onnx"
 
 def machine(folder: Path, limit: int = 10**9) -> OnnxRuntime:
     runtime = OnnxRuntime("cpu", 1)
-    runtime._graphs = GraphStore(folder, limit)
+    runtime.graph_store = GraphStore(folder, limit)
     return runtime
 
 
@@ -43,23 +46,23 @@ def bundle(stand_in_bundle: Path) -> Bundle:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Model files that were optimised."""
     found: list[Path] = []
-    original = GraphStore._made
+    original = GraphStore.optimised
 
     def watched(self: GraphStore, ort: object, path: Path, *others: object) -> object:
         found.append(path)
         return original(self, ort, path, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(GraphStore, "_made", watched)
+    monkeypatch.setattr(GraphStore, "optimised", watched)
     return found
 
 
 def everything(bundle: Bundle, folder: Path, limit: int) -> list[bytes]:
     """What each graph of a bundle takes part in, as bytes: features, codes, and lines with guidance."""
     engine = Engine(bundle, "cpu", 1, sampling=Sampling(guidance_audio=0.5, guidance_style=0.5))
-    engine.runtime._graphs = GraphStore(folder, limit)
+    engine.runtime.graph_store = GraphStore(folder, limit)
     rng = np.random.default_rng(0)
     waveform = rng.standard_normal((1, 5 * 16000), dtype=np.float32) * np.float32(0.1)
-    features = engine._encode(waveform)
+    features = engine.encode_waveform(waveform)
     D = bundle.rig.size
     style = engine.encode_style(Motion(rng.uniform(0, 0.5, (150, D)).astype(np.float32), bundle.fps, bundle.rig))
     form = bundle.audio_encoder
@@ -200,7 +203,7 @@ from msmdcli.model.bundle import Bundle
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.model.runtime import OnnxRuntime
 bundle, runtime = Bundle.load(sys.argv[1]), OnnxRuntime("cpu", 1)
-runtime._graphs = GraphStore(Path(sys.argv[2]), 10**9)
+runtime.graph_store = GraphStore(Path(sys.argv[2]), 10**9)
 for _ in range(5):
     for name, entry in bundle.files.items():
         runtime.load(bundle.file(name), sha256=entry["sha256"])

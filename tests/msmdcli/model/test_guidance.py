@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 from msmdcli.cli import app
 from msmdcli.errors import UsageError
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleCode, StyleEntry
-from msmdcli.model.guidance import acts, parse_interval, rescaled
-from msmdcli.model.sampling import QUALITIES, apply_quality
+from msmdcli.model.engine import Engine
+from msmdcli.model.guidance import is_guided, parse_interval, rescaled
+from msmdcli.model.lines import Job
+from msmdcli.model.sampling import QUALITIES, Sampling, apply_quality
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 
 FEATURES = np.random.default_rng(0).standard_normal((50, 12), dtype=np.float32)
 STYLE = StyleCode.of(
@@ -25,13 +27,13 @@ STYLE = StyleCode.of(
 def solve(bundle: Bundle, sampling: Sampling) -> tuple[np.ndarray, list[int]]:
     """A line's motion, and the rows of each call of the denoiser."""
     engine = Engine(bundle, "cpu", 1, sampling=sampling)
-    run, rows = engine._denoiser.run, []
+    run, rows = engine.graphs.denoiser.run, []
 
     def counted(feeds: dict[str, np.ndarray], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
         rows.append(len(feeds["x"]))
         return run(feeds, outputs)
 
-    engine._denoiser.run = counted  # type: ignore[method-assign,assignment]
+    engine.graphs.denoiser.run = counted  # type: ignore[method-assign,assignment]
     ((_, motion),) = engine.animate([Job("line", FEATURES[:18], [StyleEntry(STYLE)])], clip=False)
     return motion.values, rows
 
@@ -79,8 +81,8 @@ def test_rescaling_keeps_the_resting_pose_and_ignores_padding() -> None:
 
 
 def test_intervals_as_they_are_typed() -> None:
-    assert parse_interval("0.2-0.8") == (0.2, 0.8) and acts((0.2, 0.8), 499, 1000)
-    assert not acts((0.2, 0.8), 999, 1000) and not acts((0.2, 0.8), 0, 1000)
+    assert parse_interval("0.2-0.8") == (0.2, 0.8) and is_guided((0.2, 0.8), 499, 1000)
+    assert not is_guided((0.2, 0.8), 999, 1000) and not is_guided((0.2, 0.8), 0, 1000)
     for wrong in ("0.8-0.2", "0.2", "a-b", "0-2", ""):
         with pytest.raises(UsageError, match="guidance interval"):
             parse_interval(wrong)

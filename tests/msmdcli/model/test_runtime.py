@@ -8,10 +8,14 @@ import pytest
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model import runtime
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, Job, Sampling, StyleCode, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.graphs import STEP_GRAPH
+from msmdcli.model.lines import Job
 from msmdcli.model.runtime import CPU, CUDA, OnnxRuntime, available_cores, on_host
 from msmdcli.model.samplers import LAST_STEP
-from msmdcli.model.solver import STEP_GRAPH, DeviceSolver, Mixing
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.solver import DeviceState, Mixing
+from msmdcli.model.style_codes import StyleCode, StyleEntry
 
 
 def test_feeds_are_filtered_and_missing_inputs_named(stand_in_bundle: Path) -> None:
@@ -80,7 +84,7 @@ def test_tensors_that_stay_on_the_device_give_the_same_bytes(stand_in_bundle: Pa
         style = StyleEntry(None)
         jobs = [Job(str(i), features[: 20 + i], [style]) for i in range(5)]
         lines.append({job.id: motion.values.tobytes() for job, motion in engine.animate(jobs)})
-        assert engine._denoiser._bound == bound
+        assert engine.graphs.denoiser.bound == bound
     assert lines[0] == lines[1]
 
 
@@ -123,7 +127,7 @@ def test_the_solver_on_the_device_is_that_of_the_host(
         found.append({job.id: motion.values for job, motion in engine.animate(jobs, clip=False)})
         alphas.append(np.concatenate(seen.alphas))
         full_calls = sampling.guided  # only they fill the batch, and only what does is captured
-        assert bool(engine._denoiser._places) == (captured and bound and full_calls)
+        assert bool(engine.graphs.denoiser.captured_shapes) == (captured and bound and full_calls)
     for name, expected in found[0].items():
         np.testing.assert_allclose(found[1][name], expected, atol=1e-5)
     np.testing.assert_allclose(alphas[1], alphas[0], atol=1e-5)
@@ -144,7 +148,7 @@ def test_a_failing_line_does_not_reach_its_neighbours_on_the_device() -> None:
     noise, predicted = (rng.standard_normal((n, 4, 3), dtype=np.float32) for n in (2, 3))
     predicted[2] = np.nan
     owner = np.array([0, 0, 1])
-    solver = DeviceSolver(graph, noise)
+    solver = DeviceState(graph, noise)
     factors = [np.full((1, 1), value, np.float32) for value in (1.5, -0.5, 1.0)]
     solver.step(predicted, Mixing(graph, owner, factors), LAST_STEP, None, owner)
     first, second = on_host(solver.x)
@@ -165,9 +169,9 @@ def test_held_and_kept_tensors(stand_in_bundle: Path) -> None:
     machine.bound = True
     graph = machine.load(stand_in_bundle / "style_decoder.onnx")
     code = np.random.default_rng(0).standard_normal((8, 3), dtype=np.float32).T  # not contiguous
-    held = graph.hold({"code": code, "not declared": code})
+    held = graph.to_device({"code": code, "not declared": code})
     assert list(held) == ["code"] and not isinstance(held["code"], np.ndarray)
-    kept = graph.keep(held)["basis"]
+    kept = graph.run_on_device(held)["basis"]
     assert not isinstance(kept, np.ndarray)
     expected = plain.run({"code": code})["basis"]
     np.testing.assert_array_equal(on_host(kept), expected)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from msmdcli.errors import UsageError
-from msmdcli.model.samplers import SAMPLERS, Sampler, make_sampler, spaced_timesteps
-from msmdcli.model.schedule import Schedule
+from msmdcli.model.samplers import SAMPLERS, Sampler, Schedule, make_sampler, spaced_timesteps
 
 SCHEDULE = Schedule.cosine(1000)
 MEAN, STD = 0.7, 0.4

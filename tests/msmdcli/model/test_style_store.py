@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from msmdcli.errors import MsmdError
-from msmdcli.model import style_store
+from msmdcli.model import stores
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine, StyleCode
-from msmdcli.model.style_store import MOST_BYTES, StyleStore, style_key
+from msmdcli.model.engine import Engine
+from msmdcli.model.stores import MOST_STYLE_BYTES, StyleStore, style_key
+from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -37,9 +39,15 @@ class Counted(Engine):
 
     calls = 0
 
-    def _encode_style(self, clips):  # type: ignore[no-untyped-def]
-        self.calls += 1
-        return super()._encode_style(clips)
+    def __init__(self, bundle: Bundle, device: str, threads: int) -> None:
+        super().__init__(bundle, device, threads)
+        encode_clips = self.style_encoder.encode_clips
+
+        def counted(clips: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            self.calls += 1
+            return encode_clips(clips)
+
+        self.style_encoder.encode_clips = counted  # type: ignore[method-assign]
 
 
 def test_bytes_are_the_same_with_and_without(bundle: Bundle, tmp_path: Path) -> None:
@@ -56,7 +64,7 @@ def test_a_known_style_needs_no_style_encoder(bundle: Bundle, tmp_path: Path) ->
     engine = Engine(bundle, "cpu", 1)
     engine.load()
     assert content(engine.encode_style(clip(bundle), StyleStore(tmp_path, 10**6))) == expected
-    assert "_style_encoder" not in vars(engine)
+    assert "style_encoder" not in vars(engine.graphs)
 
 
 def test_damage_is_noticed_and_mended(bundle: Bundle, tmp_path: Path) -> None:
@@ -74,7 +82,7 @@ def test_damage_is_noticed_and_mended(bundle: Bundle, tmp_path: Path) -> None:
 def test_it_is_switched_off_with_the_audio_features(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for wish, limit in (("off", 0), ("20GB", MOST_BYTES), ("1MB", 10**6)):
+    for wish, limit in (("off", 0), ("20GB", MOST_STYLE_BYTES), ("1MB", 10**6)):
         monkeypatch.setenv("MSMD_FEATURE_CACHE", wish)
         assert StyleStore(tmp_path).limit == limit
     monkeypatch.setenv("MSMD_FEATURE_CACHE", "off")
@@ -99,7 +107,7 @@ def test_the_key_tells_what_decides_a_code(bundle: Bundle, monkeypatch: pytest.M
         style_key([one], bundle, 60, "cuda", "1.0"),
         style_key([one], bundle, 60, "cpu", "1.1"),
     ]
-    monkeypatch.setattr(style_store, "processor_kind", lambda: "another")
+    monkeypatch.setattr(stores, "processor_kind", lambda: "another")
     keys.append(style_key([one], bundle, 60, "cpu", "1.0"))
     assert len(set(keys)) == len(keys)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measure_style_field import EXAMPLES, Lines, intensity_row, mix, plain, seam, weight_path
-from msmdcli.model.engine import SAFE_INTENSITY, StyleCode
+from msmdcli.model.style_codes import SAFE_INTENSITY, StyleCode
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import Segment, StyleField, StyleRef, style_words
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msmdcli.model.engine import StyleCode
+from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import Segment, StyleRef
 from msmdcli.styles.timeline import (

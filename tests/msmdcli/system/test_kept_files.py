@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from msmdcli.checkup.doctor import _kept as examined
 from msmdcli.errors import UsageError
-from msmdcli.model.feature_store import FeatureStore
+from msmdcli.model.stores import FeatureStore
 from msmdcli.system.kept_files import BLOCK_BYTES, TRAILER, KeptFiles, blocks
 
 CONTENT = bytes(range(256)) * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,15 +16,9 @@ from msmdcli.media.video import read_video
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
-from msmdcli.tracking.tracker import (
-    Track,
-    TrackOptions,
-    load_track,
-    save_track,
-    track_video,
-    tracked_motion,
-    without_neutral,
-)
+from msmdcli.tracking.frames import without_neutral
+from msmdcli.tracking.track import Track, TrackOptions, load_track, save_track
+from msmdcli.tracking.tracker import track_video, tracked_motion
 
 RIG = Rig.load("arkit52")
 HEAD = RIG.indices("head")
@@ -177,6 +172,18 @@ def test_files(whole: Track, tmp_path: Path) -> None:
     assert again.info == whole.info and again.gaps == whole.gaps and again.warnings == whole.warnings
     for name in ("confidence", "found", "faces", "turn", "box", "landmarks"):
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+
+
+def test_flags_are_stored_as_flags_and_read_as_the_text_they_once_were(whole: Track, tmp_path: Path) -> None:
+    save_track(tmp_path / "now.npz", whole)
+    with np.load(tmp_path / "now.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    video = json.loads(str(arrays["video"]))
+    assert video["has_audio"] is whole.info.has_audio and video["variable"] is whole.info.variable
+    for has_audio in (True, False):
+        before = {**video, "has_audio": str(has_audio), "variable": "False"}
+        np.savez(tmp_path / "before.npz", **{**arrays, "video": np.array(json.dumps(before))})
+        assert load_track(tmp_path / "before.npz").info.has_audio is has_audio
 
 
 def test_a_motion_that_is_no_track(tmp_path: Path, whole: Track) -> None:

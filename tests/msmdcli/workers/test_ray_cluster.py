@@ -22,7 +22,7 @@ from msmdcli.batch.run import BatchOptions, run_batch
 from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Sampling
+from msmdcli.model.sampling import Sampling
 from msmdcli.workers.local import WorkerConfig
 from msmdcli.workers.ray_cluster import _Worker
 

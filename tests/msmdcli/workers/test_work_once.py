@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from msmdcli.cli import app
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.model.runtime import Graph
+from msmdcli.model.style_codes import StyleEncoder
 from msmdcli.model.windows import window_count
 from msmdcli.paths import shipped_bundle
 
@@ -39,9 +39,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(owner, method, wrapped)
 
-    count(Graph, "keep", lambda graph: graph.name)
-    count(GraphStore, "_made", lambda _: "optimised")
-    count(Engine, "_encode_style", lambda _: "styles")
+    count(Graph, "run_on_device", lambda graph: graph.name)
+    count(GraphStore, "optimised", lambda _: "optimised")
+    count(StyleEncoder, "encode_clips", lambda _: "styles")
     return counted
 
 

@@ -10,7 +10,7 @@ import pytest
 from msmdcli.media.video import VideoInfo
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
-from msmdcli.tracking.tracker import Track
+from msmdcli.tracking.track import Track
 from training.curation.checks import Limits
 from training.curation.measure import _between_losses, largest_jump
 from training.curation.proportions import PROPORTIONS, unusual

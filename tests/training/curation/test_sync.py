@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msmdcli.media.audio import load_audio
-from msmdcli.model.engine import Engine, Job, StyleEntry
+from msmdcli.model.engine import Engine
+from msmdcli.model.lines import Job
+from msmdcli.model.style_codes import StyleEntry
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import shared_dir, shipped_bundle
 from training.curation.sync import MAX_LAG, agreement, agreement_of

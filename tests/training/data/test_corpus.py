@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msmdcli.drawing.pictures import write_mp4
 from msmdcli.errors import MsmdError
+from msmdcli.media.mp4 import write_mp4
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from training.data.corpus import CorpusNotes, build_corpus, motion_from_track, read_index, shift_earlier, split_of

@@ -14,7 +14,8 @@ from stand_in import make_bundle
 
 from msmdcli.errors import MsmdError
 from msmdcli.media.audio import Audio
-from msmdcli.model.engine import Job, StyleCode
+from msmdcli.model.lines import Job
+from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir

@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 from msmdcli.cli import app
 from msmdcli.errors import UsageError
-from msmdcli.model.samplers import make_sampler
-from msmdcli.model.schedule import Schedule
+from msmdcli.model.samplers import Schedule, make_sampler
 from training.config import DistilConfig, TrainConfig, load_config, load_student_config
 from training.data.dataset import PairBatches
 from training.loop.trainer import Silent, load_run, prepare_data, read_config, train

@@ -1,12 +1,14 @@
-"""Audio features on disk: a recording is heard once, whatever the number of runs and styles; a long one in flat memory.
+"""Audio features and style codes on disk: a recording is heard once and a style reference encoded once, in all runs.
 
-A file in `cache_dir()/features` holds the features [T, C] of one recording, float32, as the audio encoder gave them, so
-a line has the same bytes with and without the cache. Its name is a sha256 of everything that decides its content: the
-samples heard, the encoder's file, the frame rate, and what computes (ONNX Runtime's version, device, processor). What
-is damaged or cut off is not believed but made again; see `KeptFiles`.
+A file in `cache_dir()/features` holds the features [T, C] of one recording, a file in `cache_dir()/style_codes` what
+the style encoder made of one reference, and its resting pose; float32, as the networks gave them, so a line has the
+same bytes with and without the cache. Its name is a sha256 of everything that decides its content: what was encoded
+(the samples; the motion of the clips), the encoder's file or the bundle, the frame rate, and what computes (ONNX
+Runtime's version, device, processor). What is damaged or cut off is not believed but made again; see `KeptFiles`.
 
-The environment variable `MSMD_FEATURE_CACHE` sets the limit (`500MB`, `20GB`; 4GB without it) or turns the cache
-`off`. A cache that cannot be written (no place left, no permission) is no error: lines are then heard again.
+The environment variable `MSMD_FEATURE_CACHE` sets the limit (`500MB`, `20GB`; 4GB without it) or turns both caches
+`off`. A cache that cannot be written (no place left, no permission) is no error: recordings and references are then
+encoded again.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -27,11 +29,14 @@ from msmdcli.system.processor import processor_kind
 if TYPE_CHECKING:
     from msmdcli.media.audio import Audio
     from msmdcli.model.bundle import Bundle
+    from msmdcli.motion.motion import Motion
 
 Array = NDArray[np.float32]
 
-VERSION = 1  # raise it when a change of the program changes features
+FEATURES_VERSION = 1  # raise it when a change of the program changes features
 LONG_ROWS = 3000  # 2 minutes at 25 rows a second: longer ones stay on disk and are read window by window
+STYLES_VERSION = 1  # raise it when a change of the program changes codes or resting poses
+MOST_STYLE_BYTES = 20_000_000  # 15,000 references
 
 
 class Features(Protocol):
@@ -79,7 +84,7 @@ class FeatureStore(KeptFiles):
     VARIABLE = "MSMD_FEATURE_CACHE"
     DEFAULT_LIMIT = "4GB"  # 7 hours of sound at 25 rows a second of 1536 numbers
 
-    def hear(self, key: str, shape: tuple[int, int], rows: Callable[[], Iterator[Array]]) -> Features:
+    def recall(self, key: str, shape: tuple[int, int], rows: Callable[[], Iterator[Array]]) -> Features:
         """Features [T, C]: those that are stored under `key`, else what `rows` yields, [n, C] at a time.
 
         Long ones are given as `StoredFeatures`, others as an array. May be called from several threads.
@@ -132,7 +137,7 @@ def features_key(audio: Audio, bundle: Bundle, device: str, runtime: str) -> str
     """
     form = bundle.audio_encoder
     content = {
-        "version": VERSION,
+        "version": FEATURES_VERSION,
         "samples": hashlib.sha256(np.ascontiguousarray(audio.samples).data).hexdigest(),
         "seconds": str(audio.seconds),
         "encoder": bundle.files["audio_encoder.onnx"]["sha256"],
@@ -143,3 +148,40 @@ def features_key(audio: Audio, bundle: Bundle, device: str, runtime: str) -> str
         "processor": processor_kind(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class StyleStore(KeptFiles):
+    """The folder of style codes."""
+
+    NAME, SUFFIX = "style_codes", ".style"
+    VARIABLE = FeatureStore.VARIABLE
+
+    @classmethod
+    def usual_limit(cls) -> int:
+        return min(FeatureStore.usual_limit(), MOST_STYLE_BYTES)
+
+    def recall(self, key: str, sizes: Sequence[int], encode: Callable[[], Sequence[Array]]) -> list[Array]:
+        """Vectors of the given sizes: those that are stored under `key`, else what `encode` gives."""
+        content = self.read(key)
+        if content is not None and len(content) == 4 * sum(sizes):
+            return np.split(np.frombuffer(content, np.float32), np.cumsum(sizes)[:-1])
+        vectors = list(encode())
+        self.keep(key, [np.asarray(vector, np.float32).tobytes() for vector in vectors])
+        return vectors
+
+
+def style_key(clips: Sequence[Motion], bundle: Bundle, longest: int, device: str, runtime: str) -> str:
+    """What decides the code of a style reference: sha256.
+
+    Args:
+        clips: their motion counts, not their files.
+        bundle: its style encoder, rig, frame rate and normalisation.
+        longest: seconds that are encoded at once.
+        device, runtime: where the encoder runs, and the version of ONNX Runtime.
+    """
+    motions = [
+        [clip.rig.name, clip.rig.channels, str(clip.fps), hashlib.sha256(clip.values.data).hexdigest()]
+        for clip in clips
+    ]
+    content = [STYLES_VERSION, bundle.sha256, motions, longest, device, runtime, processor_kind()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
