@@ -277,7 +277,7 @@ def track_originals(references: Iterable[StyleReference | None], jobs: int, cons
         from concurrent.futures.process import BrokenProcessPool
         from multiprocessing import get_context
 
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_deaf) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=ignore_interrupts) as pool:
             try:
                 for _ in pool.map(_track, videos):
                     progress.advance(1)
@@ -288,8 +288,8 @@ def track_originals(references: Iterable[StyleReference | None], jobs: int, cons
                 raise
 
 
-def _deaf() -> None:
-    """A worker leaves it to its parent what an interrupt means."""
+def ignore_interrupts() -> None:
+    """Leave it to the parent process what an interrupt means."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 from voice_lines import write_sound, write_style
 
 from msmdcli.batch.dub import DubOptions, run_dub
-from msmdcli.batch.run import BatchOptions, run_batch
+from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.run import run_batch
 from msmdcli.cli import app
 from msmdcli.console import Console
 from msmdcli.controls.head_motion import HeadMotion
