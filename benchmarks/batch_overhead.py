@@ -61,8 +61,9 @@ class Watch:
                 self.model += time.thread_time() - begin
 
         runtime.Graph.run = timed_run  # type: ignore[method-assign]
-        for owner, function, name in ((Planner, "plan", "plan"), (run, "make", "make"), (run, "write_report", "report")):
-            self._wrap(owner, function, name)
+        self._wrap(Planner, "plan", "plan")
+        self._wrap(run, "make", "make")
+        self._wrap(run, "write_report", "report")
         tell = Teller.tell
 
         def counted(this: Any, record: Any) -> None:

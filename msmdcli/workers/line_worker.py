@@ -23,12 +23,12 @@ from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine
 from msmdcli.model.lines import Job
-from msmdcli.model.runtime import available_cores
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import Features, FeatureStore
 from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
 from msmdcli.system.files import Written, sha256_of
+from msmdcli.system.machine import available_cores
 from msmdcli.workers.finishing import finished
 from msmdcli.workers.read_ahead import read_ahead
 from msmdcli.workers.task import LineTask, Outcome
@@ -58,7 +58,7 @@ class LineWorker:
         self.engine = engine
         self.styles = styles
         self._readers = min(max(1, (engine.runtime.threads or available_cores()) // 2), MOST_READERS)
-        self.recordings: OrderedDict[str, Future[EncodedRecording]] = OrderedDict()  # by sha256
+        self._recordings: OrderedDict[str, Future[EncodedRecording]] = OrderedDict()  # by sha256
         self._features = FeatureStore()
         self._lock = threading.Lock()
 
@@ -121,12 +121,12 @@ class LineWorker:
     def recording(self, task: LineTask) -> EncodedRecording:
         """Decode and encode a line's recording; lines that share one share the work. Called in several threads."""
         with self._lock:
-            found = self.recordings.get(task.audio_sha256)
+            found = self._recordings.get(task.audio_sha256)
             if found is None:
                 mine: Future[EncodedRecording] = Future()
-                self.recordings[task.audio_sha256] = mine
-                while len(self.recordings) > RECORDINGS_KEPT:
-                    self.recordings.popitem(last=False)
+                self._recordings[task.audio_sha256] = mine
+                while len(self._recordings) > RECORDINGS_KEPT:
+                    self._recordings.popitem(last=False)
         if found is not None:
             return found.result()
         try:

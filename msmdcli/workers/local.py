@@ -7,7 +7,6 @@ driver) takes nobody with it; see `Dispatcher`.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +15,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from msmdcli.errors import MsmdError
+from msmdcli.system import machine
 from msmdcli.workers.dispatch import Dispatcher
 from msmdcli.workers.line_worker import WorkerConfig, places_of
 from msmdcli.workers.task import LineTask, Outcome
 
 MEMORY_HINT = "memory may be short: lower --jobs, or animate this line alone"
-# Libraries with thread pools of their own (BLAS under NumPy): each would take every core, in every process.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def cores_divided(jobs: int | None, threads: int, lines: int) -> tuple[int, int]:
@@ -33,9 +31,7 @@ def cores_divided(jobs: int | None, threads: int, lines: int) -> tuple[int, int]
         threads: of each, that were asked for; 0 divides the cores among the workers.
         lines: how many there are to make; a worker without a line is of no use.
     """
-    from msmdcli.model.runtime import available_cores
-
-    cores = available_cores()
+    cores = machine.available_cores()
     if jobs is None or jobs == 1:
         return 1, min(threads, cores)
     jobs = min(jobs, lines, cores)
@@ -49,7 +45,7 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_main, args=(config, theirs), daemon=True)
-        with _interrupts_held(), thread_limit(config.threads):
+        with _interrupts_held(), machine.thread_limit(config.threads):
             self.process.start()
         theirs.close()
         self.places = 0  # lines it may hold at once; it says how many when it is ready
@@ -113,22 +109,6 @@ def run_in_processes(config: WorkerConfig, tasks: Sequence[LineTask], jobs: int)
     finally:
         for worker in workers:
             worker.stop()
-
-
-@contextmanager
-def thread_limit(threads: int) -> Iterator[None]:
-    """Processes that are started meanwhile give no library more threads than this (0: as the library likes)."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    if threads:
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

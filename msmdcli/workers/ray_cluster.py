@@ -29,6 +29,7 @@ from typing import Any
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.system import machine
 from msmdcli.workers.dispatch import Dispatcher
 from msmdcli.workers.line_worker import LineWorker, WorkerConfig, places_of
 from msmdcli.workers.task import LineTask, Outcome
@@ -290,10 +291,8 @@ def connected(address: str | None) -> Iterator[Any]:
             if address:
                 ray.init(address, **quiet)
             else:
-                from msmdcli.model.runtime import available_cores
-
                 store: dict[str, Any] = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
-                ray.init("local", num_cpus=available_cores(), **store, **quiet)
+                ray.init("local", num_cpus=machine.available_cores(), **store, **quiet)
     except Exception as error:  # a node that starts too slowly is one without a class of its own
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MsmdError(
@@ -355,10 +354,5 @@ def _kind() -> str:
     import numpy
     import onnxruntime
 
-    model = platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    except OSError:
-        pass  # not Linux
+    model = machine.processor_model() or platform.machine()
     return f"{model}, onnxruntime {onnxruntime.__version__}, numpy {numpy.__version__}"

@@ -306,7 +306,7 @@ def test_a_scene_beside_ordinary_lines(stage: Stage, monkeypatch: pytest.MonkeyP
     assert stage.scene(SCENE) == 1
     statuses = {event["id"]: event["status"] for event in stage.events if event["event"] == "line"}
     assert statuses["scene/a"] == statuses["scene/b"] == "unchanged"
-    monkeypatch.setattr("msmdcli.model.runtime.available_cores", lambda: 2)  # one core has one worker
+    monkeypatch.setattr("msmdcli.system.machine.available_cores", lambda: 2)  # one core has one worker
     assert stage.scene(SCENE, jobs=2, out=stage.folder / "two") == 1
     assert stage.bytes_of(stage.folder / "two") == expected
 

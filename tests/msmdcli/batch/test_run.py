@@ -422,7 +422,7 @@ def test_same_bytes_for_any_jobs_threads_batch_size_and_order(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "msmdcli.model.runtime.available_cores", lambda: 2
+        "msmdcli.system.machine.available_cores", lambda: 2
     )  # else one core would be one job and one thread
     project.write(
         """\
@@ -456,7 +456,7 @@ def test_same_bytes_for_any_jobs_threads_batch_size_and_order(
 # waits right before the COUNT-th call of a function. What is done by then, and what is not, depends on nobody's speed.
 HALTING = """
 import importlib, os, sys
-from msmdcli.model import runtime
+from msmdcli.system import machine
 from msmdcli.cli import main
 
 owner = importlib.import_module(sys.argv.pop(1))
@@ -474,7 +474,7 @@ def halting(*arguments, **named):
     return call(*arguments, **named)
 
 setattr(owner, name, halting)
-runtime.available_cores = lambda: 2
+machine.available_cores = lambda: 2
 main()
 """
 # Places to halt at, always in the main thread, and how many lines are in place by then (None: that depends).
@@ -657,7 +657,7 @@ def test_a_worker_that_dies_takes_one_line_at_most(project: Project, monkeypatch
     write_project(project.folder, (0.3,) * 12)
     write_sound(project.folder / "audio/line5.wav", 0.31)
     monkeypatch.setattr("msmdcli.workers.local._main", deadly_main)
-    monkeypatch.setattr("msmdcli.model.runtime.available_cores", lambda: 2)  # one core has one worker: this process
+    monkeypatch.setattr("msmdcli.system.machine.available_cores", lambda: 2)  # one core has one worker: this process
     assert project.run(jobs=2) == 1
     statuses = project.statuses()
     assert statuses.pop("line5") == "failed"
