@@ -27,8 +27,11 @@ sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY)]
 from stand_in import make_bundle  # noqa: E402
 from voice_lines import write_project  # noqa: E402
 
-from msmdcli.batch import run as batch  # noqa: E402
-from msmdcli.batch.run import BatchOptions, run_batch  # noqa: E402
+from msmdcli.batch import run  # noqa: E402
+from msmdcli.batch.plan import Planner  # noqa: E402
+from msmdcli.batch.planned import BatchOptions  # noqa: E402
+from msmdcli.batch.run import run_batch  # noqa: E402
+from msmdcli.batch.telling import Teller  # noqa: E402
 from msmdcli.console import Console  # noqa: E402
 from msmdcli.model import runtime  # noqa: E402
 
@@ -42,48 +45,49 @@ class Watch:
         self.model = 0.0  # seconds within ONNX Runtime, over all threads that call it
         self.phases: dict[str, float] = {}
         self.memory: list[tuple[int, float]] = []
-        self._settled = 0
+        self._told = 0
         self._every = 1
 
     def install(self, lines: int) -> None:
         """Wrap the places that are timed."""
         self._every = max(1, lines // STEPS)
-        run = runtime.Graph.run
+        run_graph = runtime.Graph.run
 
         def timed_run(graph: runtime.Graph, *arguments: Any, **named: Any) -> Any:
             begin = time.thread_time()
             try:
-                return run(graph, *arguments, **named)
+                return run_graph(graph, *arguments, **named)
             finally:
                 self.model += time.thread_time() - begin
 
         runtime.Graph.run = timed_run  # type: ignore[method-assign]
-        for name in ("plan", "make", "finish"):
-            self._wrap(name)
-        settle = batch._Batch.settle
+        self._wrap(Planner, "plan", "plan")
+        self._wrap(run, "make", "make")
+        self._wrap(run, "write_report", "report")
+        tell = Teller.tell
 
         def counted(this: Any, record: Any) -> None:
-            settle(this, record)
-            self._settled += 1
-            if self._settled % self._every == 0:
-                self.memory.append((self._settled, megabytes()))
+            tell(this, record)
+            self._told += 1
+            if self._told % self._every == 0:
+                self.memory.append((self._told, megabytes()))
 
-        batch._Batch.settle = counted  # type: ignore[method-assign]
+        Teller.tell = counted  # type: ignore[method-assign]
 
-    def _wrap(self, name: str) -> None:
-        method = getattr(batch._Batch, name)
+    def _wrap(self, owner: Any, function: str, name: str) -> None:
+        method = getattr(owner, function)
 
-        def timed(*arguments: Any) -> Any:
+        def timed(*arguments: Any, **named: Any) -> Any:
             begin = time.perf_counter()
             try:
-                return method(*arguments)
+                return method(*arguments, **named)
             finally:
                 self.phases[name] = time.perf_counter() - begin
 
-        setattr(batch._Batch, name, timed)
+        setattr(owner, function, timed)
 
     def clear(self) -> None:
-        self.model, self._settled, self.memory, self.phases = 0.0, 0, [], {}
+        self.model, self._told, self.memory, self.phases = 0.0, 0, [], {}
 
 
 def megabytes() -> float:

@@ -42,7 +42,8 @@ from nasty_manifests import VALUES, mutated  # noqa: E402
 from stand_in import make_bundle  # noqa: E402
 from voice_lines import write_sound, write_style  # noqa: E402
 
-from msmdcli.batch.run import BatchOptions, run_batch  # noqa: E402
+from msmdcli.batch.planned import BatchOptions  # noqa: E402
+from msmdcli.batch.run import run_batch  # noqa: E402
 from msmdcli.console import Console  # noqa: E402
 from msmdcli.errors import MsmdError  # noqa: E402
 from msmdcli.motion.motion import Motion, save_npz  # noqa: E402

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msmdcli.errors import UsageError
-from msmdcli.model.runtime import available_cores
+from msmdcli.system.machine import available_cores
 
 
 @dataclass(frozen=True)

@@ -25,16 +25,21 @@ Limits: irony and cold anger are not heard; singing, music or a crowd behind the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from msmdcli.motion.motion import Motion
+from msmdcli.batch.ledger import Ledger
+from msmdcli.batch.planned import Libraries, PlannedLine
+from msmdcli.batch.report import Record
+from msmdcli.errors import MsmdError
+from msmdcli.motion.motion import Motion
+from msmdcli.styles.field import NO_STYLE
+from msmdcli.styles.library import StyleReference
 
 Array = NDArray[np.float32]
 Scale = Mapping[str, tuple[float, float, float]]  # measure -> median, standard deviation, share in the arousal
@@ -215,8 +220,8 @@ def own_voice(arousals: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Manner:
-    """A style as the check sees it.
+class JudgedStyle:
+    """A style as the check judges it.
 
     Attributes:
         arousal: see `style_arousal`.
@@ -227,7 +232,7 @@ class Manner:
     pose: NDArray[np.float64]
 
     @classmethod
-    def of(cls, clips: Sequence[Motion]) -> Manner | None:
+    def of(cls, clips: Sequence[Motion]) -> JudgedStyle | None:
         """None where its arousal cannot be judged."""
         arousal = style_arousal(clips)
         if arousal is None or len({clip.rig.channels for clip in clips}) != 1:
@@ -235,7 +240,7 @@ class Manner:
         return cls(arousal, np.mean([clip.values.mean(axis=0, dtype=np.float64) for clip in clips], axis=0))
 
 
-def fitting_tag(voice: float, manner: Manner, tags: Mapping[str, Manner]) -> str:
+def fitting_tag(voice: float, manner: JudgedStyle, tags: Mapping[str, JudgedStyle]) -> str:
     """Of the tags that fit a voice, the one whose face is most like the style's; else the one that fits best."""
     known = {name: tag for name, tag in tags.items() if len(tag.pose) == len(manner.pose)}
     if not known:
@@ -266,7 +271,7 @@ class Delivery:
 
 
 def check_deliveries(
-    lines: Sequence[Delivery], manners: Mapping[str, Manner], tags: Callable[[], Mapping[str, Manner]]
+    lines: Sequence[Delivery], manners: Mapping[str, JudgedStyle], tags: Callable[[], Mapping[str, JudgedStyle]]
 ) -> dict[str, str]:
     """The warnings, by line.
 
@@ -281,7 +286,7 @@ def check_deliveries(
         if line.id in voices and line.speaker:
             speakers.setdefault(line.speaker, []).append(voices[line.id])
     warnings: dict[str, str] = {}
-    known: Mapping[str, Manner] | None = None
+    known: Mapping[str, JudgedStyle] | None = None
     for line in lines:
         if line.id not in voices or not line.mix or any(name not in manners for name in line.mix):
             continue
@@ -296,3 +301,50 @@ def check_deliveries(
                 f"; {better} would fit" if better and better not in line.mix else ""
             )
     return warnings
+
+
+def delivery_warnings(
+    plan: Iterable[PlannedLine], records: Mapping[str, Record], ledger: Ledger, libraries: Libraries
+) -> dict[str, str]:
+    """The warnings of a batch, by line: line id -> a sentence.
+
+    Args:
+        plan: all lines of the batch; a character's usual voice is that of all its lines.
+        records: line id -> what became of it.
+        ledger: holds the measures of the voices, those of unchanged lines too.
+        libraries: of the batch; their tags may be proposed.
+    """
+    lines, found = [], {}
+    for planned in plan:
+        entry, record = ledger.latest(planned.id), records[planned.id]
+        if record.status not in ("made", "unchanged") or entry is None or not entry.facts.get("voice"):
+            continue
+        lines.append(_delivery(planned, record, entry.facts["voice"]))
+        found.update({reference.sha256: reference for reference in planned.references.values() if reference})
+    if not lines:
+        return {}
+    judged = {digest: style for digest, reference in found.items() if (style := _judged(reference))}
+
+    def tags() -> dict[str, JudgedStyle]:
+        found = ((tag, judged.get(one.sha256) or _judged(one)) for tag, one in libraries.all_tags())
+        return {tag: style for tag, style in found if style}
+
+    return check_deliveries(lines, judged, tags)
+
+
+def _delivery(planned: PlannedLine, record: Record, voice: Mapping[str, float]) -> Delivery:
+    """A line for the check: the shares of its styles over time, by the sha256 of their clips."""
+    mix: dict[str, float] = {}
+    for key, share in planned.styling.shares(record.seconds).items():
+        reference = planned.references.get(key)
+        digest = NO_STYLE if reference is None else reference.sha256
+        mix[digest] = mix.get(digest, 0.0) + share
+    return Delivery(record.id, record.character or "", voice, record.style, mix)
+
+
+def _judged(reference: StyleReference) -> JudgedStyle | None:
+    """How a style looks; None where its clips cannot be read (then its lines have failed already) or judged."""
+    try:
+        return JudgedStyle.of(reference.load())
+    except MsmdError:
+        return None

@@ -1,26 +1,27 @@
 """`msmd dub`: one recording in the manner of one performance.
 
-It is a batch of one line, so the contract of `msmdcli.batch.run` holds here too: outputs appear whole or not at all, an
+It is a batch of one line, so the contract of `msmdcli.batch` holds here too: outputs appear whole or not at all, an
 unchanged dub is skipped, files that somebody edited are kept, the same input gives the same bytes, OUT has a ledger and
 a report. Whole scenes are the `dub` list of a manifest (`msmdcli.manifest.dubs`).
 """
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msmdcli.batch.dubbing import find_originals, is_motion_file
-from msmdcli.batch.ledger import Entry, Ledger, key_of
-from msmdcli.batch.run import DEFAULT_FORMATS, BatchOptions, run_batch
+from msmdcli.batch.dubbing import Original, find_originals, is_motion_file
+from msmdcli.batch.ledger import Ledger, LedgerEntry, key_of
+from msmdcli.batch.placing import Placer
+from msmdcli.batch.planned import DEFAULT_FORMATS, BatchOptions
+from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.documents.names import id_problem
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import get_format
 from msmdcli.manifest.lines import Choices, Dub, Line, Manifest
-from msmdcli.system.files import Written, sha256_of, sweep
+from msmdcli.system.files import Written, sha256_of, sweep, temporary_path
 from msmdcli.system.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -90,14 +91,9 @@ def _readable(formats: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _preview(line: Line, options: DubOptions, batch: BatchOptions, head: Path, console: Console) -> None:
-    """OUT/<id>.mp4, under the rules that hold for every output: whole or not at all, skipped when unchanged, kept when
-    it is not ours.
+    """Write OUT/<id>.mp4 by the rules of every output: whole or not at all, skipped when unchanged, kept when it is not
+    ours.
     """
-    from msmdcli.drawing.side_by_side import write_side_by_side
-    from msmdcli.formats import read_motion
-    from msmdcli.media.audio import load_audio
-    from msmdcli.motion.roll import without_roll
-
     ledger = Ledger(batch.out)
     made = ledger.latest(line.id)
     source = next((name for name in made.outputs if is_motion_file(Path(name))), None) if made else None
@@ -116,19 +112,43 @@ def _preview(line: Line, options: DubOptions, batch: BatchOptions, head: Path, c
             "height": options.preview_height,
         }
     )
-    entry_id = f"preview:{line.id}"  # no line can be called so
-    before = ledger.latest(entry_id)
-    there = sha256_of(target) if target.is_file() and target.stat().st_size else None
-    if there is not None and not batch.force:
-        if not ledger.wrote(output, there):
-            console.warn(f"kept {target}: not as MSMD wrote it; --force overwrites it")
-            return
-        if before is not None and before.key == key and before.outputs.get(output) == there:
-            console.detail(f"unchanged {target}")
-            return
-    sweep([target])
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")
-    motion = without_roll(read_motion(batch.out / source))  # in step with the sound
+    entry = LedgerEntry(f"preview:{line.id}", key, {}, {"dub": line.id})  # no line can be called so
+    placer = Placer(batch.out, ledger, batch.force)
+    plan = placer.plan(entry.id, key, output)
+    if plan == "unchanged":
+        console.detail(f"unchanged {target}")
+        return
+    if plan == "make":
+        sweep([target])
+        written = _drawn(target, batch.out / source, original, line, options, head, console)
+        try:
+            plan = "make" if placer.place(entry, [written]).outputs else "kept"
+        finally:
+            written.abandon()
+    if plan == "kept":
+        console.warn(f"kept {target}: not as MSMD wrote it; --force overwrites it")
+        return
+    console.event("preview", id=line.id, output=output, original="stretched to the length of the dub")
+    console.say(f"{target}: left the original, stretched to the length of the dub; right the dub")
+
+
+def _drawn(
+    target: Path, source: Path, original: Original, line: Line, options: DubOptions, head: Path, console: Console
+) -> Written:
+    """The film of a preview, under a temporary name.
+
+    Args:
+        target: where it belongs.
+        source: the dub's motion file.
+        original, line, options, head, console: as everywhere here.
+    """
+    from msmdcli.drawing.side_by_side import write_side_by_side
+    from msmdcli.formats import read_motion
+    from msmdcli.media.audio import load_audio
+    from msmdcli.motion.roll import without_roll
+
+    temporary = temporary_path(target)
+    motion = without_roll(read_motion(source))  # in step with the sound
     audio = load_audio(line.audio)
     (path,) = original.clips
     shown: Path | Motion = original.load()[0] if is_motion_file(path) else path
@@ -146,10 +166,7 @@ def _preview(line: Line, options: DubOptions, batch: BatchOptions, head: Path, c
                 height=options.preview_height,
                 advance=progress.advance,
             )
-        written = Written(target, temporary, sha256_of(temporary))
-        ledger.record(Entry(entry_id, key, {output: written.sha256}, {"dub": line.id}))
-        written.commit()
-    finally:
+        return Written(target, temporary, sha256_of(temporary))
+    except BaseException:
         temporary.unlink(missing_ok=True)
-    console.event("preview", id=line.id, output=output, original="stretched to the length of the dub")
-    console.say(f"{target}: left the original, stretched to the length of the dub; right the dub")
+        raise

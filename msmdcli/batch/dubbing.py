@@ -8,7 +8,6 @@ motion is kept where it is wanted. Everything else is as for any other line.
 from __future__ import annotations
 
 import hashlib
-import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from msmdcli.styles.field import StyleField
 from msmdcli.styles.library import StyleReference, check_range, part_of, split_range
 from msmdcli.styles.timeline import SHORTEST_ORIGINAL, StyleTimeline, cut_stretches
 from msmdcli.system.files import sha256_of
+from msmdcli.system.processes import in_processes
 
 if TYPE_CHECKING:
     from msmdcli.console import Console
@@ -268,29 +268,9 @@ def track_originals(references: Iterable[StyleReference | None], jobs: int, cons
         return
     jobs = min(jobs, len(videos))
     with console.progress("Originals", len(videos), len(videos)) as progress:
-        if jobs == 1:
-            for original in videos:
-                _track(original)
-                progress.advance(1)
-            return
-        from concurrent.futures import ProcessPoolExecutor
-        from concurrent.futures.process import BrokenProcessPool
-        from multiprocessing import get_context
-
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_deaf) as pool:
-            try:
-                for _ in pool.map(_track, videos):
-                    progress.advance(1)
-            except BrokenProcessPool:  # one died, of memory perhaps: its line will track it, and others theirs
-                return
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def _deaf() -> None:
-    """A worker leaves it to its parent what an interrupt means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # One on which a process dies, of memory perhaps, is tracked by its line.
+        for _ in map(_track, videos) if jobs == 1 else in_processes(_track, videos, jobs):
+            progress.advance(1)
 
 
 @lru_cache(maxsize=8)

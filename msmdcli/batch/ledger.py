@@ -22,12 +22,12 @@ NAME = "ledger.jsonl"
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """What a line was made from, and into.
 
     Attributes:
         id: the line.
-        key: sha256 of everything that decides its motion (see `batch.content_key`).
+        key: sha256 of everything that decides its motion (see `planned.content_key`).
         outputs: path below OUT, with slashes -> sha256.
         facts: for the report of later runs, which skip the line: seconds, frames, health, inputs.
     """
@@ -47,7 +47,7 @@ class Ledger:
 
     def __init__(self, out: Path) -> None:
         self.path = out / NAME
-        self._latest: dict[str, Entry] = {}
+        self._latest: dict[str, LedgerEntry] = {}
         self._ours: dict[str, set[str]] = {}  # output -> every sha256 that we ever wrote there
         self._torn = False
         if self.path.is_symlink():  # what is appended to it would land wherever the link leads
@@ -66,7 +66,7 @@ class Ledger:
         try:
             data = json.loads(line)
             version = data["ledger"]
-            entry = Entry(data["id"], data["key"], dict(data["outputs"]), dict(data["facts"]))
+            entry = LedgerEntry(data["id"], data["key"], dict(data["outputs"]), dict(data["facts"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             return  # torn by a kill while it was written: that line was in flight and will be made again
         if version != FORMAT_VERSION:
@@ -76,20 +76,29 @@ class Ledger:
             )
         self._remember(entry)
 
-    def _remember(self, entry: Entry) -> None:
+    def _remember(self, entry: LedgerEntry) -> None:
         self._latest[entry.id] = entry
         for output, digest in entry.outputs.items():
             self._ours.setdefault(output, set()).add(digest)
 
-    def latest(self, line_id: str) -> Entry | None:
+    def latest(self, line_id: str) -> LedgerEntry | None:
         """The last entry of a line."""
         return self._latest.get(line_id)
+
+    def is_current(self, line_id: str, key: str, output: str, digest: str | None) -> bool:
+        """Whether the line's last entry has this key, and this sha256 for an output that is there."""
+        entry = self.latest(line_id)
+        return digest is not None and entry is not None and entry.key == key and entry.outputs.get(output) == digest
+
+    def may_write(self, output: str, digest: str | None) -> bool:
+        """Whether a place below OUT is free (no sha256), or holds what we wrote there."""
+        return digest is None or self.wrote(output, digest)
 
     def wrote(self, output: str, digest: str) -> bool:
         """Whether a file with that content, at that place, is one that we wrote (in whichever run)."""
         return digest in self._ours.get(output, ())
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: LedgerEntry) -> None:
         """Append an entry. Call it before the entry's files are renamed into place."""
         self._remember(entry)
         data = {"ledger": FORMAT_VERSION, "id": entry.id, "key": entry.key}

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from msmdcli.batch.dubbing import length_words
+from msmdcli.batch.planned import Result
 from msmdcli.motion.health import LIMITS, Health
 from msmdcli.system.files import write_text
 
 FORMAT_VERSION = 1
 NAMES = ("report.json", "report.html")  # in OUT
-STATUSES = ("made", "unchanged", "kept", "failed", "not reached")
+STATUSES: tuple[Result, ...] = get_args(Result)
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Record:
         health: see `Health.as_dict`; empty where it is not known.
         warnings, error, hint, details: what to know, and why it failed.
         controls, controlled: what was asked for beyond the style, in words; what it did, see `Controlled.facts`.
-        dub: of a line that dubs a performance, see `dub_line.length_facts`.
+        dub: of a line that dubs a performance, see `PreparedDub.length_facts`.
     """
 
     id: str
-    status: str
+    status: Result
     audio: str = ""
     outputs: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()

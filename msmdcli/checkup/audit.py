@@ -219,7 +219,7 @@ def _kind_of(path: Path) -> str:
 
 
 def _styles(manifest: Manifest, folders: Sequence[Path], choices: Choices) -> Iterator[Finding]:
-    from msmdcli.batch.run import Libraries
+    from msmdcli.batch.planned import Libraries
 
     libraries = Libraries(manifest, folders)
     for line in manifest.lines:

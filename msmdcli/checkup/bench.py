@@ -40,11 +40,11 @@ from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.graph_store import GraphStore
-from msmdcli.model.runtime import available_cores, installed_builds
+from msmdcli.model.runtime import installed_builds
 from msmdcli.model.stores import FeatureStore
 from msmdcli.paths import shipped_bundle
 from msmdcli.peer import Peer, load_peer
-from msmdcli.system.processor import processor_name
+from msmdcli.system.machine import available_cores, processor_name
 
 if TYPE_CHECKING:
     from msmdcli.model.engine import Engine

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError
-from msmdcli.model.runtime import QUIET, available_cores, check_one_build, installed_builds
+from msmdcli.model.runtime import QUIET, check_one_build, installed_builds
 from msmdcli.paths import cache_dir, shared_dir, shipped_bundle, user_styles
+from msmdcli.system.machine import available_cores
 
 NEEDED = ("numpy", "typer", "rich", "PyYAML", "soundfile", "soxr", "av")
 EXTRAS = {  # extra -> the distributions that show that it is there, and what it is for

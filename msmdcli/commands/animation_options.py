@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from msmdcli.model.sampling import Sampling
 
 Out = Annotated[Path, typer.Option(help="Folder for outputs, report and ledger.")]
 Formats = Annotated[
@@ -69,3 +72,25 @@ Smooth = Annotated[str | None, typer.Option(help="Light smoothing without lag, 0
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, say what would happen and how long, touch nothing.")
 ]
+
+
+def asked_sampling(
+    quality: str | None,
+    sampler: str | None,
+    steps: int | None,
+    guidance_audio: float | None,
+    guidance_style: float | None,
+    guidance_interval: str | None,
+    guidance_rescale: float | None,
+) -> Sampling:
+    """The sampling that these options ask for.
+
+    Raises:
+        UsageError: a quality or an interval is not known, or a quality comes with a sampler or steps.
+    """
+    from msmdcli.model.guidance import parse_interval
+    from msmdcli.model.sampling import Sampling, apply_quality
+
+    chosen = apply_quality(quality, sampler, steps)
+    interval = None if guidance_interval is None else parse_interval(guidance_interval)
+    return Sampling(chosen.sampler, chosen.steps, guidance_audio, guidance_style, interval, guidance_rescale)

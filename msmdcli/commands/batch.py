@@ -28,6 +28,7 @@ from msmdcli.commands.animation_options import (
     SilenceGate,
     Smooth,
     Steps,
+    asked_sampling,
 )
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, StyleFolders, Verbose, console
 from msmdcli.console import told
@@ -104,12 +105,9 @@ def batch(
     beside: Annotated[
         bool, typer.Option("--beside", help="Where a file was edited by hand, write ours next to it: ID.new.csv.")
     ] = False,
-    delivery_check: Annotated[
-        bool,
-        typer.Option(
-            "--delivery-check/--no-delivery-check", help="Warn where a voice is livelier or calmer than its style."
-        ),
-    ] = True,
+    check_delivery: Annotated[
+        bool, typer.Option("--check-delivery", help="Warn where a voice is much livelier or calmer than its style.")
+    ] = False,
     json_lines: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -127,12 +125,10 @@ def batch(
 
     Unchanged lines are skipped. Exit code: 0 all well, 1 some lines failed, 2 wrong usage or manifest, 130 interrupted.
     """
-    from msmdcli.batch.run import BatchOptions, run_batch
+    from msmdcli.batch.planned import BatchOptions
+    from msmdcli.batch.run import run_batch
     from msmdcli.manifest.command_line import parse_choices
-    from msmdcli.model.guidance import parse_interval
-    from msmdcli.model.sampling import apply_quality
 
-    chosen = apply_quality(quality, sampler, steps)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills
     options = BatchOptions(
         manifest=manifest,
@@ -140,20 +136,25 @@ def batch(
         engine=engine,
         ray_address=ray_address,
         beside=beside,
-        delivery_check=delivery_check,
+        check_delivery=check_delivery,
         choices=parse_choices(
-            *(style, formats, fps, seed, head_motion, blinks, silence_gate, smooth, takes),
+            style=style,
+            formats=formats,
+            fps=fps,
+            seed=seed,
+            head_motion=head_motion,
+            blinks=blinks,
+            silence_gate=silence_gate,
+            smooth=smooth,
+            takes=takes,
             option=option or (),
             reduce_keys=reduce_keys,
             pre_roll=pre_roll,
             post_roll=post_roll,
         ),
-        sampler=chosen.sampler,
-        steps=chosen.steps,
-        guidance_audio=guidance_audio,
-        guidance_style=guidance_style,
-        guidance_interval=None if guidance_interval is None else parse_interval(guidance_interval),
-        guidance_rescale=guidance_rescale,
+        sampling=asked_sampling(
+            quality, sampler, steps, guidance_audio, guidance_style, guidance_interval, guidance_rescale
+        ),
         jobs=jobs,
         threads=threads,
         batch_size=batch_size,

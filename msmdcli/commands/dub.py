@@ -27,6 +27,7 @@ from msmdcli.commands.animation_options import (
     SilenceGate,
     Smooth,
     Steps,
+    asked_sampling,
 )
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, Verbose, console
 from msmdcli.console import told
@@ -114,14 +115,11 @@ def dub(
     Exit code: 0 all well, 1 the dub failed, 2 wrong usage, 130 interrupted.
     """
     from msmdcli.batch.dub import DubOptions, run_dub
-    from msmdcli.batch.run import BatchOptions
+    from msmdcli.batch.planned import BatchOptions
     from msmdcli.manifest.command_line import parse_choices
     from msmdcli.manifest.dubs import parse_dub_head, parse_style_follow
     from msmdcli.manifest.lines import Dub
-    from msmdcli.model.guidance import parse_interval
-    from msmdcli.model.sampling import apply_quality
 
-    chosen = apply_quality(quality, sampler, steps)
     options = DubOptions(
         dub=Dub(
             original,
@@ -136,18 +134,21 @@ def dub(
             manifest=Path(),
             out=out,
             choices=parse_choices(
-                *(None, formats, fps, seed, None, blinks, silence_gate, smooth),
+                style=None,
+                formats=formats,
+                fps=fps,
+                seed=seed,
+                blinks=blinks,
+                silence_gate=silence_gate,
+                smooth=smooth,
                 option=option or (),
                 reduce_keys=reduce_keys,
                 pre_roll=pre_roll,
                 post_roll=post_roll,
             ),
-            sampler=chosen.sampler,
-            steps=chosen.steps,
-            guidance_audio=guidance_audio,
-            guidance_style=guidance_style,
-            guidance_interval=None if guidance_interval is None else parse_interval(guidance_interval),
-            guidance_rescale=guidance_rescale,
+            sampling=asked_sampling(
+                quality, sampler, steps, guidance_audio, guidance_style, guidance_interval, guidance_rescale
+            ),
             threads=threads,
             device=device,
             bundle=bundle,

@@ -28,7 +28,7 @@ from msmdcli.model.solver import Solver
 from msmdcli.model.stores import LONG_ROWS, Features, FeatureStore, StyleStore, features_key
 from msmdcli.model.style_codes import StyleCode, StyleEncoder
 from msmdcli.motion.motion import Motion, frame_count
-from msmdcli.system.heap import lean_heap
+from msmdcli.system.machine import lean_heap
 
 Array = NDArray[np.float32]
 

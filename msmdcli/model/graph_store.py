@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from msmdcli.system.kept_files import KeptFiles, blocks
-from msmdcli.system.processor import processor_kind
+from msmdcli.system.machine import processor_kind
 
 VERSION = 1  # raise it when a change of the program changes what is kept
 LARGE = 1 << 16  # bytes from which weights are mapped; smaller ones are kept in the description

@@ -344,17 +344,5 @@ def check_one_build() -> None:
         raise MsmdError("ONNX Runtime is not installed", hint="pip install 'msmd[cpu]', or 'msmd[gpu]' with CUDA")
 
 
-def available_cores() -> int:
-    """The cores that this process may use: affinity and, in a container, the quota of its control group."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no control group, or an older kind: the affinity stands
-    return cores
-
-
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.system.kept_files import KeptFiles, read_whole, write_checked
-from msmdcli.system.processor import processor_kind
+from msmdcli.system.machine import processor_kind
 
 if TYPE_CHECKING:
     from msmdcli.media.audio import Audio

@@ -2,7 +2,7 @@
 
 An item that cannot be done is an error of its own. So is one on which a process dies (memory, a crash in native code):
 a new process goes on with the others. Standard error of the processes leads nowhere, as native libraries chatter there;
-what is to be said comes back as results, errors and progress.
+what is to be said comes back as results, errors and progress. Processes end when their parent does, however it ends.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Generic, TypeVar
@@ -22,6 +24,10 @@ from msmdcli.errors import MsmdError
 T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[T, Callable[[float], None]], R]
+
+
+class ProcessDied(MsmdError):
+    """The processes that worked on an item died."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,8 @@ class Done(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far an item has come: `amount` is what the work told (such as seconds of video done)."""
+class ItemProgress:
+    """How far an item has come: `amount` is what the work reported (such as seconds of video done)."""
 
     index: int
     amount: float
@@ -72,21 +78,23 @@ class _Process(Generic[T, R]):
         self.connection.close()
 
 
-def work_on(work: Work[T, R], items: Sequence[T], jobs: int) -> Iterator[Done[R] | Progress]:
+def work_on(work: Work[T, R], items: Sequence[T], jobs: int, tries: int = 1) -> Iterator[Done[R] | ItemProgress]:
     """Do `work(item, tell)` on every item in `jobs` processes; `tell(amount)` reports progress.
 
     Args:
         work: a function at the top level of a module; items and results must be picklable.
         items: in the order in which they should start.
         jobs: processes.
+        tries: processes that may die on an item before it fails with `ProcessDied`.
 
     Yields:
-        `Progress` of items, and `Done` exactly once for each, in the order in which they are done.
+        `ItemProgress` of items, and `Done` exactly once for each, in the order in which they are done.
 
     Raises:
         RuntimeError: the work raised anything else than an MsmdError; with its traceback.
     """
     waiting = deque(range(len(items)))
+    deaths: Counter[int] = Counter()
     workers: list[_Process[T, R]] = []
     try:
         while waiting or any(worker.index is not None for worker in workers):
@@ -105,7 +113,11 @@ def work_on(work: Work[T, R], items: Sequence[T], jobs: int) -> Iterator[Done[R]
                     assert worker.index is not None
                     worker.stop()
                     workers.remove(worker)
-                    yield Done(worker.index, None, _died(worker.process.exitcode))
+                    deaths[worker.index] += 1
+                    if deaths[worker.index] < tries:
+                        waiting.append(worker.index)
+                    else:
+                        yield Done(worker.index, None, _died(worker.process.exitcode))
                     continue
                 if isinstance(message, _Bug):
                     raise RuntimeError(f"in a worker process:\n{message.text}")
@@ -117,8 +129,38 @@ def work_on(work: Work[T, R], items: Sequence[T], jobs: int) -> Iterator[Done[R]
             worker.stop()
 
 
-def _died(exit_code: int | None) -> MsmdError:
-    return MsmdError(
+def in_processes(
+    function: Callable[[T], R], items: Sequence[T], jobs: int, tries: int = 1
+) -> Iterator[tuple[T, R | ProcessDied]]:
+    """`function` of each item, in the order in which they are done. What it raises is raised here.
+
+    Args:
+        function: at the top level of a module; items and results must be picklable.
+        items: in the order in which they should start.
+        jobs: processes.
+        tries: processes that may die on an item before its result is `ProcessDied`.
+
+    Raises:
+        MsmdError: the function raised it.
+        RuntimeError: the function raised anything else; with its traceback.
+    """
+    for step in work_on(partial(_without_progress, function), items, jobs, tries):
+        if not isinstance(step, Done):
+            continue
+        if isinstance(step.error, ProcessDied):
+            yield items[step.index], step.error
+        elif step.error is not None:
+            raise step.error
+        else:
+            yield items[step.index], step.result  # type: ignore[misc]  # None only where the function returns it
+
+
+def _without_progress(function: Callable[[T], R], item: T, tell: Callable[[float], None]) -> R:
+    return function(item)
+
+
+def _died(exit_code: int | None) -> ProcessDied:
+    return ProcessDied(
         f"the process that worked on it died (exit code {exit_code})", hint="memory may be short: lower --jobs"
     )
 
@@ -135,6 +177,7 @@ def _main(work: Work[T, R], connection: Connection) -> None:
     import traceback
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
@@ -143,7 +186,7 @@ def _main(work: Work[T, R], connection: Connection) -> None:
             index, item = connection.recv()
 
             def tell(amount: float, index: int = index) -> None:
-                connection.send(Progress(index, amount))
+                connection.send(ItemProgress(index, amount))
 
             try:
                 connection.send(Done(index, work(item, tell), None))
@@ -155,3 +198,10 @@ def _main(work: Work[T, R], connection: Connection) -> None:
                 connection.send(_Bug(traceback.format_exc()))
     except (EOFError, OSError):  # the parent is gone
         return
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

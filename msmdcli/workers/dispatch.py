@@ -13,7 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from msmdcli.errors import MsmdError
-from msmdcli.workers.line_worker import LineTask, Outcome
+from msmdcli.workers.task import LineTask, Outcome
 
 W = TypeVar("W", bound=Hashable)  # how an engine knows its workers
 

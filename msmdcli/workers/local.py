@@ -7,58 +7,35 @@ driver) takes nobody with it; see `Dispatcher`.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 
 from msmdcli.errors import MsmdError
-from msmdcli.model.bundle import Bundle
-from msmdcli.model.engine import Engine
-from msmdcli.model.sampling import Sampling
-from msmdcli.model.style_codes import StyleCode
+from msmdcli.system import machine
 from msmdcli.workers.dispatch import Dispatcher
-from msmdcli.workers.line_worker import AHEAD, LineTask, LineWorker, Outcome
+from msmdcli.workers.line_worker import WorkerConfig, places_of
+from msmdcli.workers.task import LineTask, Outcome
 
 MEMORY_HINT = "memory may be short: lower --jobs, or animate this line alone"
-# Libraries with thread pools of their own (BLAS under NumPy): each would take every core, in every process.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-@dataclass(frozen=True)
-class WorkerConfig:
-    """What a process needs to build its worker.
+def cores_divided(jobs: int | None, threads: int, lines: int) -> tuple[int, int]:
+    """(workers, threads of each); together they never ask for more threads than there are cores.
 
-    Attributes:
-        bundle: the folder.
-        device, threads, max_batch, sampling: see `Engine`.
-        styles: encoded styles by the keys that tasks use.
+    Args:
+        jobs: workers that were asked for; None is one.
+        threads: of each, that were asked for; 0 divides the cores among the workers.
+        lines: how many there are to make; a worker without a line is of no use.
     """
-
-    bundle: Path
-    device: str
-    threads: int
-    max_batch: int | None
-    sampling: Sampling
-    styles: Mapping[str, StyleCode | None]
-
-    def make_worker(self) -> LineWorker:
-        """Load the models."""
-        engine = Engine(
-            Bundle.load(self.bundle, verify=False), self.device, self.threads, self.max_batch, self.sampling
-        )
-        engine.load()
-        return LineWorker(engine, self.styles)
-
-
-def places_of(worker: LineWorker) -> int:
-    """Lines that a worker should hold at once: those it computes together, and those it prepares meanwhile."""
-    return worker.engine.max_batch + AHEAD
+    cores = machine.available_cores()
+    if jobs is None or jobs == 1:
+        return 1, min(threads, cores)
+    jobs = min(jobs, lines, cores)
+    return jobs, min(threads or cores, max(1, cores // jobs))
 
 
 class _Process:
@@ -68,7 +45,7 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_main, args=(config, theirs), daemon=True)
-        with _interrupts_held(), thread_limit(config.threads):
+        with _interrupts_held(), machine.thread_limit(config.threads):
             self.process.start()
         theirs.close()
         self.places = 0  # lines it may hold at once; it says how many when it is ready
@@ -132,22 +109,6 @@ def run_in_processes(config: WorkerConfig, tasks: Sequence[LineTask], jobs: int)
     finally:
         for worker in workers:
             worker.stop()
-
-
-@contextmanager
-def thread_limit(threads: int) -> Iterator[None]:
-    """Processes that are started meanwhile give no library more threads than this (0: as the library likes)."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    if threads:
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

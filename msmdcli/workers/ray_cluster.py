@@ -16,7 +16,6 @@ import logging
 import os
 import platform
 import queue
-import secrets
 import signal
 import threading
 import time
@@ -26,16 +25,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.system import machine
 from msmdcli.workers.dispatch import Dispatcher
-from msmdcli.workers.line_worker import LineTask, Outcome
-from msmdcli.workers.local import WorkerConfig, places_of
-
-if TYPE_CHECKING:
-    from msmdcli.workers.line_worker import LineWorker
+from msmdcli.workers.line_worker import LineWorker, WorkerConfig, places_of
+from msmdcli.workers.task import LineTask, Outcome
 
 TRIES = 3  # workers that may die on a line; nodes are lost for reasons of their own, so more than locally
 LOAD_TRIES = 3  # workers in a row that may fail while they load, before no more are started
@@ -123,7 +120,7 @@ def run_with_ray(
     tasks: Sequence[LineTask],
     jobs: int | None,
     address: str | None,
-    out: Path,
+    seen: Path,
     bundle: str,
     warn: Callable[[str], None],
 ) -> Iterator[Outcome]:
@@ -134,14 +131,14 @@ def run_with_ray(
         tasks: in the order in which they should start.
         jobs: workers; None is as many as the cluster has cores for (or GPUs, for device cuda).
         address: of a cluster, as `ray.init` takes it; None is RAY_ADDRESS, else this machine.
-        out: OUT.
+        seen: a file in OUT that does not exist; it is there meanwhile, so that each worker sees that OUT is shared.
         bundle: sha256 of the bundle.
-        warn: told what is not right but stops nothing.
+        warn: called with what is not right but stops nothing.
 
     Raises:
         MsmdError: Ray is missing, the cluster cannot be reached, no worker can start at all.
     """
-    with connected(address) as ray, _seen_by_all(out) as seen:
+    with connected(address) as ray, _there(seen):
         crew = _Crew(ray, config, jobs, bundle, seen, warn)
         dispatcher: Dispatcher[int] = Dispatcher(tasks, TRIES)
         try:
@@ -294,10 +291,8 @@ def connected(address: str | None) -> Iterator[Any]:
             if address:
                 ray.init(address, **quiet)
             else:
-                from msmdcli.model.runtime import available_cores
-
                 store: dict[str, Any] = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
-                ray.init("local", num_cpus=available_cores(), **store, **quiet)
+                ray.init("local", num_cpus=machine.available_cores(), **store, **quiet)
     except Exception as error:  # a node that starts too slowly is one without a class of its own
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MsmdError(
@@ -329,14 +324,11 @@ def _interrupts_later() -> Iterator[None]:
 
 
 @contextmanager
-def _seen_by_all(out: Path) -> Iterator[Path]:
-    """A file in OUT by which a worker sees that it is the same folder. A killed run's is swept with the ledger's."""
-    from msmdcli.batch.ledger import NAME
-
-    path = out.resolve() / f".{NAME}.{secrets.token_hex(4)}.msmd-tmp"
+def _there(path: Path) -> Iterator[None]:
+    """An empty file that is there meanwhile."""
     path.touch()
     try:
-        yield path
+        yield
     finally:
         path.unlink(missing_ok=True)
 
@@ -362,10 +354,5 @@ def _kind() -> str:
     import numpy
     import onnxruntime
 
-    model = platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    except OSError:
-        pass  # not Linux
+    model = machine.processor_model() or platform.machine()
     return f"{model}, onnxruntime {onnxruntime.__version__}, numpy {numpy.__version__}"

@@ -24,6 +24,7 @@ from msmdcli import __version__
 from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.system.files import write_text
+from msmdcli.system.processes import ProcessDied, in_processes
 from training.curation.checks import Limits
 from training.curation.clip_data import MeasureSettings
 from training.curation.clip_task import ClipTask, curate_clip, leave_unreadable
@@ -33,11 +34,12 @@ from training.curation.split import read_split_file, split_by_hash
 from training.curation.statistics import histograms, summary
 from training.curation.store import Row, Store
 from training.curation.verdicts import Verdict, decide
-from training.curation.workers import ProcessDied, in_processes
 from training.curation.write_clip import WriteTask, write_clip
 from training.data.corpus import FPS, ClipRecord, counts, unit_hash
 
 ENGINES = ("local", "ray")
+
+TRIES = 2  # processes that may die on a clip
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -155,7 +157,7 @@ def _work(
         from training.curation.ray_workers import in_ray
 
         return in_ray(function, tasks, options.ray_address)
-    return in_processes(function, tasks, options.jobs)
+    return in_processes(function, tasks, options.jobs, TRIES)
 
 
 # ---- finishing -------------------------------------------------------------------------------------------------------
@@ -235,7 +237,7 @@ def _write_clips(
 def _write(tasks: Sequence[WriteTask], jobs: int) -> Iterator[tuple[WriteTask, float | ProcessDied]]:
     if jobs == 1:
         return ((task, write_clip(task)) for task in tasks)
-    return in_processes(write_clip, tasks, jobs)
+    return in_processes(write_clip, tasks, jobs, TRIES)
 
 
 def _remove_others(out: Path, records: Sequence[ClipRecord]) -> None:

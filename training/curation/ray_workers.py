@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from msmdcli.system.processes import ProcessDied
 from msmdcli.workers.ray_cluster import connected
-from training.curation.workers import ProcessDied
 
 T = TypeVar("T")
 R = TypeVar("R")

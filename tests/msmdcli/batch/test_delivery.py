@@ -10,7 +10,7 @@ import pytest
 from msmdcli.batch.delivery import (
     LIMIT,
     Delivery,
-    Manner,
+    JudgedStyle,
     check_deliveries,
     contradiction,
     fitting_tag,
@@ -114,11 +114,11 @@ def test_only_opposite_sides_contradict() -> None:
     assert contradiction(1.6, 0.0) == ""  # an ordinary style
 
 
-def manner(arousal: float, **pose: float) -> Manner:
+def manner(arousal: float, **pose: float) -> JudgedStyle:
     values = np.zeros(RIG.size)
     for name, value in pose.items():
         values[RIG.index(name)] = value
-    return Manner(arousal, values)
+    return JudgedStyle(arousal, values)
 
 
 TAGS = {

@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 from voice_lines import write_sound, write_style
 
 from msmdcli.batch.dub import DubOptions, run_dub
-from msmdcli.batch.run import BatchOptions, run_batch
+from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.run import run_batch
 from msmdcli.cli import app
 from msmdcli.console import Console
 from msmdcli.controls.head_motion import HeadMotion
@@ -305,7 +306,7 @@ def test_a_scene_beside_ordinary_lines(stage: Stage, monkeypatch: pytest.MonkeyP
     assert stage.scene(SCENE) == 1
     statuses = {event["id"]: event["status"] for event in stage.events if event["event"] == "line"}
     assert statuses["scene/a"] == statuses["scene/b"] == "unchanged"
-    monkeypatch.setattr("msmdcli.model.runtime.available_cores", lambda: 2)  # one core has one worker
+    monkeypatch.setattr("msmdcli.system.machine.available_cores", lambda: 2)  # one core has one worker
     assert stage.scene(SCENE, jobs=2, out=stage.folder / "two") == 1
     assert stage.bytes_of(stage.folder / "two") == expected
 

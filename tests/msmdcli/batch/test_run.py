@@ -1,4 +1,4 @@
-"""The contract of `msmd batch` (the text at the head of msmdcli/batch/run.py), sentence by sentence."""
+"""The contract of `msmd batch` (the text of msmdcli/batch/__init__.py), sentence by sentence."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ import soundfile
 from stand_in import make_bundle
 from voice_lines import write_project, write_sound, write_style
 
-from msmdcli.batch import run as batch_module
-from msmdcli.batch.run import BatchOptions, run_batch
+from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats import read_motion
 from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.lines import Choices, ManifestError
+from msmdcli.model.sampling import Sampling
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.system.files import Written
-from msmdcli.system.interrupts import Interrupts
-from msmdcli.workers import line_worker
+from msmdcli.workers import finishing, line_worker
 
 RIG = Rig.load("arkit52")
 
@@ -153,14 +153,14 @@ def test_a_line_that_fails_never_stops_the_others(project: Project) -> None:
 def test_even_our_own_mistake_in_one_line_does_not_stop_the_others(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure = line_worker.measure
+    measure = finishing.measure
 
     def faulty(values: np.ndarray, *args: Any) -> Any:
         if len(values) == 23:  # line3
             raise ZeroDivisionError("a bug")
         return measure(values, *args)
 
-    monkeypatch.setattr(line_worker, "measure", faulty)
+    monkeypatch.setattr(finishing, "measure", faulty)
     assert project.run() == 1
     assert project.statuses()["line3"] == "failed" and list(project.statuses().values()).count("made") == 3
     (failed,) = (line for line in project.report()["lines"] if line["status"] == "failed")
@@ -170,8 +170,8 @@ def test_even_our_own_mistake_in_one_line_does_not_stop_the_others(
 def test_exit_code_2_when_nothing_could_be_started(project: Project) -> None:
     for wrong, error in (
         ({"jobs": 0}, UsageError),
-        ({"sampler": "euler"}, UsageError),
-        ({"steps": 0}, UsageError),
+        ({"sampling": Sampling("euler")}, UsageError),
+        ({"sampling": Sampling(steps=0)}, UsageError),
         ({"device": "tpu"}, UsageError),
         ({"styles": (project.folder / "nowhere",)}, UsageError),
         ({"manifest": project.folder / "nowhere.yaml"}, UsageError),
@@ -204,14 +204,12 @@ def test_no_temporary_file_is_left_and_none_is_seen_as_output(project: Project) 
 
 
 def test_a_failing_write_leaves_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from msmdcli.system import files as outputs
-
     def disk_full(motion: object, path: Path, fmt: str, *more: object, **named: object) -> None:
         path.write_bytes(b"half a file")
         if fmt == "npz":
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs, "write_motion", disk_full)
+    monkeypatch.setattr("msmdcli.formats.write_motion", disk_full)
     assert project.run() == 1
     assert project.bytes_of() == {} and set(project.statuses().values()) == {"failed"}
     assert "No space left" in project.talk
@@ -266,8 +264,8 @@ def change_seed_of_one_line(project: Project) -> dict[str, Any]:
         (empty_output, {"line1"}),
         (change_seed_of_one_line, {"line1"}),
         (change_style, {"line0", "line1", "line2", "line3"}),
-        (lambda project: {"steps": 3}, {"line0", "line1", "line2", "line3"}),
-        (lambda project: {"guidance_style": 0.5}, {"line0", "line1", "line2", "line3"}),
+        (lambda project: {"sampling": Sampling(steps=3)}, {"line0", "line1", "line2", "line3"}),
+        (lambda project: {"sampling": Sampling(guidance_style=0.5)}, {"line0", "line1", "line2", "line3"}),
         (lambda project: {"choices": parse_choices("angry", "livelink-csv,npz", None, None)}, {"line0", "line3"}),
         (lambda project: {"choices": parse_choices(None, "livelink-csv,npz", "30", None)}, {"line0", "line3"}),
         (lambda project: {"threads": 2, "batch_size": 1}, set()),
@@ -424,7 +422,7 @@ def test_same_bytes_for_any_jobs_threads_batch_size_and_order(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "msmdcli.model.runtime.available_cores", lambda: 2
+        "msmdcli.system.machine.available_cores", lambda: 2
     )  # else one core would be one job and one thread
     project.write(
         """\
@@ -458,7 +456,7 @@ def test_same_bytes_for_any_jobs_threads_batch_size_and_order(
 # waits right before the COUNT-th call of a function. What is done by then, and what is not, depends on nobody's speed.
 HALTING = """
 import importlib, os, sys
-from msmdcli.model import runtime
+from msmdcli.system import machine
 from msmdcli.cli import main
 
 owner = importlib.import_module(sys.argv.pop(1))
@@ -476,14 +474,14 @@ def halting(*arguments, **named):
     return call(*arguments, **named)
 
 setattr(owner, name, halting)
-runtime.available_cores = lambda: 2
+machine.available_cores = lambda: 2
 main()
 """
 # Places to halt at, always in the main thread, and how many lines are in place by then (None: that depends).
 HALF = ("msmdcli.system.files", "Written.commit", "2")  # one of a line's two files is in place
 SECOND = ("msmdcli.system.files", "Written.commit", "3")  # the second line is in the ledger, none of its files in place
 TOLD = ("msmdcli.console", "_Plain.advance", "1")  # one line is in place and told of
-COMPUTING = ("msmdcli.workers.line_worker", "LineWorker._job", "9")  # others are being computed
+COMPUTING = ("msmdcli.workers.line_worker", "LineWorker.job", "9")  # others are being computed
 HANDING_OUT = (
     "msmdcli.workers.local",
     "_Process.send",
@@ -645,7 +643,7 @@ def test_a_lock_that_a_kill_has_left_blocks_nobody(project: Project) -> None:
 
 def finish_and_compare(project: Project, unchanged: set[str] | None = None) -> None:
     """Run to the end: it makes all lines but those; the outputs are those of an undisturbed run."""
-    settings = {"sampler": "ddpm", "steps": 20}
+    settings = {"sampling": Sampling("ddpm", 20)}
     assert project.run(**settings) == 0
     statuses = project.statuses()
     assert set(statuses.values()) <= {"made", "unchanged"} and len(statuses) == LINES
@@ -659,7 +657,7 @@ def test_a_worker_that_dies_takes_one_line_at_most(project: Project, monkeypatch
     write_project(project.folder, (0.3,) * 12)
     write_sound(project.folder / "audio/line5.wav", 0.31)
     monkeypatch.setattr("msmdcli.workers.local._main", deadly_main)
-    monkeypatch.setattr("msmdcli.model.runtime.available_cores", lambda: 2)  # one core has one worker: this process
+    monkeypatch.setattr("msmdcli.system.machine.available_cores", lambda: 2)  # one core has one worker: this process
     assert project.run(jobs=2) == 1
     statuses = project.statuses()
     assert statuses.pop("line5") == "failed"
@@ -695,7 +693,7 @@ def test_an_interrupt_that_the_interpreter_loses_still_counts(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a callback that prints and forgets it, or in an import that makes another error of it."""
-    job = line_worker.LineWorker._job
+    job = line_worker.LineWorker.job
 
     def lose(worker: Any, task: Any, recording: Any) -> Any:
         with suppress(KeyboardInterrupt):
@@ -703,7 +701,7 @@ def test_an_interrupt_that_the_interpreter_loses_still_counts(
             raise AssertionError  # it comes at once
         return job(worker, task, recording)
 
-    monkeypatch.setattr(line_worker.LineWorker, "_job", lose)
+    monkeypatch.setattr(line_worker.LineWorker, "job", lose)
     assert project.run() == 130
     assert project.events[-1]["not reached"] == 4
     monkeypatch.undo()
@@ -724,39 +722,12 @@ def test_when_no_worker_can_go_on_what_is_done_is_reported(project: Project, mon
     assert project.report()["run"]["exit_code"] == 1
 
 
-# --- workers and threads
-
-
-@pytest.mark.parametrize("cores", [1, 2, 6, 64])
-def test_workers_never_have_more_threads_than_there_are_cores(
-    project: Project, monkeypatch: pytest.MonkeyPatch, cores: int
-) -> None:
-    monkeypatch.setattr("msmdcli.model.runtime.available_cores", lambda: cores)
-    for jobs in (None, 1, 2, 5, 100):
-        for threads in (0, 1, 3, 100):
-            options = replace(project.options, jobs=jobs, threads=threads)
-            batch = batch_module._Batch(options, Console(), Interrupts())
-            workers, each = batch.jobs(lines=40)
-            assert 1 <= workers <= min(jobs or 1, 40) and workers * each <= cores
-            if jobs == 2 and threads == 0 and cores > 1:
-                assert workers * each == cores
-
-
-def test_worker_processes_give_libraries_no_more_threads_than_their_share() -> None:
-    from msmdcli.workers.local import THREAD_VARIABLES, thread_limit
-
-    before = dict(os.environ)
-    with thread_limit(3):
-        assert {os.environ[name] for name in THREAD_VARIABLES} == {"3"}
-    assert dict(os.environ) == before
-
-
 # --- the delivery check
 
 
 def test_a_voice_that_contradicts_its_style_gets_a_warning(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     excited = {"pitch": 6.0, "pitch_spread": 25.0, "effort": -6.0}
-    monkeypatch.setattr(line_worker, "measure_voice", lambda samples, rate: excited)
+    monkeypatch.setattr(finishing, "measure_voice", lambda samples, rate: excited)
     project.write(
         """\
   - {id: a, audio: audio/line1.wav, style: tired}
@@ -766,6 +737,8 @@ def test_a_voice_that_contradicts_its_style_gets_a_warning(project: Project, mon
 """
     )
     assert project.run() == 0
+    assert "livelier" not in project.talk
+    assert project.run(check_delivery=True) == 0  # what was heard of unchanged lines is in the ledger
     warnings = {line["id"]: line.get("warnings", []) for line in project.report()["lines"]}
     assert {line for line, texts in warnings.items() if any("livelier than the style" in text for text in texts)} == {
         "a",
@@ -773,11 +746,9 @@ def test_a_voice_that_contradicts_its_style_gets_a_warning(project: Project, mon
     }
     assert "would fit" in warnings["a"][0] and "would fit" in project.talk
     assert [event["id"] for event in project.events if event["event"] == "delivery"] == ["a", "c"]
-    monkeypatch.undo()
-    project.run()  # unchanged lines keep their warning: what was heard is in the ledger
-    assert project.statuses()["a"] == "unchanged" and "livelier" in project.talk
-    project.run(delivery_check=False)
-    assert "livelier" not in project.talk
+    assert set(project.statuses().values()) == {"unchanged"} and "livelier" in project.talk
+    project.run(check_delivery=True, force=True)
+    assert set(project.statuses().values()) == {"made"} and "livelier" in project.talk
 
 
 # --- dry run, events, report, nothing outside OUT

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from voice_lines import write_project
 
-from msmdcli.batch.run import BatchOptions, run_batch
+from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.controls.blinks import find_blinks
 from msmdcli.controls.controls import Controls

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from voice_lines import write_project
 
-from msmdcli.batch.run import BatchOptions, run_batch
+from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.errors import UsageError
 from msmdcli.formats import FORMATS, companions, read_motion

@@ -11,7 +11,7 @@ from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine
 from msmdcli.model.graphs import STEP_GRAPH
 from msmdcli.model.lines import Job
-from msmdcli.model.runtime import CPU, CUDA, OnnxRuntime, available_cores, on_host
+from msmdcli.model.runtime import CPU, CUDA, OnnxRuntime, on_host
 from msmdcli.model.samplers import LAST_STEP
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.solver import DeviceState, Mixing
@@ -193,7 +193,3 @@ def test_wrong_wishes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a graph")
     with pytest.raises(MsmdError, match=r"x\.onnx cannot be loaded"):
         OnnxRuntime("cpu").load(tmp_path / "x.onnx")
-
-
-def test_cores_are_at_least_one() -> None:
-    assert available_cores() >= 1

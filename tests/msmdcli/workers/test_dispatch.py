@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from msmdcli.styles.field import StyleField
 from msmdcli.workers.dispatch import Dispatcher
-from msmdcli.workers.line_worker import LineTask
+from msmdcli.workers.task import LineTask
 
 
 def task(name: str) -> LineTask:

@@ -18,12 +18,13 @@ import pytest
 from voice_lines import write_project
 
 from msmdcli import __version__
-from msmdcli.batch.run import BatchOptions, run_batch
+from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.sampling import Sampling
-from msmdcli.workers.local import WorkerConfig
+from msmdcli.workers.line_worker import WorkerConfig
 from msmdcli.workers.ray_cluster import _Worker
 
 PATIENT = {  # workers and nodes may take their time, and none is killed because others fill the memory
@@ -104,7 +105,7 @@ def test_the_same_bytes_as_local_even_when_a_worker_is_killed(
 
     events = Watching(kill)
     out = options.out.with_name("by_ray")
-    slow = {"sampler": "ddpm", "steps": 60, "batch_size": 2}  # both workers together hold twelve lines at most
+    slow = {"sampling": Sampling("ddpm", 60), "batch_size": 2}  # both workers together hold twelve lines at most
     code = run_batch(replace(options, out=out, engine="ray", jobs=2, **slow), Console(True, -1, events, io.StringIO()))
     made = [json.loads(line) for line in events.getvalue().splitlines()]
     assert code == 0 and killed and made[-1]["made"] == 26

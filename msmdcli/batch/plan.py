@@ -1,0 +1,232 @@
+"""What is to be made, skipped, kept or refused. Nothing is written and nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from msmdcli.batch import dubbing
+from msmdcli.batch.ledger import Ledger
+from msmdcli.batch.planned import DEFAULT_FORMATS, BatchOptions, Libraries, Plan, PlannedLine, content_key
+from msmdcli.controls.gesture import GestureLibrary
+from msmdcli.documents.names import folded
+from msmdcli.errors import MsmdError, UsageError, did_you_mean
+from msmdcli.formats import get_format
+from msmdcli.manifest.format_options import OptionKeys, options_for, unused_options
+from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, style_field
+from msmdcli.manifest.loading import curve_maps_of
+from msmdcli.manifest.takes import with_takes
+from msmdcli.model.bundle import Bundle
+from msmdcli.styles.field import NO_STYLE
+from msmdcli.system.files import existing_sha256, sha256_of
+
+HASH_THREADS = 8  # reading recordings waits for disks and networks
+
+
+class Planner:
+    """Plans the lines of a batch.
+
+    Args:
+        options: with the bundle's recommendations (`BatchOptions.resolved`).
+        bundle: the model.
+        manifest: what is to be animated.
+
+    Raises:
+        UsageError: a curve map or a folder of styles or gestures cannot be used.
+    """
+
+    def __init__(self, options: BatchOptions, bundle: Bundle, manifest: Manifest) -> None:
+        self.options = options
+        self.bundle = bundle
+        self.manifest = manifest
+        self.curve_maps = curve_maps_of(manifest, bundle.rig)
+        self.libraries = Libraries(manifest, options.styles)
+        self.gestures = GestureLibrary(options.gestures, manifest.path.parent / "gestures")
+        self._option_keys = OptionKeys()
+
+    def planned_lines(self) -> list[PlannedLine]:
+        """Lines with all options merged.
+
+        Raises:
+            ManifestError, UsageError: a tag, gesture or option is unknown, or two outputs cannot be side by side.
+        """
+        path, lines = self.manifest.path, with_takes(self.manifest, self.options.choices)
+        planned = [self.with_choices(line) for line in lines]
+        _check_tags(planned, self.libraries, path)
+        _check_gestures(planned, self.gestures, path)
+        _check_outputs(planned, path)
+        _check_curves(planned, path)
+        _check_options(planned, self.options.choices)
+        return planned
+
+    def plan(self, lines: Sequence[PlannedLine], ledger: Ledger) -> list[PlannedLine]:
+        """The lines with what is to become of each.
+
+        Args:
+            lines: from `planned_lines`.
+            ledger: of OUT.
+        """
+        claimed, out = claimed_by(lines), self.options.out.resolve()
+
+        def planned(line: PlannedLine) -> PlannedLine:
+            try:
+                return self.against_ledger(self.with_contents(line, out), ledger, out, claimed)
+            except MsmdError as error:
+                return line.failed(error)
+
+        with ThreadPoolExecutor(HASH_THREADS) as pool:
+            return list(pool.map(planned, lines))
+
+    def with_choices(self, line: Line) -> PlannedLine:
+        """The line with its style field, controls, curve map and outputs."""
+        choices = self.manifest.choices(line, self.options.choices)
+        names = choices.formats or DEFAULT_FORMATS
+        outputs = {name: f"{line.id}{get_format(name).suffix}" for name in names}
+        styling = dubbing.followed(style_field(choices, self.manifest.path.parent), line)
+        curves = self.curve_maps.get(line.character.curves) if line.character and line.character.curves else None
+        controls = choices.controls()
+        if line.dub is not None:  # a dub says itself what its head does
+            controls = replace(controls, head=1.0)
+        asked = options_for(names, choices.format_options, line.character.head if line.character else None)
+        return PlannedLine(
+            line, choices, styling, controls, curves=curves, outputs=outputs, format_options=asked, targets=outputs
+        )
+
+    def with_contents(self, planned: PlannedLine, out: Path) -> PlannedLine:
+        """The line with the contents that decide its motion, and their key.
+
+        Raises:
+            MsmdError: a recording, style, gesture or original is not there; an output would lie outside OUT.
+        """
+        line = planned.line
+        for path in planned.outputs.values():
+            if not (out / path).parent.resolve().is_relative_to(out):
+                raise MsmdError(f"{out / path} would be written outside {out}", hint="a folder there is a link")
+        originals = dubbing.find_originals(line)
+        if not line.audio.is_file():
+            raise MsmdError(f"no such recording: {line.audio}", hint=f"named at {line.where}")
+        audio_sha256, seconds = sha256_of(line.audio), _seconds(line.audio)
+        others = (ref for ref in planned.styling.refs() if ref.key not in originals)
+        planned = replace(
+            planned,
+            references={**originals, **{ref.key: self.libraries.resolve(line, *ref.key) for ref in others}},
+            audio_sha256=audio_sha256,
+            seconds=seconds,
+            controls=planned.controls.located(self.gestures),
+            option_keys=self._option_keys.of(planned.format_options),
+        )
+        return replace(planned, key=content_key(planned, self.bundle, self.options.sampling))
+
+    def against_ledger(self, planned: PlannedLine, ledger: Ledger, out: Path, claimed: Set[str]) -> PlannedLine:
+        """The line compared with the ledger and the files in OUT: which outputs are ours, and whether they are new."""
+        if self.options.force:
+            return planned
+        current, kept, targets = True, [], {}
+        for fmt, path in planned.outputs.items():
+            digest = existing_sha256(out / path)
+            if not ledger.may_write(path, digest):
+                kept.append(path)
+                if not self.options.beside:
+                    continue
+                path = path_beside(path, claimed)
+                digest = existing_sha256(out / path)
+                if not ledger.may_write(path, digest):
+                    kept.append(path)
+                    continue
+            targets[fmt] = path
+            current &= ledger.is_current(planned.id, planned.key, path, digest)
+        plan: Plan = "kept" if not targets else "unchanged" if current else "make"
+        return replace(planned, plan=plan, kept=tuple(kept), targets=targets)
+
+
+def claimed_by(lines: Iterable[PlannedLine]) -> set[str]:
+    """Every output of the lines, in the form in which equal ones are one file on some systems."""
+    return {folded(path) for planned in lines for path in planned.outputs.values()}
+
+
+def path_beside(path: str, claimed: Set[str]) -> str:
+    """Where our version of a kept file goes.
+
+    Raises:
+        MsmdError: another line has its output there.
+    """
+    place = PurePosixPath(path)
+    new = place.with_name(f"{place.stem}.new{place.suffix}").as_posix()
+    if folded(new) in claimed:
+        raise MsmdError(f"{path} was edited, and {new} is the output of another line", hint="rename that line")
+    return new
+
+
+def _seconds(audio: Path) -> float:
+    """The duration in a recording's header; 0 where there is none."""
+    import soundfile
+
+    try:
+        return float(soundfile.info(audio).duration)
+    except (soundfile.LibsndfileError, OSError):
+        return 0.0
+
+
+def _check_tags(plan: Iterable[PlannedLine], libraries: Libraries, path: Path) -> None:
+    """Refuse tags that no library has, all at once."""
+    problems: dict[str, None] = {}
+    for planned in plan:
+        library = libraries.of(planned.line)
+        for ref in planned.styling.refs():
+            if not library.knows(ref.name, ref.base):
+                known = did_you_mean(ref.name, [*library.tags, NO_STYLE])
+                place = ref.where or ("--style" if planned.choices.style else "the default style")
+                problems[f"{place}: there is no style {ref.name!r}; {known}"] = None
+    if problems:
+        hint = "`msmd styles list` shows the tags; --styles adds a folder of them"
+        raise ManifestError(list(problems), path, hint)
+
+
+def _check_gestures(plan: Iterable[PlannedLine], library: GestureLibrary, path: Path) -> None:
+    """Refuse gestures that no folder has, all at once."""
+    problems: dict[str, None] = {}
+    for gesture in (gesture for planned in plan for gesture in planned.controls.gestures):
+        if not library.knows(gesture.name):
+            known = did_you_mean(gesture.name, library.names)
+            problems[f"{gesture.where}: there is no gesture {gesture.name!r}; {known}"] = None
+    if problems:
+        raise ManifestError(list(problems), path, hint="--gestures adds a folder of them")
+
+
+def _check_outputs(plan: Iterable[PlannedLine], path: Path) -> None:
+    """Refuse ids of which one needs a folder where another has its file, as `a.csv/b` beside `a`."""
+    files = {output: planned.line for planned in plan for output in planned.outputs.values()}
+    problems = [
+        f"{planned.line.where}: the id {planned.id!r} needs a folder where line {files[folder].id!r} has its file"
+        for planned in plan
+        for parent in Path(planned.id).parents
+        if (folder := parent.as_posix()) in files
+    ]
+    if problems:
+        raise ManifestError(problems, path)
+
+
+def _check_curves(plan: Iterable[PlannedLine], path: Path) -> None:
+    """Refuse formats that cannot hold what a curve map makes."""
+    problems = [
+        f"{planned.line.where}: format {name} holds the channels of {get_format(name).rig} only, and the curve map"
+        f" {planned.curves.name} makes others"
+        for planned in plan
+        if planned.curves is not None
+        for name in planned.outputs
+        if not get_format(name).holds(planned.curves.rig)
+    ]
+    if problems:
+        raise ManifestError(problems, path, hint="choose other `formats` for this character, such as npz or json")
+
+
+def _check_options(plan: Iterable[PlannedLine], given: Choices) -> None:
+    """Refuse options of the command line that would do nothing."""
+    formats = {name for planned in plan for name in planned.outputs}
+    if given.format_options and (unused := unused_options(given.format_options, formats)):
+        known = "no line is written in a format that has it"
+        raise UsageError(
+            f"option {unused[0]}: {known}", hint=f"the formats of this batch: {', '.join(sorted(formats))}"
+        )

@@ -1,0 +1,86 @@
+"""From the model's motion to a line's: what its task asks for beyond the style, and measures. No file is written.
+
+The order: the rig's ranges, the frame rate of the output, another head motion, the controls, the ranges again, the
+character's own curves. Controls are applied at the frame rate of the output. The measures are taken at the model's,
+whatever the output's, of a motion with the same controls but the line's own length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msmdcli.batch.delivery import measure_voice
+from msmdcli.controls.controls import Controlled, Controls, control
+from msmdcli.media.audio import Audio
+from msmdcli.model.style_codes import SAFE_INTENSITY
+from msmdcli.motion.health import Health, measure
+from msmdcli.motion.motion import Motion, frame_count
+from msmdcli.workers.task import LineTask
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A line as it is to be written.
+
+    Attributes:
+        motion: on the bundle's rig, or on that of the task's curve map; within its ranges.
+        health: of the line at the model's frame rate.
+        facts: what was measured: `controls` (see `Controlled.facts`) and `voice` (see `measure_voice`).
+        warnings: what a person should know though the line was made.
+    """
+
+    motion: Motion
+    health: Health
+    facts: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def finished(
+    motion: Motion, audio: Audio, task: LineTask, window: int, rest: NDArray[np.float32] | None = None
+) -> Finished:
+    """Finish a line.
+
+    Args:
+        motion: from the model, [T, D], not clipped.
+        audio: the recording.
+        task: what is asked of the line.
+        window: N, frames of the model's windows, for the measures.
+        rest: [D] the pose of the line's styles while their mouths are closed, for the silence gate; None: not known.
+
+    Raises:
+        MsmdError: a control cannot be met.
+    """
+
+    def controlled(line: Motion, controls: Controls) -> Controlled:
+        return control(line, controls, audio, task.seed, task.noise_name, rest)
+
+    own_length = controlled(motion, replace(task.controls, length=None)).motion.values
+    health = measure(own_length, motion.fps, motion.rig, window, audio.samples, audio.rate)
+    motion = motion.clip()
+    if task.fps is not None and task.fps != motion.fps:
+        motion = motion.resample(task.fps, frame_count(audio.seconds, task.fps))
+    if task.head is not None:
+        motion = task.head.on(motion)
+    result = controlled(motion, task.controls)
+    motion = result.motion.clip()
+    motion.meta.update(task.meta)
+    if task.curves is not None:
+        motion = task.curves.apply(motion)
+    facts = {"controls": dict(result.facts), "voice": measure_voice(audio.samples, audio.rate)}
+    return Finished(motion, health, facts, (*_style_warnings(task, float(audio.seconds)), *result.warnings))
+
+
+def _style_warnings(task: LineTask, seconds: float) -> Iterator[str]:
+    """What is doubtful in the style field of a line of this duration."""
+    low, high = SAFE_INTENSITY
+    for segment in task.field.segments:
+        intensity = task.field.intensity if segment.intensity is None else segment.intensity
+        if not low <= intensity <= high:
+            yield f"intensity {intensity:g} is outside the safe range of {low:g} to {high:g}"
+        if segment.start >= seconds:
+            yield f"the segment at {segment.start:g} s begins after the end of the recording ({seconds:.2f} s)"
