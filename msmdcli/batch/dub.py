@@ -72,9 +72,9 @@ def run_dub(options: DubOptions, console: Console) -> int:
     batch = replace(options.batch, manifest=Manifest(here / WHERE, (line,)))
     head = None
     if options.preview:
-        from msmdcli.heads.mesh import find_mesh
+        from msmdcli.paths import find_head
 
-        head = find_mesh(options.head_model)
+        head = find_head(options.head_model)
         batch = replace(batch, choices=replace(batch.choices, formats=_readable(batch.choices.formats)))
     code = run_batch(batch, console)
     if head is not None and code == 0 and not batch.dry_run:

@@ -90,10 +90,11 @@ def preview(
 def _take(motion: Motion, head: Path | None) -> Take:
     from msmdcli.drawing.film import Take
     from msmdcli.errors import MsmdError
-    from msmdcli.heads.mesh import MeshDecoder, find_mesh
+    from msmdcli.heads.loading import load_head
+    from msmdcli.paths import find_head
 
-    path = find_mesh(head)
-    mesh = MeshDecoder.load(path, motion.rig)
+    path = find_head(head)
+    mesh = load_head(path, motion.rig)
     if mesh.rig.channels != motion.rig.channels:
         raise MsmdError(
             f"the motion is on rig {motion.rig.name}, the head {path} on {mesh.rig.name}",

@@ -391,10 +391,11 @@ def _command(tag: str, takes: Sequence[Take], licence: str, consent: str, privat
 def _mesh(head: Path | None, motion: Motion, talk: Console, needed: bool) -> MeshDecoder | None:
     """The head to draw on; where there is none that fits, a sentence, or the error if it is needed."""
     from msmdcli.errors import MsmdError
-    from msmdcli.heads.mesh import MeshDecoder, find_mesh
+    from msmdcli.heads.loading import load_head
+    from msmdcli.paths import find_head
 
     try:
-        return MeshDecoder.load(find_mesh(head), motion.rig)
+        return load_head(find_head(head), motion.rig)
     except MsmdError as error:
         if needed or head is not None:
             raise

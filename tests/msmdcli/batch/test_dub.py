@@ -400,7 +400,6 @@ def write_video(
 
 
 def ict_head() -> Path:
-    pytest.importorskip("pygltflib")
     shared = shared_dir()
     head = shared / "heads" / "ict_head_arkit52.glb" if shared else None
     if head is None or not head.is_file():
