@@ -48,7 +48,8 @@ from msmdcli.controls.controls import Controls
 from msmdcli.controls.gesture import GestureLibrary
 from msmdcli.documents.names import folded
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
-from msmdcli.formats import companions, get_format
+from msmdcli.formats import get_format
+from msmdcli.formats.registry import companions
 from msmdcli.manifest.format_options import FormatOptions, OptionKeys, options_for, unused_options
 from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, seed_of, style_field
 from msmdcli.manifest.loading import curve_maps_of, load_manifest

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from msmdcli.documents.names import path_problem
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
-from msmdcli.formats import FORMATS, check_options, get_format, options_key
+from msmdcli.formats import FORMATS, get_format
+from msmdcli.formats.registry import check_options, options_key
 
 if TYPE_CHECKING:
     from msmdcli.documents.reader import Reader

@@ -23,7 +23,7 @@ from msmdcli.controls.controls import NO_CONTROLS, Controlled, Controls, control
 from msmdcli.controls.head_motion import HeadMotion
 from msmdcli.controls.pins import Pinned
 from msmdcli.errors import MsmdError
-from msmdcli.formats import write_temporary
+from msmdcli.formats.registry import write_temporary
 from msmdcli.manifest.format_options import FormatOptions
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.engine import Engine

@@ -20,8 +20,9 @@ import pytest
 import yaml
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import FORMATS, companions, options_key, read_motion, stem, write_motion
+from msmdcli.formats import FORMATS, read_motion, write_motion
 from msmdcli.formats.motion_json import SCHEMA
+from msmdcli.formats.registry import companions, options_key, stem
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.motion.rotation import quaternion_from_euler
@@ -102,7 +103,7 @@ def test_reduced_keys_stay_within_the_tolerance(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "fbx"])
 def test_the_same_motion_gives_the_same_bytes_under_any_temporary_name(tmp_path: Path, name: str) -> None:
-    from msmdcli.formats import write_temporary
+    from msmdcli.formats.registry import write_temporary
 
     target = tmp_path / f"gate.guard_001{FORMATS[name].suffix}"
     first, second = (write_temporary(tiny(), target, name) for _ in range(2))
