@@ -31,7 +31,7 @@ LEFT = {  # what is still to be cut
     "benchmarks.feature_cache uses msmdcli.checkup.bench._manifest",
     "benchmarks.feature_cache uses msmdcli.checkup.bench._recordings",
     "benchmarks.feature_cache uses msmdcli.checkup.bench._run",
-    "msmdcli.model.engine imports msmdcli.controls.silence_gate",
+    "msmdcli.model.style_codes imports msmdcli.controls.silence_gate",
     "msmdcli.motion.health imports msmdcli.model.windows",
     "msmdcli.peer stands in no layer",
     "msmdcli.peer_checkout stands in no layer",
@@ -43,7 +43,6 @@ LEFT = {  # what is still to be cut
     "export.onnx_export imports training.loop.trainer",
     "circle: msmdcli.drawing.pictures, msmdcli.drawing.renderer",
     "circle: msmdcli.heads.learned_code, msmdcli.heads.mesh",
-    "circle: training.evaluation.evaluate, training.evaluation.report",
     "circle: training.loop.trainer, training.network.distil",
 }
 
