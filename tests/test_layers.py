@@ -42,7 +42,6 @@ LEFT = {  # what is still to be cut
     "training.network.distil imports training.loop.trainer",
     "export.onnx_export imports training.loop.trainer",
     "circle: msmdcli.drawing.pictures, msmdcli.drawing.renderer",
-    "circle: msmdcli.heads.learned_code, msmdcli.heads.mesh",
     "circle: training.loop.trainer, training.network.distil",
 }
 
