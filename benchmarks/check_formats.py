@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from msmdcli.formats import read_motion, write_motion
+from msmdcli.formats.registry import read_motion, write_motion
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rotation import on_one_side, quaternion_from_euler
 

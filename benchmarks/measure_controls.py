@@ -21,7 +21,7 @@ from msmdcli.controls.controls import Controls, control
 from msmdcli.controls.pins import Pin, Pinned, meet
 from msmdcli.controls.silence_gate import SilenceGate
 from msmdcli.controls.smoothing import closures, mouth_opening
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine

@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 
 from msmdcli.drawing.renderer import Renderer, open_renderer
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.mp4 import write_mp4
 from msmdcli.motion.motion import Motion, save_npz
@@ -91,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="msmd-preview-") as folder:
         out = Path(folder, "film.mp4")
         for head in given.head or [find_head(None)]:
-            mesh = MeshDecoder.load(head)
+            mesh = load_head(head)
             renderer = open_renderer(mesh, width, height)
             opened.append(renderer)
             for fps in given.fps:

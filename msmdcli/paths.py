@@ -67,8 +67,6 @@ def shipped_styles() -> Path:
 def find_head(given: object = None) -> Path:
     """The head to use: the one given, else that of the environment variable MSMD_HEAD, else the one that ships.
 
-    What draws or measures asks `msmdcli.heads.mesh.find_mesh`, which does without glTF where it must.
-
     Raises:
         UsageError: there is no such file.
     """

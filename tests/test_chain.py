@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from made_data import make_data
 
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
 

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from msmdcli.cli import app
-from msmdcli.formats import write_motion
+from msmdcli.formats.registry import write_motion
 from msmdcli.manifest.lines import Line, style_field
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import load_audio

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
 from msmdcli.media.audio import load_audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.motion import Motion, frame_count

@@ -19,7 +19,7 @@ from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.documents.names import id_problem
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import get_format
+from msmdcli.formats.registry import get_format
 from msmdcli.manifest.lines import Choices, Dub, Line, Manifest
 from msmdcli.system.files import Written, sha256_of, sweep, temporary_path
 from msmdcli.system.interrupts import Interrupts
@@ -73,9 +73,9 @@ def run_dub(options: DubOptions, console: Console) -> int:
     batch = replace(options.batch, manifest=Manifest(here / WHERE, (line,)))
     head = None
     if options.preview:
-        from msmdcli.heads.mesh import find_mesh
+        from msmdcli.paths import find_head
 
-        head = find_mesh(options.head_model)
+        head = find_head(options.head_model)
         batch = replace(batch, choices=replace(batch.choices, formats=_readable(batch.choices.formats)))
     code = run_batch(batch, console)
     if head is not None and code == 0 and not batch.dry_run:
@@ -143,7 +143,7 @@ def _drawn(
         original, line, options, head, console: as everywhere here.
     """
     from msmdcli.drawing.side_by_side import write_side_by_side
-    from msmdcli.formats import read_motion
+    from msmdcli.formats.registry import read_motion
     from msmdcli.media.audio import load_audio
     from msmdcli.motion.roll import without_roll
 

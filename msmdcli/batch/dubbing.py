@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats import FORMATS
+from msmdcli.formats.registry import FORMATS
 from msmdcli.manifest.lines import AUDIO_SUFFIXES, Dub, Line
 from msmdcli.styles.field import StyleField
 from msmdcli.styles.library import StyleReference, check_range, part_of, split_range
@@ -277,7 +277,7 @@ def track_originals(references: Iterable[StyleReference | None], jobs: int, cons
 def _motion_of(original: Original) -> Motion:
     (path,) = original.clips
     if is_motion_file(path):
-        from msmdcli.formats import read_motion
+        from msmdcli.formats.registry import read_motion
 
         return part_of(read_motion(path), original.start, original.stop, str(path))
     from msmdcli.tracking.track import TrackOptions

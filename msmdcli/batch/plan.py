@@ -13,7 +13,7 @@ from msmdcli.batch.planned import DEFAULT_FORMATS, BatchOptions, Libraries, Plan
 from msmdcli.controls.gesture import GestureLibrary
 from msmdcli.documents.names import folded
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
-from msmdcli.formats import get_format
+from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import OptionKeys, options_for, unused_options
 from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, style_field
 from msmdcli.manifest.loading import curve_maps_of

@@ -120,7 +120,7 @@ def line_data(out: Path, outputs: Iterable[str], sound: Path | None) -> dict[str
     Returns:
         None where no output is motion that can be read back.
     """
-    from msmdcli.formats import FORMATS, read_motion
+    from msmdcli.formats.registry import FORMATS, read_motion
 
     readable = {form.suffix for form in FORMATS.values() if form.readable}
     motion = None
@@ -203,7 +203,7 @@ def _peaks(sound: Path | None) -> np.ndarray:
 
 def _head() -> dict[str, Any]:
     """The head that the page draws: points in tenths of a millimetre, one displacement per channel, triangles."""
-    from msmdcli.heads.mesh import load_decoder
+    from msmdcli.heads.loading import load_decoder
     from msmdcli.motion.rig import Rig
 
     mesh = load_decoder(Rig.load(HEAD_RIG))

@@ -23,7 +23,7 @@ from msmdcli.batch.tasks import Tasks, tasks_of
 from msmdcli.batch.telling import Estimate, Teller
 from msmdcli.console import INTERRUPTED, Console
 from msmdcli.errors import MsmdError
-from msmdcli.formats import companions
+from msmdcli.formats.registry import companions
 from msmdcli.manifest.lines import Manifest
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.model.bundle import Bundle

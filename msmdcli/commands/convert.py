@@ -13,13 +13,13 @@ from msmdcli.console import Console, told
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from msmdcli.formats import Format
+    from msmdcli.formats.registry import Format
     from msmdcli.motion.curve_map import CurveMap
 
 
 def _list_formats(wanted: bool) -> None:
     if wanted:
-        from msmdcli.formats import COMMON, FORMATS, REDUCE
+        from msmdcli.formats.registry import COMMON, FORMATS, REDUCE
 
         for form in FORMATS.values():
             print(f"{form.name} (*{form.suffix}): {form.about}{'' if form.readable else '; cannot be read'}")
@@ -85,7 +85,7 @@ def convert(
     Exit code: 0 all well, 1 some files failed, 2 wrong usage, 130 interrupted.
     """
     from msmdcli.errors import MsmdError, UsageError
-    from msmdcli.formats import check_options, companions, get_format
+    from msmdcli.formats.registry import check_options, companions, get_format
     from msmdcli.motion.curve_map import CurveMap
     from msmdcli.motion.motion import parse_fps
     from msmdcli.system.files import write_text
@@ -139,7 +139,7 @@ def _convert(
     read_options: dict[str, str],
     talk: Console,
 ) -> None:
-    from msmdcli.formats import read_motion, write_temporary
+    from msmdcli.formats.registry import read_motion, write_temporary
 
     values = read_motion(source, read_options)
     if rate is not None:
@@ -163,7 +163,7 @@ def _convert(
 def _targets(sources: Sequence[Path], form: Format, out: Path | None) -> list[Path]:
     """Where each file goes; two that would be one file are refused."""
     from msmdcli.errors import UsageError
-    from msmdcli.formats import stem
+    from msmdcli.formats.registry import stem
 
     folder = out is not None and (len(sources) > 1 or out.is_dir() or not out.suffix)  # `--out glb/` has no suffix
     if out is not None and not folder:

@@ -77,7 +77,7 @@ def _motion(path: Path, talk: Console) -> None:
     import numpy as np
 
     from msmdcli.errors import MsmdError
-    from msmdcli.formats import format_of, read_motion
+    from msmdcli.formats.registry import format_of, read_motion
 
     form = format_of(path)
     if form is not None and form.name == "glb":

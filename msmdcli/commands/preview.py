@@ -55,7 +55,7 @@ def preview(
     from msmdcli.drawing.film import VIEWS
     from msmdcli.drawing.renderer import CHOICES
     from msmdcli.errors import MsmdError, UsageError
-    from msmdcli.formats import read_motion
+    from msmdcli.formats.registry import read_motion
 
     kind = out.suffix.lower()
     if kind not in SUFFIXES:
@@ -90,10 +90,11 @@ def preview(
 def _take(motion: Motion, head: Path | None) -> Take:
     from msmdcli.drawing.film import Take
     from msmdcli.errors import MsmdError
-    from msmdcli.heads.mesh import MeshDecoder, find_mesh
+    from msmdcli.heads.loading import load_head
+    from msmdcli.paths import find_head
 
-    path = find_mesh(head)
-    mesh = MeshDecoder.load(path, motion.rig)
+    path = find_head(head)
+    mesh = load_head(path, motion.rig)
     if mesh.rig.channels != motion.rig.channels:
         raise MsmdError(
             f"the motion is on rig {motion.rig.name}, the head {path} on {mesh.rig.name}",
@@ -139,7 +140,7 @@ def _film(
 ) -> None:
     from msmdcli.drawing.film import write_film
     from msmdcli.errors import MsmdError
-    from msmdcli.formats import read_motion
+    from msmdcli.formats.registry import read_motion
     from msmdcli.media.audio import load_audio
     from msmdcli.media.video import is_video, probe_video
 

@@ -49,10 +49,11 @@ def show_rig(
             talk.result(f"  {name}: {count} vertices")
     if picture is not None:
         from msmdcli.drawing.mesh_picture import draw_sets
-        from msmdcli.heads.mesh import MeshDecoder, find_mesh, load_decoder
+        from msmdcli.heads.loading import load_decoder, load_head
+        from msmdcli.paths import find_head
 
         own = head is None and shown.decoder is not None
-        sets = draw_sets(load_decoder(shown) if own else MeshDecoder.load(find_mesh(head), shown), picture)
+        sets = draw_sets(load_decoder(shown) if own else load_head(find_head(head), shown), picture)
         talk.event("picture", output=str(picture), sets=sets)
         talk.say(f"{picture}: " + ", ".join(f"{name} {count}" for name, count in sets.items()))
 
@@ -81,7 +82,7 @@ def import_rig(
     Example: msmd rig import hero.glb --out hero.yaml --picture hero.png
     """
     from msmdcli.errors import UsageError
-    from msmdcli.heads.mesh import RIG_SUFFIXES
+    from msmdcli.heads.loading import RIG_SUFFIXES
     from msmdcli.heads.rig_import import import_head, write_rig
 
     if out.suffix.lower() not in RIG_SUFFIXES:

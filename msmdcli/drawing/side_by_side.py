@@ -17,6 +17,7 @@ import numpy as np
 
 from msmdcli.drawing.renderer import open_renderer
 from msmdcli.errors import MsmdError
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.mp4 import write_mp4
 from msmdcli.media.nv12 import nv12_of
@@ -81,7 +82,7 @@ def write_side_by_side(
 
 @lru_cache(maxsize=2)
 def _head(path: Path, rig: Rig) -> MeshDecoder:
-    return MeshDecoder.load(path, rig)
+    return load_head(path, rig)
 
 
 def _posed_pictures(original: Motion, count: int, height: int, head: Path) -> Iterator[np.ndarray]:

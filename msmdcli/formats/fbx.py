@@ -25,7 +25,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.formats.curves import head_of
 from msmdcli.formats.glb import carrier, find_head_node, load_head, morph_targets, nodes_by_mesh
 from msmdcli.formats.head_turn import NONE
-from msmdcli.formats.timecode import start_frame
+from msmdcli.formats.numbers import start_frame
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rotation import on_one_side, quaternion_from_euler
 from msmdcli.paths import find_head

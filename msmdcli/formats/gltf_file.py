@@ -52,8 +52,12 @@ class GltfFile:
     blob: bytearray
 
     @classmethod
-    def load(cls, path: Path) -> GltfFile:
+    def load(cls, path: Path, pictures: bool = True) -> GltfFile:
         """Read a .glb or .gltf; what it keeps in other files (buffers, pictures) is taken in.
+
+        Args:
+            path: the file.
+            pictures: whether pictures in other files are taken in; geometry does without.
 
         Raises:
             MsmdError: no such file, or not glTF 2.0.
@@ -66,7 +70,7 @@ class GltfFile:
             tree, binary = _split(data)
             if str(tree["asset"]["version"]).split(".")[0] != "2":
                 raise MsmdError(f"{path} is glTF {tree['asset']['version']}, not 2.0")
-            return cls(tree, _gather(tree, binary, path.parent))
+            return cls(tree, _gather(tree, binary, path.parent, pictures))
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, struct.error) as error:
             raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
         except OSError as error:
@@ -115,18 +119,34 @@ class GltfFile:
         return len(self.list_of("bufferViews")) - 1
 
     def values(self, number: int) -> np.ndarray:
-        """[n, components] values of an accessor without sparse parts; normalised integers as floats."""
+        """[n, components] values of an accessor, its sparse parts put in; normalised integers as floats."""
         accessor = self.tree["accessors"][number]
-        if "sparse" in accessor or "bufferView" not in accessor:
-            raise MsmdError("an animation with sparse accessors cannot be read")
-        view = self.tree["bufferViews"][accessor["bufferView"]]
-        dtype, width = np.dtype(TYPES[accessor["componentType"]]).newbyteorder("<"), WIDTHS[accessor["type"]]
-        start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-        stride = view.get("byteStride", dtype.itemsize * width)
-        values = np.ndarray((accessor["count"], width), dtype, self.blob, start, (stride, dtype.itemsize))
+        kind, count, width = accessor["componentType"], accessor["count"], WIDTHS[accessor["type"]]
+        if "bufferView" in accessor:
+            values = self._view(accessor, count, kind, width)
+        else:
+            values = np.zeros((count, width), TYPES[kind])
+        if "sparse" in accessor:  # section 3.6.2.3: some rows are replaced
+            sparse = accessor["sparse"]
+            rows = self._view(sparse["indices"], sparse["count"], sparse["indices"]["componentType"], 1)[:, 0]
+            values = values.copy()
+            values[rows] = self._view(sparse["values"], sparse["count"], kind, width)
         if accessor.get("normalized"):
-            return np.maximum(values.astype(np.float32) / np.iinfo(dtype).max, -1.0)
+            return np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1.0)
         return values
+
+    def _view(self, place: dict[str, Any], count: int, kind: int, width: int) -> np.ndarray:
+        """[count, width] numbers of a component type in a buffer view, interleaved or not.
+
+        Args:
+            place: what names the view (`bufferView`) and where they begin in it (`byteOffset`).
+            count, kind, width: how many, of which type, with how many components.
+        """
+        view = self.tree["bufferViews"][place["bufferView"]]
+        dtype = np.dtype(TYPES[kind]).newbyteorder("<")
+        start = view.get("byteOffset", 0) + place.get("byteOffset", 0)
+        stride = view.get("byteStride", dtype.itemsize * width)
+        return np.ndarray((count, width), dtype, self.blob, start, (stride, dtype.itemsize))
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -145,8 +165,8 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(found[JSON_CHUNK]), found.get(BINARY_CHUNK, b"")
 
 
-def _gather(tree: dict[str, Any], binary: bytes, folder: Path) -> bytearray:
-    """All buffers as one, with pictures from other files at its end; the JSON is changed to say so."""
+def _gather(tree: dict[str, Any], binary: bytes, folder: Path, pictures: bool) -> bytearray:
+    """All buffers as one, with pictures from other files at its end, if wanted; the JSON is changed to say so."""
     blob, starts = bytearray(), []
     for number, buffer in enumerate(tree.get("buffers", [])):
         blob.extend(b"\0" * (-len(blob) % 4))
@@ -158,7 +178,7 @@ def _gather(tree: dict[str, Any], binary: bytes, folder: Path) -> bytearray:
     for view in tree.get("bufferViews", []):
         view["byteOffset"] = view.get("byteOffset", 0) + starts[view["buffer"]]
         view["buffer"] = 0
-    for image in tree.get("images", []):
+    for image in tree.get("images", []) if pictures else ():
         uri = image.get("uri", "data:")
         if not uri.startswith("data:"):
             data = _resource(image.pop("uri"), folder)

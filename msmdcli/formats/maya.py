@@ -22,9 +22,8 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.formats.curves import assemble, head_of, match_channels, shapes_of, split_names
-from msmdcli.formats.decimals import decimals
 from msmdcli.formats.description import describe, described_clock, described_meta, described_rig
-from msmdcli.formats.timecode import start_frame, timecode
+from msmdcli.formats.numbers import decimals, start_frame, timecode
 from msmdcli.motion.key_reduction import reduce_each, reduce_together, total
 from msmdcli.motion.motion import Motion
 

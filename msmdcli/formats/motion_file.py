@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msmdcli.errors import MsmdError
+from msmdcli.formats.registry import read_motion
+from msmdcli.system.files import sha256_of
 
 if TYPE_CHECKING:
     from msmdcli.motion.motion import Motion
@@ -33,8 +35,6 @@ class MotionFile:
         Raises:
             MsmdError: there is no such file.
         """
-        from msmdcli.system.files import sha256_of
-
         if not self.path.is_file():
             raise MsmdError(f"no such motion file: {self.path}", hint="a Live Link Face CSV or a motion npz is wanted")
         return replace(self, sha256=sha256_of(self.path))
@@ -50,9 +50,6 @@ class MotionFile:
 
 @lru_cache(maxsize=KEPT)
 def _load(path: Path, sha256: str) -> Motion:
-    from msmdcli.formats import read_motion
-    from msmdcli.system.files import sha256_of
-
     if sha256 and sha256_of(path) != sha256:
         raise MsmdError(f"{path} has changed since the batch began", hint="run the batch again")
     return read_motion(path)

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats.decimals import decimals
 from msmdcli.formats.description import described_meta, described_rig
-from msmdcli.formats.timecode import start_frame, timecode
+from msmdcli.formats.numbers import decimals, start_frame, timecode
 from msmdcli.motion.key_reduction import reduce_each
 from msmdcli.motion.motion import Motion
 

@@ -31,8 +31,8 @@ from msmdcli.formats.curves import (
     span,
     split_names,
 )
-from msmdcli.formats.decimals import decimals, seconds
 from msmdcli.formats.head_turn import IDENTITY, NONE, angles_from_node, reduced_rotation, to_node
+from msmdcli.formats.numbers import decimals, seconds
 from msmdcli.motion.key_reduction import reduce_each, total
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig

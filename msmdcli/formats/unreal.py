@@ -23,8 +23,8 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.formats.curves import assemble, match_channels, on_frames, shapes_of
-from msmdcli.formats.decimals import decimals, seconds
 from msmdcli.formats.livelink_csv import HEAD, head_angles, head_columns
+from msmdcli.formats.numbers import decimals, seconds
 from msmdcli.motion.key_reduction import reduce_together
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig

@@ -27,7 +27,6 @@ import numpy as np
 
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.curves import assemble, head_of, match_channels, on_frames, shapes_of, span
-from msmdcli.formats.decimals import decimals
 from msmdcli.formats.description import describe, described_clock, described_meta, described_rig
 from msmdcli.formats.head_turn import (
     IDENTITY,
@@ -38,7 +37,7 @@ from msmdcli.formats.head_turn import (
     reduced_rotation,
     to_node,
 )
-from msmdcli.formats.timecode import start_frame
+from msmdcli.formats.numbers import decimals, start_frame
 from msmdcli.motion.key_reduction import reduce_together, total
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rotation import inverse, multiply, on_one_side, quaternion_from_euler

@@ -6,7 +6,6 @@ that measures look at, the head's own names of its targets) and RIG.npz (the mes
 
 from __future__ import annotations
 
-import hashlib
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from msmdcli.heads.mesh import MeshDecoder, decoder_of_gltf, face_channels, read_gltf, save_mesh
+from msmdcli.heads.gltf_head import decoder_of_gltf, read_gltf
+from msmdcli.heads.mesh import MeshDecoder, face_channels
+from msmdcli.heads.mesh_file import save_mesh
 from msmdcli.motion.rig import FORMAT_VERSION, VERTEX_SETS, DecoderFile, Rig, write_numbers
+from msmdcli.system.files import sha256_of
 
 STILL = 0.5  # mm: a channel that moves nothing farther than this does nothing
 WIDE_MOUTH, WIDE_OPENING = (30.0, 80.0), (10.0, 80.0)  # mm: what a human-sized head has
@@ -129,7 +131,7 @@ def write_rig(
     decoder = out.with_suffix(".npz")
     try:
         save_mesh(decoder, mesh)
-        digest = hashlib.sha256(decoder.read_bytes()).hexdigest()
+        digest = sha256_of(decoder)
         rig = replace(
             mesh.rig, name=out.stem, vertices=mesh.stored, targets={}, decoder=DecoderFile(decoder, sha256=digest)
         )

@@ -19,8 +19,8 @@ from msmdcli.documents.names import path_problem
 from msmdcli.documents.reader import Reader
 from msmdcli.documents.tree import Key, Node
 from msmdcli.errors import MsmdError, did_you_mean
-from msmdcli.formats import get_format
 from msmdcli.formats.motion_file import MotionFile
+from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import read_format_options
 from msmdcli.manifest.lines import CHOICES, MAX_INTENSITY, MAX_SEED, Choices
 from msmdcli.manifest.takes import parse_takes

@@ -11,7 +11,7 @@ from msmdcli.controls.head_scale import parse_head
 from msmdcli.controls.silence_gate import parse_gate
 from msmdcli.controls.smoothing import parse_smooth
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import get_format
+from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import parse_format_options
 from msmdcli.manifest.lines import Choices
 from msmdcli.manifest.takes import parse_takes

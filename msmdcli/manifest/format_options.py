@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from msmdcli.documents.names import path_problem
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
-from msmdcli.formats import FORMATS, check_options, get_format, options_key
+from msmdcli.formats.registry import FORMATS, check_options, get_format, options_key
 
 if TYPE_CHECKING:
     from msmdcli.documents.reader import Reader

@@ -17,7 +17,7 @@ from msmdcli.controls.pins import MAX_BLEND
 from msmdcli.controls.shot_length import LONGER, SHORTER
 from msmdcli.controls.shot_length import MAX_SECONDS as LONGEST_SHOT
 from msmdcli.documents.names import FORBIDDEN, MAX_LENGTH
-from msmdcli.formats import FORMATS
+from msmdcli.formats.registry import FORMATS
 from msmdcli.manifest.choices import (
     GESTURE_KEYS,
     MAX_SEGMENT_FADE,

@@ -227,7 +227,7 @@ def read_take(path: Path, start: float = 0.0, stop: float | None = None) -> Moti
 
         check_range(start, stop, float(probe_video(path).seconds), path.name)
         return tracked_motion(path, TrackOptions(start=start, stop=stop))
-    from msmdcli.formats import read_motion
+    from msmdcli.formats.registry import read_motion
 
     try:
         motion = read_motion(path)
@@ -327,7 +327,7 @@ def check_style(folder: Path, rig: Rig, for_release: bool = False) -> list[str]:
     """
     import numpy as np
 
-    from msmdcli.formats import read_motion
+    from msmdcli.formats.registry import read_motion
 
     try:
         style = read_style(folder)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import get_format, write_temporary
+from msmdcli.formats.registry import get_format, write_temporary
 from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import load_npz
 from msmdcli.system.files import Written, sha256_of, sweep

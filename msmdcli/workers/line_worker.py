@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from msmdcli.controls.pins import Pinned
 from msmdcli.errors import MsmdError
-from msmdcli.formats import write_temporary
+from msmdcli.formats.registry import write_temporary
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.formats import write_temporary
+from msmdcli.formats.registry import write_temporary
 from msmdcli.media.audio import RATE
 from msmdcli.motion.motion import Motion, frame_count
 from training.curation.clip_data import ClipData

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from msmdcli.heads.mesh import MeshDecoder, find_mesh
+from msmdcli.heads.loading import load_head
 from msmdcli.motion.health import measure as measure_health
 from msmdcli.motion.motion import Motion
-from msmdcli.paths import shared_dir
+from msmdcli.paths import find_head, shared_dir
 from training.evaluation import metrics
 from training.evaluation.judges import Judges
 from training.evaluation.material import HeldOutClip
@@ -29,7 +29,7 @@ class ComparisonHead:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.mesh = MeshDecoder.load(path)
+        self.mesh = load_head(path)
         named = {"face": "face", "lips": "lips", "upper": "upper_face", "mid": "mouth_opening"}
         sets = {key: self.mesh.vertex_set(name) for key, name in named.items() if self.mesh.has(name)}
         self.vertices = np.unique(np.concatenate(list(sets.values())))
@@ -48,7 +48,7 @@ class ComparisonHead:
             shared = shared_dir()
             path = shared / "heads" / "ict_head_arkit52.glb" if shared else None
             if path is None or not path.is_file():
-                path = find_mesh()
+                path = find_head()
         return cls(path)
 
     def compare(self, real: np.ndarray, made: np.ndarray) -> dict[str, float]:

@@ -30,9 +30,11 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from msmdcli.errors import MsmdError
-from msmdcli.heads.mesh import MeshDecoder, find_mesh
+from msmdcli.heads.loading import load_head
+from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.motion.motion import Motion, load_npz, save_npz
 from msmdcli.motion.rig import Rig, write_numbers
+from msmdcli.paths import find_head
 from training.data.dataset import read_index
 
 WIDTH, BATCH, LEARNING_RATE = 64, 256, 3e-3
@@ -107,7 +109,7 @@ def make_code(dataset: Path, out: Path, head_file: Path, *, size: int = 16, step
     if not motions:
         raise MsmdError(f"{dataset} holds no clip")
     source = motions[0].rig
-    head = MeshDecoder.load(head_file, source)
+    head = load_head(head_file, source)
     if head.rig.channels != source.channels:
         raise MsmdError(f"{head_file} is a head of rig {head.rig.name}, the data set's motion is on {source.name}")
     face = [source.index(name) for name in head.channels]
@@ -199,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         error = make_code(
-            given.dataset, given.out, find_mesh(given.head), size=given.size, steps=given.steps, seed=given.seed
+            given.dataset, given.out, find_head(given.head), size=given.size, steps=given.steps, seed=given.seed
         )
     except MsmdError as problem:
         print(

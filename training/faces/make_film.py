@@ -11,13 +11,13 @@ import numpy as np
 
 from msmdcli.drawing.opengl.film_mesh import made_film_mesh, shipped_film
 from msmdcli.drawing.opengl.renderer import create_context
-from msmdcli.heads.mesh import MeshDecoder
+from msmdcli.heads.loading import load_head
 from msmdcli.paths import SHIPPED_HEAD
 
 
 def main() -> None:
     """Write the file."""
-    mesh = MeshDecoder.load(SHIPPED_HEAD)
+    mesh = load_head(SHIPPED_HEAD)
     for old in SHIPPED_HEAD.parent.glob("*.film*.npz"):
         old.unlink()
     made = made_film_mesh(mesh, create_context())

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder, MeshPart, face_channels
 from msmdcli.heads.rig_import import write_rig
 from msmdcli.motion.rig import Rig
@@ -405,7 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         head = make_head(canonical, found.deltas, rig)
         report = dict(found.report)
         if options.head is not None:
-            report["directions"] = compare_directions(head, MeshDecoder.load(options.head, rig))
+            report["directions"] = compare_directions(head, load_head(options.head, rig))
         write_rig(options.out, head, provenance(options.out.stem, report))
         if options.report is not None:
             options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -25,7 +25,7 @@ import numpy as np
 
 from msmdcli.drawing.scene import scene_of
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.heads.mesh_file import arrays_of, keep_arrays, kept_arrays
+from msmdcli.heads.mesh_file import arrays_of, cache_arrays, cached_arrays
 from msmdcli.paths import SHIPPED_HEAD
 
 VERSION = 1  # raise it when a change of the program changes what is left
@@ -66,13 +66,13 @@ def film_mesh(mesh: MeshDecoder, context: Any) -> FilmMesh:
         return whole(mesh)
     key = f"{mesh.source}.film{VERSION}"
     shipped = shipped_film(mesh)
-    found = arrays_of(shipped.read_bytes()) if shipped.is_file() else kept_arrays(key)
+    found = arrays_of(shipped.read_bytes()) if shipped.is_file() else cached_arrays(key)
     if found is not None and set(FilmMesh._fields) <= found.keys():
         return FilmMesh(*(found[name] for name in FilmMesh._fields))
     if find_spec("pyfqmr") is None or not mesh.has("lips"):
         return whole(mesh)
     made = made_film_mesh(mesh, context)
-    keep_arrays(key, made._asdict())
+    cache_arrays(key, made._asdict())
     return made
 
 

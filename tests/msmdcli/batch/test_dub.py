@@ -30,7 +30,7 @@ from msmdcli.console import Console
 from msmdcli.controls.head_motion import HeadMotion
 from msmdcli.drawing.pictures import write_png
 from msmdcli.errors import UsageError
-from msmdcli.formats import write_motion
+from msmdcli.formats.registry import write_motion
 from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.lines import Dub, ManifestError
 from msmdcli.manifest.loading import load_manifest
@@ -401,7 +401,6 @@ def write_video(
 
 
 def ict_head() -> Path:
-    pytest.importorskip("pygltflib")
     shared = shared_dir()
     head = shared / "heads" / "ict_head_arkit52.glb" if shared else None
     if head is None or not head.is_file():

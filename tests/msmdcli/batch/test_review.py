@@ -16,7 +16,7 @@ import soundfile
 
 from msmdcli.batch.review import ANGLE_RANGE, ReviewOptions, line_data, write_review
 from msmdcli.errors import UsageError
-from msmdcli.formats import write_motion
+from msmdcli.formats.registry import write_motion
 from msmdcli.manifest.lines import ManifestError
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.motion.motion import Motion

@@ -26,7 +26,7 @@ from msmdcli.batch.planned import BatchOptions
 from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
 from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.lines import Choices, ManifestError
 from msmdcli.model.sampling import Sampling

@@ -12,10 +12,9 @@ import yaml
 from typer.testing import CliRunner
 from voice_lines import write_sound, write_style
 
-import msmdcli.heads.mesh as mesh
 from msmdcli.cli import app
 from msmdcli.errors import MsmdError
-from msmdcli.formats import write_motion
+from msmdcli.formats.registry import write_motion
 from msmdcli.motion.motion import Motion, load_npz, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
@@ -38,7 +37,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise MsmdError("no head here")
 
     monkeypatch.setenv("MSMD_STYLES", str(tmp_path / "own"))
-    monkeypatch.setattr(mesh, "find_mesh", no_head)
+    monkeypatch.setattr("msmdcli.paths.find_head", no_head)
     return tmp_path / "own"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from made_video import constant_times, write_video
 
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
 from msmdcli.media.video import read_video
 from msmdcli.paths import shared_dir
 from msmdcli.tracking.track import load_track

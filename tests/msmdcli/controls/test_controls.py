@@ -20,7 +20,7 @@ from msmdcli.controls.controls import Controls
 from msmdcli.controls.head_scale import parse_head, scale_head
 from msmdcli.controls.shot_length import ShotLength, fit, parse_length
 from msmdcli.errors import MsmdError
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
 from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.lines import Choices, ManifestError
 from msmdcli.manifest.loading import load_manifest

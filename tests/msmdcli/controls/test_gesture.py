@@ -8,8 +8,8 @@ import pytest
 
 from msmdcli.controls.gesture import Gesture, GestureLibrary, load_clip, place
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import write_motion
 from msmdcli.formats.motion_file import MotionFile
+from msmdcli.formats.registry import write_motion
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 

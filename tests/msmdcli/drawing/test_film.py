@@ -15,19 +15,20 @@ from msmdcli.drawing.film import Film, Take, write_film
 from msmdcli.drawing.pictures import write_png
 from msmdcli.drawing.renderer import NumpyRenderer, open_renderer, opengl_problem
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.mp4 import write_mp4
 from msmdcli.media.nv12 import coded, nv12_of
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.paths import find_head
 
-pytest.importorskip("pygltflib")
+pytest.importorskip("PIL")
 needs_opengl = pytest.mark.skipif(opengl_problem() is not None, reason=f"no OpenGL here: {opengl_problem()}")
 
 
 @pytest.fixture(scope="module")
 def mesh() -> MeshDecoder:
-    return MeshDecoder.load(find_head())
+    return load_head(find_head())
 
 
 def poses(mesh: MeshDecoder, frames: int = 2) -> np.ndarray:
@@ -83,7 +84,7 @@ def test_pictures_are_the_same_again_and_apart_from_their_neighbours(mesh: MeshD
 def test_a_head_of_few_vertices_is_drawn(tmp_path: Path) -> None:
     from msmdcli.paths import SHIPPED
 
-    face = MeshDecoder.load(SHIPPED / "rigs" / "face468.yaml")
+    face = load_head(SHIPPED / "rigs" / "face468.yaml")
     values = np.zeros((1, face.rig.size), np.float32)
     drawn = next(open_renderer(face, 160, 160, choice="opengl").pictures(values))
     expected = next(NumpyRenderer(face, 160, 160).pictures(values))

@@ -10,12 +10,13 @@ import pytest
 
 from msmdcli.drawing.pictures import contact_sheet, posed, render_frame, write_png
 from msmdcli.errors import MsmdError
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.mp4 import write_mp4
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import shared_dir
 
-pytest.importorskip("pygltflib")
+pytest.importorskip("PIL")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def head() -> MeshDecoder:
     path = shared / "heads" / "ict_head_arkit52.glb" if shared else None
     if path is None or not path.is_file():
         pytest.skip("the shared ICT head is not here")
-    return MeshDecoder.load(path)
+    return load_head(path)
 
 
 def values(head: MeshDecoder, **channels: float) -> np.ndarray:

@@ -16,6 +16,7 @@ import msmdcli.drawing.style_figures as figures
 from msmdcli.drawing.canvas import PNG_SCALE, Canvas
 from msmdcli.drawing.style_figures import alpha_figure, alpha_of_line, basis_figure, style_basis
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.audio import Audio
 from msmdcli.model.bundle import Bundle
@@ -38,8 +39,7 @@ def engine(stand_in_bundle: Path) -> Engine:
 
 @pytest.fixture(scope="module")
 def mesh() -> MeshDecoder:
-    pytest.importorskip("pygltflib")
-    return MeshDecoder.load(find_head(), RIG)
+    return load_head(find_head(), RIG)
 
 
 def code_of(engine: Engine, tag: str = "happy") -> figures.StyleCode:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from msmdcli.cli import app
-from msmdcli.formats import FORMATS, read_motion, write_motion
+from msmdcli.formats.registry import FORMATS, read_motion, write_motion
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import FORMATS, read_motion, write_motion
 from msmdcli.formats.livelink_csv import HEADER
+from msmdcli.formats.registry import FORMATS, read_motion, write_motion
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir

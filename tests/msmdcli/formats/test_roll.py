@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from msmdcli.errors import UsageError
-from msmdcli.formats import read_motion, write_motion
+from msmdcli.formats.registry import read_motion, write_motion
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.motion.roll import roll, without_roll

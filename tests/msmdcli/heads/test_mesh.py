@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_head import FLOAT, UNSIGNED_SHORT, head_tree, write_glb
 
 from msmdcli.errors import MsmdError
+from msmdcli.formats.gltf_file import GltfFile
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
-
-pygltflib = pytest.importorskip("pygltflib")
 
 POSITIONS = np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.0, 0.2, 0.0]], np.float32)  # metres
 JAW = np.array([[0.0, 0.0, 0.0], [0.0, -0.01, 0.0], [0.0, -0.02, 0.0]], np.float32)
@@ -21,40 +22,21 @@ SMILE_VERTEX, SMILE = 2, np.array([[0.003, 0.0, 0.0]], np.float32)  # the other 
 
 
 def write_head(path: Path, names: list[str], **node: object) -> Path:
-    """One triangle with two morph targets, the second one sparse, written by hand after the glTF 2.0 specification."""
-    index = np.array([0, 1, 2], np.uint16)
-    pieces = [POSITIONS, JAW, np.array([SMILE_VERTEX], np.uint16), SMILE, index]
-    blob, views = b"", []
-    for piece in pieces:
-        views.append(pygltflib.BufferView(buffer=0, byteOffset=len(blob), byteLength=piece.nbytes))
-        blob += piece.tobytes() + b"\0" * (-piece.nbytes % 4)
-    sparse = pygltflib.Sparse(
-        count=1,
-        indices=pygltflib.AccessorSparseIndices(bufferView=2, componentType=pygltflib.UNSIGNED_SHORT),
-        values=pygltflib.AccessorSparseValues(bufferView=3),
-    )
-    floats = {"componentType": pygltflib.FLOAT, "count": 3, "type": "VEC3"}
+    """One triangle with two morph targets, the second one sparse."""
+    floats = {"componentType": FLOAT, "count": 3, "type": "VEC3"}
+    sparse = {
+        "count": 1,
+        "indices": {"bufferView": 2, "componentType": UNSIGNED_SHORT},
+        "values": {"bufferView": 3},
+    }
     accessors = [
-        pygltflib.Accessor(bufferView=0, **floats),
-        pygltflib.Accessor(bufferView=1, **floats),
-        pygltflib.Accessor(sparse=sparse, **floats),
-        pygltflib.Accessor(bufferView=4, componentType=pygltflib.UNSIGNED_SHORT, count=3, type="SCALAR"),
+        {"bufferView": 0, **floats},
+        {"bufferView": 1, **floats},
+        {"sparse": sparse, **floats},
+        {"bufferView": 4, "componentType": UNSIGNED_SHORT, "count": 3, "type": "SCALAR"},
     ]
-    primitive = pygltflib.Primitive(
-        attributes=pygltflib.Attributes(POSITION=0), indices=3, targets=[{"POSITION": 1}, {"POSITION": 2}]
-    )
-    gltf = pygltflib.GLTF2(
-        scene=0,
-        scenes=[pygltflib.Scene(nodes=[0])],
-        nodes=[pygltflib.Node(mesh=0, **node)],
-        meshes=[pygltflib.Mesh(primitives=[primitive], extras={"targetNames": names})],
-        accessors=accessors,
-        bufferViews=views,
-        buffers=[pygltflib.Buffer(byteLength=len(blob))],
-    )
-    gltf.set_binary_blob(blob)
-    gltf.save_binary(str(path))
-    return path
+    pieces = [POSITIONS, JAW, np.array([SMILE_VERTEX], np.uint16), SMILE, np.array([0, 1, 2], np.uint16)]
+    return write_glb(path, head_tree(names, accessors, 3, [1, 2], **node), pieces)
 
 
 def pose(**channels: float) -> np.ndarray:
@@ -67,7 +49,7 @@ def pose(**channels: float) -> np.ndarray:
 
 @pytest.mark.parametrize("names", [["jawOpen", "mouthSmileLeft"], ["JAWOPEN", "face.MouthSmileLeft"]])
 def test_poses_are_neutral_plus_weighted_deltas_in_millimetres(tmp_path: Path, names: list[str]) -> None:
-    mesh = MeshDecoder.load(write_head(tmp_path / "head.glb", names))
+    mesh = load_head(write_head(tmp_path / "head.glb", names))
     assert mesh.size == 3
     assert len(mesh.channels) == 52
     expected = POSITIONS * 1000 + 0.5 * JAW * 1000
@@ -79,7 +61,7 @@ def test_poses_are_neutral_plus_weighted_deltas_in_millimetres(tmp_path: Path, n
 
 
 def test_some_vertices_only(tmp_path: Path) -> None:
-    mesh = MeshDecoder.load(write_head(tmp_path / "head.glb", ["jawOpen", "mouthSmileLeft"]))
+    mesh = load_head(write_head(tmp_path / "head.glb", ["jawOpen", "mouthSmileLeft"]))
     motion = Motion(np.repeat(pose(jawOpen=1.0), 4, axis=0), 25, Rig.load("arkit52"))
     np.testing.assert_array_equal(mesh.decode(motion, np.array([2, 0])), mesh.decode(motion)[:, [2, 0]])
 
@@ -87,25 +69,38 @@ def test_some_vertices_only(tmp_path: Path) -> None:
 def test_nodes_place_the_mesh(tmp_path: Path) -> None:
     half = float(np.sqrt(0.5))  # a quarter turn about z: x -> y
     placed = {"translation": [0.0, 0.0, 1.0], "rotation": [0.0, 0.0, half, half], "scale": [2.0, 2.0, 2.0]}
-    mesh = MeshDecoder.load(write_head(tmp_path / "head.glb", ["jawOpen", "mouthSmileLeft"], **placed))
+    mesh = load_head(write_head(tmp_path / "head.glb", ["jawOpen", "mouthSmileLeft"], **placed))
     np.testing.assert_allclose(mesh.neutral[1], [0.0, 200.0, 1000.0], atol=1e-3)
     np.testing.assert_allclose(mesh.deltas[mesh.channels.index("jawOpen"), 1], [20.0, 0.0, 0.0], atol=1e-4)
 
 
 def test_a_matrix_is_stored_by_columns(tmp_path: Path) -> None:
     matrix = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 5, 6, 7, 1]
-    mesh = MeshDecoder.load(write_head(tmp_path / "head.glb", ["jawOpen", "mouthSmileLeft"], matrix=matrix))
+    mesh = load_head(write_head(tmp_path / "head.glb", ["jawOpen", "mouthSmileLeft"], matrix=matrix))
     np.testing.assert_allclose(mesh.neutral[0], [5000.0, 6000.0, 7000.0], rtol=1e-6)
 
 
 def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(MsmdError, match="no such head"):
-        MeshDecoder.load(tmp_path / "absent.glb")
+        load_head(tmp_path / "absent.glb")
     with pytest.raises(MsmdError, match="no morph targets"):
-        MeshDecoder.load(write_head(tmp_path / "other.glb", ["Open", "Smile"]))
+        load_head(write_head(tmp_path / "other.glb", ["Open", "Smile"]))
     (tmp_path / "broken.glb").write_bytes(b"glTF is what this is not")
     with pytest.raises(MsmdError, match="cannot be read as glTF"):
-        MeshDecoder.load(tmp_path / "broken.glb")
+        load_head(tmp_path / "broken.glb")
+    for node in ({"mesh": 1}, {"children": [0]}, {"rotation": [0.0]}):  # no such mesh, its own child, half a rotation
+        with pytest.raises(MsmdError, match="cannot be read as glTF"):
+            load_head(write_head(tmp_path / "wrong.glb", ["jawOpen", "mouthSmileLeft"], **node))
+
+
+def test_pictures_that_are_elsewhere_are_not_needed(tmp_path: Path) -> None:
+    path = write_head(tmp_path / "head.glb", ["jawOpen", "mouthSmileLeft"])
+    gltf = GltfFile.load(path)
+    gltf.list_of("images").append({"uri": "skin.png"})
+    gltf.save(path)
+    assert load_head(path).size == 3
+    with pytest.raises(MsmdError, match=r"skin\.png"):
+        GltfFile.load(path)
 
 
 # ---- a real head -----------------------------------------------------------------------------------------------------
@@ -117,7 +112,7 @@ def ict() -> MeshDecoder:
     path = shared / "heads" / "ict_head_arkit52.glb" if shared else None
     if path is None or not path.is_file():
         pytest.skip("the shared ICT head is not here")
-    return MeshDecoder.load(path)
+    return load_head(path)
 
 
 def test_the_real_head_is_driven_by_every_channel_but_the_tongue(ict: MeshDecoder) -> None:

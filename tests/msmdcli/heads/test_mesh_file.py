@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.heads import mesh as module
+from msmdcli.heads import gltf_head
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.paths import find_head
-
-pytest.importorskip("pygltflib")
 
 
 @pytest.fixture(autouse=True)
@@ -36,34 +35,34 @@ def same(first: MeshDecoder, second: MeshDecoder) -> bool:
 
 
 def test_the_second_time_it_comes_from_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = MeshDecoder.load(find_head())
+    first = load_head(find_head())
     (kept,) = cache.iterdir()
 
     def again(path: Path) -> None:
         raise AssertionError(f"{path} was read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "read_gltf", again)
-        assert same(first, MeshDecoder.load(find_head()))
+        patch.setattr(gltf_head, "read_gltf", again)
+        assert same(first, load_head(find_head()))
         kept.write_bytes(kept.read_bytes()[:-5] + b"12345")
         with pytest.raises(AssertionError, match="read again"):
-            MeshDecoder.load(find_head())
-    assert same(first, MeshDecoder.load(find_head()))
+            load_head(find_head())
+    assert same(first, load_head(find_head()))
 
 
 def test_a_head_that_has_changed_is_another_one(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "head.glb"
     shutil.copy(find_head(), path)
-    MeshDecoder.load(path)
+    load_head(path)
     path.write_bytes(b"glTF no more")
     with pytest.raises(MsmdError, match=r"head\.glb"):
-        MeshDecoder.load(path)
+        load_head(path)
 
 
 def test_off_keeps_nothing_and_nonsense_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MSMD_HEAD_CACHE", "off")
-    MeshDecoder.load(find_head())
+    load_head(find_head())
     assert not cache.exists()
     monkeypatch.setenv("MSMD_HEAD_CACHE", "much")
     with pytest.raises(UsageError, match="MSMD_HEAD_CACHE=much"):
-        MeshDecoder.load(find_head())
+        load_head(find_head())

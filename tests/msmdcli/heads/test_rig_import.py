@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_head import FLOAT, UNSIGNED_SHORT, head_tree, write_glb
 from typer.testing import CliRunner
 
 from msmdcli.cli import app
 from msmdcli.errors import MsmdError
-from msmdcli.heads.mesh import MeshDecoder, MeshPart, find_mesh, load_decoder, load_mesh, save_mesh
+from msmdcli.heads.loading import load_decoder, load_head
+from msmdcli.heads.mesh import MeshDecoder, MeshPart
+from msmdcli.heads.mesh_file import load_mesh, save_mesh
 from msmdcli.heads.rig_import import import_head, rig_text, write_rig
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig, parse_numbers
-from msmdcli.paths import shared_dir
-
-pygltflib = pytest.importorskip("pygltflib")
+from msmdcli.paths import find_head, shared_dir
 
 RIG = Rig.load("arkit52")
 
@@ -28,30 +29,14 @@ def write_head(path: Path, names: list[str]) -> Path:
     positions = np.array([[0, 0, 0], [0.05, 0, 0], [0, 0.05, 0], [0.05, 0.05, 0]], np.float32)
     index = np.array([0, 1, 2, 2, 1, 3], np.uint16)
     deltas = [np.tile(np.array([0, 0.001 * (i + 1), 0], np.float32), (4, 1)) for i in range(len(names))]
-    blob, views = b"", []
-    for piece in (positions, index, *deltas):
-        views.append(pygltflib.BufferView(buffer=0, byteOffset=len(blob), byteLength=piece.nbytes))
-        blob += piece.tobytes() + b"\0" * (-piece.nbytes % 4)
-    vectors = {"componentType": pygltflib.FLOAT, "count": 4, "type": "VEC3"}
+    vectors = {"componentType": FLOAT, "count": 4, "type": "VEC3"}
     accessors = [
-        pygltflib.Accessor(bufferView=0, **vectors),
-        pygltflib.Accessor(bufferView=1, componentType=pygltflib.UNSIGNED_SHORT, count=6, type="SCALAR"),
-        *(pygltflib.Accessor(bufferView=2 + i, **vectors) for i in range(len(names))),
+        {"bufferView": 0, **vectors},
+        {"bufferView": 1, "componentType": UNSIGNED_SHORT, "count": 6, "type": "SCALAR"},
+        *({"bufferView": 2 + i, **vectors} for i in range(len(names))),
     ]
-    targets = [{"POSITION": 2 + i} for i in range(len(names))]
-    primitive = pygltflib.Primitive(attributes=pygltflib.Attributes(POSITION=0), indices=1, targets=targets)
-    gltf = pygltflib.GLTF2(
-        scene=0,
-        scenes=[pygltflib.Scene(nodes=[0])],
-        nodes=[pygltflib.Node(mesh=0)],
-        meshes=[pygltflib.Mesh(primitives=[primitive], extras={"targetNames": names})],
-        accessors=accessors,
-        bufferViews=views,
-        buffers=[pygltflib.Buffer(byteLength=len(blob))],
-    )
-    gltf.set_binary_blob(blob)
-    gltf.save_binary(str(path))
-    return path
+    tree = head_tree(names, accessors, 1, [2 + i for i in range(len(names))])
+    return write_glb(path, tree, [positions, index, *deltas])
 
 
 def msmd(*arguments: str | Path) -> tuple[int, str]:
@@ -96,7 +81,7 @@ def test_a_target_named_by_hand(tmp_path: Path) -> None:
     head = write_head(tmp_path / "head.glb", ["jawOpen", "Mund_auf"])
     code, told = msmd("rig", "import", head, "--out", tmp_path / "a.yaml", "--use", "jawOpen=Mund_auf")
     assert code == 0, told
-    mesh = MeshDecoder.load(tmp_path / "a.yaml")
+    mesh = load_head(tmp_path / "a.yaml")
     assert float(mesh.displacement("jawOpen")[0]) == pytest.approx(2.0, abs=1e-2)
 
 
@@ -156,10 +141,10 @@ def test_a_decoder_that_is_not_the_rig_s_own_is_refused(tmp_path: Path) -> None:
     other = replace(small_mesh(), neutral=small_mesh().neutral + 1)
     save_mesh(tmp_path / "a.npz", other)
     with pytest.raises(MsmdError, match="sha256 differs"):
-        MeshDecoder.load(tmp_path / "a.yaml")
+        load_head(tmp_path / "a.yaml")
     (tmp_path / "a.npz").unlink()
     with pytest.raises(MsmdError, match="is not there"):
-        MeshDecoder.load(tmp_path / "a.yaml")
+        load_head(tmp_path / "a.yaml")
     with pytest.raises(MsmdError, match="has no mesh decoder"):
         load_decoder(RIG)
     (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 broken")
@@ -184,7 +169,7 @@ def test_wrong_rig_files_are_told(tmp_path: Path, old: str, new: str, says: str)
     assert old in text
     (tmp_path / "a.yaml").write_text(text.replace(old, new))
     with pytest.raises(MsmdError, match=says):
-        MeshDecoder.load(tmp_path / "a.yaml")
+        load_head(tmp_path / "a.yaml")
 
 
 def test_the_text_of_a_rig_is_the_rig(tmp_path: Path) -> None:
@@ -213,20 +198,15 @@ def test_show_tells_channels_decoder_and_vertices(tmp_path: Path) -> None:
     assert code == 0 and json.loads(told.splitlines()[0])["lower"] is None
 
 
-def test_the_default_face_is_there_without_pygltflib(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
-    real = importlib.util.find_spec
+def test_a_head_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MSMD_HEAD", raising=False)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "pygltflib" else real(name, *a))
-    mesh = MeshDecoder.load(find_mesh())
-    assert mesh.rig.channels == RIG.channels and len(mesh.face) == 468
+    assert load_head(find_head()).rig.channels == RIG.channels
     with pytest.raises(MsmdError, match="no such head"):
-        find_mesh(Path("absent.glb"))
+        find_head(Path("absent.glb"))
 
 
 def test_the_default_face_moves_as_its_channels_say() -> None:
-    mesh = MeshDecoder.load(find_default())
+    mesh = load_head(find_default())
     upper, lower = mesh.mid_lips
 
     def opening(values: np.ndarray) -> float:
@@ -279,7 +259,7 @@ def test_the_shared_head_keeps_its_vertices(tmp_path: Path) -> None:
     assert not found.missing and not found.doubtful
     assert set(found.mesh.stored) == {"face", "lips", "upper_face", "mouth_opening", "mouth_line", "lining"}
     write_rig(tmp_path / "ict.yaml", found.mesh, ["a head"])
-    again, direct = MeshDecoder.load(tmp_path / "ict.yaml"), MeshDecoder.load(path)
+    again, direct = load_head(tmp_path / "ict.yaml"), load_head(path)
     values = np.random.default_rng(0).uniform(0, 0.3, (2, RIG.size)).astype(np.float32)
     np.testing.assert_allclose(again.decode(values), direct.decode(values), atol=0.02)  # mm; float16 displacements
     for name in ("face", "lips", "upper_face", "mouth", "lining"):

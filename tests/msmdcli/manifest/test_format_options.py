@@ -15,7 +15,7 @@ from msmdcli.batch.planned import BatchOptions
 from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.errors import UsageError
-from msmdcli.formats import FORMATS, companions, read_motion
+from msmdcli.formats.registry import FORMATS, companions, read_motion
 from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.format_options import merge_options, options_for, parse_format_options
 from msmdcli.manifest.lines import Manifest, ManifestError

@@ -13,7 +13,7 @@ from voice_lines import write_project
 
 from msmdcli.cli import app
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.formats import FORMATS, read_motion
+from msmdcli.formats.registry import FORMATS, read_motion
 from msmdcli.motion.curve_map import CurveMap, CurveMapError, shipped_curve_maps
 from msmdcli.motion.motion import Motion, load_npz, save_npz
 from msmdcli.motion.rig import Rig

@@ -15,8 +15,9 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir, shipped_styles
-from msmdcli.styles.adding import TagWords, Take, add_style, check_words, read_clip, recover, remove_style, takes_of
+from msmdcli.styles.adding import TagWords, add_style, check_words, recover, remove_style
 from msmdcli.styles.library import StyleLibrary, check_style, read_style
+from msmdcli.styles.takes import Take, read_clip, takes_of
 
 RIG = Rig.load("arkit52")
 ROOT = Path(__file__).parents[3]
@@ -113,7 +114,8 @@ KILLED = """
 import io, itertools, json, os, shutil, signal, sys
 from pathlib import Path
 from msmdcli.motion.rig import Rig
-from msmdcli.styles.adding import TagWords, Take, add_style, read_clip, recover
+from msmdcli.styles.adding import TagWords, add_style, recover
+from msmdcli.styles.takes import Take, read_clip
 from msmdcli.styles.library import check_style, read_style
 
 clip, folder, rig = read_clip(Take(Path(sys.argv[1]))), Path(sys.argv[2]), Rig.load("arkit52")

@@ -100,7 +100,6 @@ class Oracle:
 
 @pytest.fixture(scope="module")
 def face() -> ComparisonHead:
-    pytest.importorskip("pygltflib")
     shared = shared_dir()
     if shared is None or not (shared / "heads" / "ict_head_arkit52.glb").is_file():
         pytest.skip("the shared ICT head is not here")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from export.onnx_export import export_bundle
 from msmdcli.cli import app
 from msmdcli.errors import MsmdError
-from msmdcli.heads.mesh import MeshDecoder
+from msmdcli.heads.loading import load_head
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.health import measure
 from msmdcli.motion.motion import load_npz
@@ -42,7 +42,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_code_is_another_way_to_say_the_same_faces(code: Path) -> None:
     rig = Rig.load(code / "code16.yaml")
     assert rig.size == 16 + 3 and rig.regions == {} and np.isinf(rig.lower).all()
-    decoder, head = MeshDecoder.load(code / "code16.yaml"), MeshDecoder.load(HEAD)
+    decoder, head = load_head(code / "code16.yaml"), load_head(HEAD)
     row = json.loads((code / "data" / "index.jsonl").read_text().splitlines()[0])
     coded, plain = load_npz(code / "data" / row["motion"]), load_npz(code.parent / "made" / row["motion"])
     assert coded.rig == rig and coded.frames == plain.frames
@@ -61,7 +61,7 @@ def test_a_code_without_vertex_sets_degrades_in_words(code: Path, tmp_path: Path
     (tmp_path / "bare.yaml").write_text(text[: text.index("vertices:")])
     for name in ("decoder.onnx", "surface.npz"):
         (tmp_path / name).write_bytes((code / name).read_bytes())
-    bare = MeshDecoder.load(tmp_path / "bare.yaml")
+    bare = load_head(tmp_path / "bare.yaml")
     assert bare.has("face") and len(bare.face) == bare.size
     for name in ("lips", "upper_face", "mouth_opening", "mouth_line"):
         assert not bare.has(name)
@@ -74,15 +74,15 @@ def test_graphs_that_do_not_fit_are_refused(code: Path, tmp_path: Path) -> None:
     for name in ("decoder.onnx", "surface.npz"):
         (tmp_path / name).write_bytes((code / name).read_bytes())
     with pytest.raises(MsmdError, match="takes 16 numbers a frame, and the rig has 9 channels"):
-        MeshDecoder.load(tmp_path / "code16.yaml")
+        load_head(tmp_path / "code16.yaml")
     (tmp_path / "decoder.onnx").write_bytes(b"no graph")
     with pytest.raises(MsmdError, match="sha256 differs"):
-        MeshDecoder.load(tmp_path / "code16.yaml")
+        load_head(tmp_path / "code16.yaml")
     text = (code / "code16.yaml").read_text()
     (tmp_path / "code16.yaml").write_text(text.replace("sha256: ", "sha256: null #"))
     # The rest of that line is gone with the comment; what remains must be said to be wrong, not crash.
     with pytest.raises(MsmdError):
-        MeshDecoder.load(tmp_path / "code16.yaml")
+        load_head(tmp_path / "code16.yaml")
 
 
 def test_a_graph_may_take_the_head_too(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_graph_may_take_the_head_too(tmp_path: Path) -> None:
         "format_version: 1\nname: r\nrotation: [p, y, r]\nchannels:\n  - {name: 'z_{}', count: 2, first: 1}\n"
         "  - {name: p}\n  - {name: y}\n  - {name: r}\ndecoder: {onnx: d.onnx}\n"
     )
-    decoder = MeshDecoder.load(tmp_path / "r.yaml")
+    decoder = load_head(tmp_path / "r.yaml")
     assert decoder.channels == ("z_1", "z_2") and decoder.size == 2
     values = np.array([[1, 2, 9, 9, 9], [0, 1, 9, 9, 9]], np.float32)
     np.testing.assert_allclose(decoder.decode(values).reshape(2, 6), values[:, :2] @ weights[:2])
@@ -133,7 +133,7 @@ def test_train_export_batch_and_decode(code: Path, tiny_whisper: Path, tmp_path:
     assert done.exit_code == 0, done.output
     made = load_npz(tmp_path / "out" / "line.npz")
     assert made.frames == 50 and made.rig == bundle.rig
-    vertices = MeshDecoder.load(code / "code16.yaml").decode(made)  # [T, V, 3]
+    vertices = load_head(code / "code16.yaml").decode(made)  # [T, V, 3]
     assert vertices.shape[0] == 50 and np.isfinite(vertices).all()
     health = measure(made.values, made.fps, made.rig, bundle.window, samples.astype(np.float32), 16000)
     assert health.mouth_in_silence is None and health.blinks_per_minute is None and health.jitter is not None

@@ -12,16 +12,17 @@ from msmdcli.drawing.opengl import film_mesh as module
 from msmdcli.drawing.opengl.film_mesh import DENSE, FilmMesh, film_mesh, shipped_film, whole
 from msmdcli.drawing.renderer import open_renderer, opengl_problem
 from msmdcli.drawing.scene import scene_of
+from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.paths import find_head
 
-pytest.importorskip("pygltflib")
+pytest.importorskip("PIL")
 needs_opengl = pytest.mark.skipif(opengl_problem() is not None, reason=f"no OpenGL here: {opengl_problem()}")
 
 
 @pytest.fixture(scope="module")
 def mesh() -> MeshDecoder:
-    return MeshDecoder.load(find_head())
+    return load_head(find_head())
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_nothing_is_left_out_of_a_head_that_turns_away(mesh: MeshDecoder, channe
 def test_a_head_that_is_not_dense_is_drawn_whole() -> None:
     from msmdcli.paths import SHIPPED
 
-    face = MeshDecoder.load(SHIPPED / "rigs" / "face468.yaml")
+    face = load_head(SHIPPED / "rigs" / "face468.yaml")
     drawn = film_mesh(face, None)
     assert (drawn.triangles == face.triangles).all()
 
