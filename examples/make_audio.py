@@ -21,7 +21,7 @@ sys.path.insert(0, str(REPOSITORY))
 from msmdcli.errors import MsmdError  # noqa: E402
 from msmdcli.manifest.loading import load_manifest  # noqa: E402
 from msmdcli.motion.rig import Rig  # noqa: E402
-from training.speech.voices import find_engines  # noqa: E402
+from training.speech.synthesisers import find_engines  # noqa: E402
 
 MANIFEST = Path(__file__).with_name("lines.yaml")
 PEAK = 0.5  # of full scale

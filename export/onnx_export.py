@@ -23,9 +23,9 @@ from export.weights import shrink
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
-from training.loop.trainer import load_run, run_rig
 from training.network.distil import SAMPLER as STUDENT_SAMPLER
 from training.network.encoders import FEATURE_RATE, SAMPLE_RATE, load_encoder
+from training.network.run_folder import load_run, run_rig
 
 BUNDLE_FORMAT = 1
 PRECISIONS = {

@@ -10,7 +10,8 @@ from msmdcli.console import Console, duration
 from msmdcli.errors import UsageError
 from msmdcli.paths import cache_dir
 from training.config import Variant, apply_variant, load_config, load_student_config
-from training.loop.trainer import read_config, train
+from training.loop.trainer import train
+from training.network.run_folder import read_config
 from training.recipes import recipe_data
 
 VARIANTS: tuple[str, ...] = get_args(Variant)

@@ -22,9 +22,9 @@ from msmdcli.model.lines import Job
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.style_codes import StyleCode, StyleEntry
 from training.config import TrainConfig, apply_variant, load_config
-from training.loop.trainer import RUN_FORMAT
 from training.network.encoders import load_encoder
 from training.network.model import Model
+from training.network.run_folder import RUN_FORMAT
 
 COUNT = 55
 

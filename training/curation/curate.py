@@ -35,7 +35,8 @@ from training.curation.statistics import histograms, summary
 from training.curation.store import Row, Store
 from training.curation.verdicts import Verdict, decide
 from training.curation.write_clip import WriteTask, write_clip
-from training.data.corpus import FPS, ClipRecord, counts, unit_hash
+from training.data.corpus import FPS
+from training.data.records import ClipRecord, counts, unit_hash
 
 ENGINES = ("local", "ray")
 

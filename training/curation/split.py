@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msmdcli.documents.tree import DocumentError, load_small_yaml
 from msmdcli.errors import UsageError
-from training.data.corpus import unit_hash
+from training.data.records import unit_hash
 
 SPLITS = ("train", "val", "test")
 

@@ -11,7 +11,7 @@ import numpy as np
 from training.curation.checks import REASONS, Limits
 from training.curation.clip_data import Measures
 from training.curation.verdicts import Verdict
-from training.data.corpus import ClipRecord
+from training.data.records import ClipRecord
 
 BINS = 24
 

@@ -16,7 +16,7 @@ from training.curation.checks import Limits, Rejection
 from training.curation.clip_data import Measures
 from training.curation.sync import MAX_LAG
 from training.data.av_offset import peak
-from training.data.corpus import unit_hash
+from training.data.records import unit_hash
 
 MIN_CLIPS = 3  # an offset is estimated from at least so many
 MIN_SECONDS = 10.0  # and at least so much sound

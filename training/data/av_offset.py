@@ -37,8 +37,9 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import load_npz
-from training.data.corpus import ClipRecord, CorpusNotes, read_index
-from training.evaluation.metrics import MAX_LAG, lag_correlations
+from training.data.corpus import CorpusNotes
+from training.data.lags import MAX_LAG, lag_correlations
+from training.data.records import ClipRecord, read_index
 
 CONTEXT = 3  # motion frames on either side of the predicted one
 PROJECTED = 1000

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import sys
 from collections import Counter
@@ -44,60 +43,18 @@ from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
+from training.data.records import ClipRecord, counts, unit_hash
 
 FPS = Fraction(25)
 AUDIO_RATE = 16000
 MAX_LOST = 0.2  # share of frames without a face above which a clip is left out
 HEAD_CHANNELS = ("headPitch", "headYaw", "headRoll")  # order of the tracker's head_euler_deg
-
 SourceSet = Literal["grid", "research", "all"]
 SOURCE_SETS: dict[str, str] = {
     "grid": "the GRID clips only (CC BY 4.0: a model trained on them may be released)",
     "research": "everything but GRID (research use only)",
     "all": "both",
 }
-
-
-@dataclass(frozen=True)
-class ClipRecord:
-    """One line of ``index.jsonl``.
-
-    Attributes:
-        id: clip name, unique in the data set.
-        audio: sound file relative to the data set, or None for a silent clip.
-        motion: motion file relative to the data set.
-        known: None: every channel of the motion is observed (synthetic pairs name a mask file here).
-        speaker: person (labels of the same person are merged).
-        source: the corpus folder that the clip comes from, such as ``grid_s1`` or ``mead_dreamtalk``.
-        tag: emotion or kind of recording.
-        language: ISO code or ``und``.
-        seconds: length of the sound (of the motion, where there is no sound).
-        fps: frame rate of the motion as a fraction, "25/1".
-        av_offset_frames: constant audio-picture offset that has been removed, in frames.
-        found: share of the clip's pictures in which the tracker found a face.
-        split: train, val, test or style.
-        commercial: whether the licence allows training a released model.
-        licence: data set and terms, as the corpus states them.
-    """
-
-    id: str
-    audio: str | None
-    motion: str
-    known: str | None
-    speaker: str
-    source: str
-    tag: str
-    language: str
-    seconds: float
-    fps: str
-    av_offset_frames: float
-    found: float
-    split: str
-    commercial: bool
-    licence: str
-
-
-# ---- what is known about the corpus ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -143,11 +100,6 @@ class CorpusNotes:
         return self.recording_offsets.get(f"{source}/{person}", self.offsets.get(source, 0.0))
 
 
-def unit_hash(name: str) -> float:
-    """A number in [0, 1) that depends on the name only (first 64 bits of its sha256)."""
-    return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") / 2**64
-
-
 def split_of(clip: str, person: str, source: str, silent: bool, speaks: bool, notes: CorpusNotes) -> str:
     """Which split a clip belongs to. `silent`: it is a style clip; `speaks`: its person has speaking clips, too.
 
@@ -173,9 +125,6 @@ def split_of(clip: str, person: str, source: str, silent: bool, speaks: bool, no
     if u < notes.wild_shares["test"] + notes.wild_shares["val"]:
         return "style" if silent else "val"
     return "train"
-
-
-# ---- one clip --------------------------------------------------------------------------------------------------------
 
 
 def read_clip(path: Path, want_audio: bool) -> tuple[np.ndarray, Fraction, np.ndarray | None]:
@@ -271,9 +220,6 @@ def _native_rate(tracked: float, stream: Fraction) -> Fraction:
     if abs(float(stream) - tracked) < 0.01:
         return stream
     return Fraction(tracked).limit_denominator(1001)
-
-
-# ---- the data set ----------------------------------------------------------------------------------------------------
 
 
 def corpus_rows(corpus: Path) -> Iterator[dict[str, str]]:
@@ -382,48 +328,6 @@ def build_corpus(
     }
     _write_lines(out / "dataset.json", [json.dumps(summary, indent=1, ensure_ascii=False)])
     return records
-
-
-def read_index(dataset: Path) -> list[ClipRecord]:
-    """The index of a data set folder.
-
-    Raises:
-        MsmdError: no index, or a line that is not a clip.
-    """
-    path = dataset / "index.jsonl"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise MsmdError(
-            f"no data set in {dataset}: cannot read index.jsonl ({error.strerror})",
-            hint="make one with `python -m training.data.corpus --out DIR`",
-        ) from error
-    fields = set(ClipRecord.__dataclass_fields__)
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            data = json.loads(line)
-            data.setdefault("commercial", False)
-            data.setdefault("licence", "not stated")
-            records.append(ClipRecord(**{key: value for key, value in data.items() if key in fields}))
-        except (ValueError, TypeError) as error:
-            raise MsmdError(f"{path}, line {number}: not a clip ({error})", hint="make the data set again") from error
-    return records
-
-
-def counts(records: Iterable[ClipRecord]) -> dict[str, dict[str, float]]:
-    """Per split: clips, minutes, persons."""
-    by_split: dict[str, list[ClipRecord]] = {}
-    for record in records:
-        by_split.setdefault(record.split, []).append(record)
-    return {
-        split: {
-            "clips": len(group),
-            "minutes": round(sum(r.seconds for r in group) / 60, 2),
-            "persons": len({r.speaker for r in group}),
-        }
-        for split, group in sorted(by_split.items())
-    }
 
 
 def _wanted(row: dict[str, str], sources: SourceSet, notes: CorpusNotes) -> bool:

@@ -35,7 +35,7 @@ MIN_FRAMES = 12  # a shorter window shows too little to learn from
 
 
 @dataclass(eq=False)
-class Clip:
+class TrainingClip:
     """One clip in one voice: motion [T, D] in rig units at the training rate, and its audio features [T, C], or None
     for a silent clip."""
 
@@ -86,7 +86,7 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
 
 def load_clips(
     rows: Iterable[dict[str, Any]], rig: Rig, fps: Fraction, cache: FeatureCache, data: DataConfig, progress: Any = None
-) -> list[Clip]:
+) -> list[TrainingClip]:
     """Clips with their features, every clip once plus `data.voices[source]` times in another voice.
 
     Features that are not cached yet are computed here, once for all later runs.
@@ -102,7 +102,9 @@ def load_clips(
             pace = 1.0 if features is None else features.pace
             if features is not None and (room := room - features.size) > 0:
                 features.hold()
-            clips.append(Clip(row["id"], row["speaker"], row["source"], _at_pace(motion, pace), features, known))
+            clips.append(
+                TrainingClip(row["id"], row["speaker"], row["source"], _at_pace(motion, pace), features, known)
+            )
         if progress is not None:
             progress(row["id"])
     return clips
@@ -129,7 +131,7 @@ class PairBatches(Dataset[dict[str, Array]]):
 
     def __init__(
         self,
-        clips: list[Clip],
+        clips: list[TrainingClip],
         rig: Rig,
         data: DataConfig,
         augment: AugmentConfig,
@@ -150,7 +152,7 @@ class PairBatches(Dataset[dict[str, Array]]):
         self.window, self.previous, self.batch, self.batches = window, previous, batch, batches
         self.audio_dim, self.seed = audio_dim, seed
         self.normalisation: Normalisation | None = None
-        self.by_speaker: dict[tuple[str, str], list[Clip]] = defaultdict(list)
+        self.by_speaker: dict[tuple[str, str], list[TrainingClip]] = defaultdict(list)
         for clip in clips:
             self.by_speaker[clip.source, clip.speaker].append(clip)
         self.head = rig.head_columns
@@ -237,12 +239,12 @@ class PairBatches(Dataset[dict[str, Array]]):
             motion = self._borrow(motion, clip.known, rng)
         return motion, audio
 
-    def _stretch(self, clip: Clip, rng: Generator, frames: int) -> tuple[Array, np.ndarray | None]:
+    def _stretch(self, clip: TrainingClip, rng: Generator, frames: int) -> tuple[Array, np.ndarray | None]:
         start = int(rng.integers(0, max(clip.frames - frames, 0) + 1))
         stop = min(clip.frames, start + frames)
         return clip.motion[start:stop].copy(), clip.audio(start, stop)
 
-    def _chain(self, clip: Clip, rng: Generator, frames: int) -> tuple[Array, np.ndarray | None]:
+    def _chain(self, clip: TrainingClip, rng: Generator, frames: int) -> tuple[Array, np.ndarray | None]:
         """Clips of the same speaker, one after the other from a random place in the first; each join is blended over a
         few frames."""
         others = [

@@ -22,7 +22,7 @@ from msmdcli.media.audio import load_audio
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import cache_dir
-from training.data.corpus import ClipRecord, read_index, unit_hash
+from training.data.records import ClipRecord, read_index, unit_hash
 from training.evaluation.style_judge import Performance, StyleJudge, train_style_judge
 from training.evaluation.sync_judge import MAX_SHIFT, Recording, SyncJudge, train_sync_judge
 

@@ -12,7 +12,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.sampling import Sampling
 from msmdcli.motion.motion import Motion, load_npz
-from training.data.corpus import ClipRecord, read_index, unit_hash
+from training.data.records import ClipRecord, read_index, unit_hash
 
 MIN_SECONDS = 2.0
 

@@ -137,8 +137,8 @@ def measure_clip(
     )
     timing = metrics.sync(real_jaw, made_jaw)
     found |= {"jaw": timing.at_zero, "jaw_best": timing.best, "jaw_lag": timing.lag}
-    found["jaw_curve"] = metrics.lag_correlations(real_jaw, made_jaw).tolist()
-    if generated and np.isnan(timing.at_zero) and real_jaw.std() > metrics.FLAT:
+    found["jaw_curve"] = lag_correlations(real_jaw, made_jaw).tolist()
+    if generated and np.isnan(timing.at_zero) and real_jaw.std() > FLAT:
         # A jaw that stays where it is follows nothing; leaving it out would flatter.
         found |= {"jaw": 0.0, "jaw_best": 0.0}
     silent = metrics.silent_frames(clip.audio.samples, clip.audio.rate, clip.motion.fps, clip.motion.frames)
@@ -156,9 +156,9 @@ def over_the_line(face: ComparisonHead, clip: HeldOutClip, lines: Sequence[np.nd
     start = max(0, start - BEFORE_SOUND)
 
     def mean(start: int) -> float:
-        if real[start:].std() <= metrics.FLAT:
+        if real[start:].std() <= FLAT:
             return float("nan")
-        found = np.array([metrics.correlation(real[start:], face.jaw(line)[start:]) for line in lines])  # [lines]
+        found = np.array([correlation(real[start:], face.jaw(line)[start:]) for line in lines])  # [lines]
         return float(np.nan_to_num(found).mean())
 
     return {"jaw_line": mean(0), "jaw_heard": mean(start)}

@@ -22,10 +22,8 @@ from fractions import Fraction
 import numpy as np
 
 from msmdcli.motion.rig import Rig
+from training.data.lags import MAX_LAG, correlation, lag_correlations
 
-MAX_LAG = 8  # frames, +-, within which the best lag is looked for
-MIN_OVERLAP = 10  # frames that two curves must share for a correlation to mean anything
-FLAT = 1e-6  # a curve with a smaller standard deviation does not move: it correlates with nothing
 STILL_REGION = (
     0.003  # a region whose channels move less on average (standard deviation) has no amplitude to compare with
 )
@@ -34,9 +32,6 @@ SILENCE_DB = -40.0  # below the loudest 50 ms of the clip
 SILENCE_FLOOR_DB = -60.0  # of full scale: below it everything is silence
 FIRST_SOUND_DB = -20.0
 SILENCE_MARGIN = 4  # frames next to speech that belong to it: lips move before the sound and close after it
-
-
-# ---- vertices --------------------------------------------------------------------------------------------------------
 
 
 def vertex_error(real: np.ndarray, made: np.ndarray) -> float:
@@ -85,30 +80,6 @@ def _same(real: np.ndarray, made: np.ndarray) -> np.ndarray:
     return real - made
 
 
-# ---- curves ----------------------------------------------------------------------------------------------------------
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation of two curves [n]; NaN where one of them does not move."""
-    if a.std() < FLAT or b.std() < FLAT:
-        return float("nan")
-    return float(np.corrcoef(a.astype(np.float64), b.astype(np.float64))[0, 1])
-
-
-def lag_correlations(first: np.ndarray, second: np.ndarray, max_lag: int = MAX_LAG) -> np.ndarray:
-    """[2 max_lag + 1] correlations of first[t] with second[t + lag], lag = -max_lag .. max_lag.
-
-    Over the frames that both have; NaN where these are fewer than `MIN_OVERLAP` or one curve does not move in them.
-    """
-    found = np.full(2 * max_lag + 1, np.nan)
-    for column, lag in enumerate(range(-max_lag, max_lag + 1)):
-        a = first[max(0, -lag) : len(first) - max(0, lag)]
-        b = second[max(0, lag) : len(second) - max(0, -lag)]
-        if len(a) >= MIN_OVERLAP:
-            found[column] = correlation(a, b)
-    return found
-
-
 @dataclass(frozen=True)
 class Sync:
     """How well a curve follows another: correlation as it is, and at the lag that fits best.
@@ -131,9 +102,6 @@ def sync(real: np.ndarray, made: np.ndarray, max_lag: int = MAX_LAG) -> Sync:
         return Sync(float("nan"), float("nan"), float("nan"))
     top = int(np.nanargmax(curve))
     return Sync(float(curve[max_lag]), float(curve[top]), float(top - max_lag))
-
-
-# ---- channels --------------------------------------------------------------------------------------------------------
 
 
 def amplitude_ratio(real: np.ndarray, made: np.ndarray) -> float:
@@ -165,9 +133,6 @@ def expression_agreement(real: np.ndarray, made: np.ndarray, origin: np.ndarray 
 def head_error(real: np.ndarray, made: np.ndarray) -> float:
     """Mean absolute difference of head pitch, yaw and roll in degrees, values [T, 3] in radians."""
     return float(np.degrees(np.abs(real - made)).mean())
-
-
-# ---- silence ---------------------------------------------------------------------------------------------------------
 
 
 def silent_frames(samples: np.ndarray, rate: int, fps: Fraction, frames: int) -> np.ndarray:

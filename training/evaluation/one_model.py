@@ -12,6 +12,7 @@ from msmdcli.model.lines import Job
 from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.health import measure as measure_health
 from msmdcli.motion.motion import Motion
+from training.data.lags import correlation
 from training.evaluation import metrics
 from training.evaluation.material import EvaluateOptions, HeldOutClip, Material
 from training.evaluation.measuring import ComparisonHead, Judging, finite_mean, measure_clip, over_the_line
@@ -148,7 +149,7 @@ def emotion_rows(
                 "person": style.record.speaker,
                 "tag": style.record.tag,
                 "line": line.record.id,
-                "agreement": metrics.correlation(wanted, got),
+                "agreement": correlation(wanted, got),
                 "gain": float(got @ wanted / (wanted @ wanted)),
             }
             if material.average is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from msmdcli.drawing.pictures import contact_sheet, write_png
 from msmdcli.motion.motion import Motion
-from training.data.corpus import unit_hash
+from training.data.records import unit_hash
 from training.evaluation.material import HeldOutClip, Material
 from training.evaluation.measuring import ComparisonHead
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from training.faces.canonical_face import CanonicalFace
-from training.faces.face_landmarks import (
+from training.faces.canonical_face import (
     INNER_LIPS,
     LEFT_EYE,
     LOWER_LIP,
@@ -20,6 +19,7 @@ from training.faces.face_landmarks import (
     RIGHT_EYE,
     UPPER_LIP,
     UPPER_MID_LIP,
+    CanonicalFace,
 )
 
 EYE_RADIUS = 11.8  # mm; a person's is 12

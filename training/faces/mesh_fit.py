@@ -38,9 +38,7 @@ from msmdcli.heads.rig_import import write_rig
 from msmdcli.motion.rig import Rig
 from msmdcli.tracking.face_model import find_face_model
 from training.data.augment import mirror_map
-from training.faces.canonical_face import VERTICES, CanonicalFace, metric_landmarks, similarity
-from training.faces.face_interior import interior, lip_vertices, opened_triangles, with_closed_lips
-from training.faces.face_landmarks import (
+from training.faces.canonical_face import (
     CHIN,
     INNER_LIPS,
     LEFT_BROW,
@@ -51,7 +49,12 @@ from training.faces.face_landmarks import (
     LOWER_MID_LIP,
     NOSE_TIP,
     UPPER_MID_LIP,
+    VERTICES,
+    CanonicalFace,
+    metric_landmarks,
+    similarity,
 )
+from training.faces.face_interior import interior, lip_vertices, opened_triangles, with_closed_lips
 
 FOLDS = 5
 PENALTIES = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0)

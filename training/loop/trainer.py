@@ -35,17 +35,22 @@ from torch.utils.data import DataLoader, Subset
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model.bundle import Normalisation
 from msmdcli.motion.rig import Rig
-from training.config import TrainConfig, config_from_dict
-from training.data.augment import AugmentConfig
-from training.data.dataset import Clip, PairBatches, load_clips, measure_audio, measure_normalisation, read_index
+from training.config import TrainConfig
+from training.data.dataset import (
+    PairBatches,
+    TrainingClip,
+    load_clips,
+    measure_audio,
+    measure_normalisation,
+    read_index,
+)
 from training.data.features import FeatureCache
 from training.loop.audio_directions import fit_audio_directions
-from training.network.distil import SAMPLER, DistilObjective, load_teacher
-from training.network.generate import generate
+from training.loop.validation import Validation
+from training.network.distil import DistilObjective, load_teacher
 from training.network.model import Model
 from training.network.objective import Batch, Objective, channel_weights
-
-RUN_FORMAT = 1
+from training.network.run_folder import RUN_FORMAT, read_config
 
 
 class Reporter(Protocol):
@@ -79,7 +84,7 @@ def train(
     report = report or Silent()
     if resume:
         if not (out / "latest").is_dir():
-            raise UsageError(f"{out} holds no checkpoint to resume from", hint="Leave --resume away to start anew.")
+            raise UsageError(f"{out} holds no checkpoint to resume from", hint="leave --resume away to start anew")
         config = read_config(out)
     elif (out / "config.json").exists():
         raise UsageError(f"{out} holds a run already", hint="Continue it with --resume, or choose another --out.")
@@ -98,7 +103,7 @@ def train(
     return out
 
 
-def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tuple[PairBatches, list[Clip]]:
+def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tuple[PairBatches, list[TrainingClip]]:
     """Batches to train on, and the validation clips."""
     rig = Rig.load(config.data.rig)
     fps = Fraction(config.data.fps)
@@ -138,7 +143,7 @@ class Run:
         self,
         config: TrainConfig,
         training: PairBatches,
-        validation: list[Clip],
+        validation: list[TrainingClip],
         out: Path,
         accelerator: Accelerator,
         report: Reporter,
@@ -203,7 +208,7 @@ class Run:
         self.training.normalisation = self.normalisation
         if self.config.model.audio_directions == "fitted" and not resume and self.teacher is None:
             self._fit_audio_directions(*audio)
-        self.held_out = self._validation_batches()
+        self.held_out = Validation(self.validation, self.training, self.config, self.normalisation)
 
     def _follow(self, teacher: Model) -> tuple[Normalisation, tuple[np.ndarray, np.ndarray]]:
         """Start where the teacher ended: its weights, and its normalisation of motion and audio."""
@@ -239,26 +244,6 @@ class Run:
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "versions": {"torch": torch.__version__, "python": platform.python_version(), "numpy": np.__version__},
         }
-
-    def _validation_batches(self) -> list[dict[str, np.ndarray]]:
-        """The validation clips as plain batches: no augmentation, no truncation, the same every time."""
-        if not self.validation:
-            return []
-        count = max(1, min(4, len(self.validation) // self.config.optimiser.batch))
-        batches = PairBatches(
-            self.validation,
-            self.training.rig,
-            replace(self.config.data, sources=None, truncate=0.0, chain_short_clips=False),
-            AugmentConfig(probability=0.0),
-            window=self.training.window,
-            previous=self.training.previous,
-            batch=self.config.optimiser.batch,
-            batches=count,
-            audio_dim=self.training.audio_dim,
-            seed=self.config.seed + 1,
-        )
-        batches.normalisation = self.normalisation
-        return [batches[i] for i in range(count)]
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -356,74 +341,8 @@ class Run:
         self.report.validated(self.step, measures, better)
 
     def validation_measures(self) -> dict[str, float]:
-        """Loss, and what generated validation clips are worth (`_generated`)."""
-        if not self.held_out:
-            return {}
-        objective = self._objective(self.averaged).to(self.accelerator.device).eval()
-        totals = []
-        with torch.inference_mode(), torch.random.fork_rng():
-            for index, batch in enumerate(self.held_out):
-                torch.manual_seed(1000 + index)
-                totals.append(
-                    objective({k: torch.from_numpy(v).to(self.accelerator.device) for k, v in batch.items()})[
-                        "total"
-                    ].item()
-                )
-        return {"val/loss": float(np.mean(totals)), **self._generated()}
-
-    def _generated(self) -> dict[str, float]:
-        """Each half of a validation clip animated in the style of the other half.
-
-        `jaw`: median correlation of generated with recorded jawOpen. `error`: mean absolute error of the face channels
-        over that of the reference's mean pose held still. `amplitude`: generated over recorded standard deviation of
-        the jaw. `score`: jaw - error, what `keep_by: score` maximises.
-        """
-        model = self.averaged.eval()
-        if next(model.parameters()).device.type != "cpu":
-            return {}  # generation works on the CPU; on a GPU the loss decides, and `msmd evaluate` tells the rest
-        rig = self.training.rig
-        face = rig.face_columns
-        # What follows the sound most: the jaw; in a learned code, where none is known, the channel that moves the most.
-        jaw = rig.index("jawOpen") if "jawOpen" in rig.channels else int(face[self.normalisation.std[face].argmax()])
-        correlations, errors, amplitudes = [], [], []
-        for clip in self.validation:
-            half = min(clip.frames // 2, 2 * self.config.model.window)
-            if half < 25:
-                continue
-            for start, other in ((0, half), (half, 0)):
-                truth, reference = clip.motion[start : start + half], clip.motion[other : other + half]
-                audio = clip.audio(start, start + half)
-                assert audio is not None  # held-out clips have sound
-                made = generate(
-                    model,
-                    self.normalisation,
-                    audio.astype(np.float32),
-                    reference,
-                    lambda w: np.random.Generator(np.random.Philox(w)),
-                    rig=self.training.rig,
-                    **(
-                        {"steps": 2}
-                        if self.teacher is None
-                        else {"steps": self.config.distil.steps, "sampler": SAMPLER}
-                    ),
-                )
-                made = np.clip(made, self.training.rig.lower, self.training.rig.upper)
-                still = np.abs(truth - reference.mean(0))[:, face].mean()
-                errors.append(np.abs(truth - made)[:, face].mean() / max(still, 1e-6))
-                if truth[:, jaw].std() > 1e-3:
-                    correlations.append(
-                        np.corrcoef(made[:, jaw], truth[:, jaw])[0, 1] if made[:, jaw].std() > 1e-6 else 0.0
-                    )
-                    amplitudes.append(made[:, jaw].std() / truth[:, jaw].std())
-        if not correlations:
-            return {}
-        measures = {
-            "jaw": float(np.median(correlations)),
-            "error": float(np.mean(errors)),
-            "amplitude": float(np.median(amplitudes)),
-        }
-        measures["score"] = float(np.mean(correlations)) - measures["error"]
-        return {f"val/{name}": value for name, value in measures.items()}
+        """Loss, and what generated validation clips are worth (`training.loop.validation`)."""
+        return self.held_out.measures(self._objective(self.averaged), self.averaged)
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -500,45 +419,3 @@ def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def read_config(run: Path) -> TrainConfig:
-    """The configuration that a run was trained with."""
-    file = run / "config.json"
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UsageError(
-            f"{run} is not a training run: config.json cannot be read",
-            hint="Give the folder that `msmd train --out` wrote.",
-        ) from error
-    if values.pop("format_version", None) != RUN_FORMAT:
-        raise UsageError(
-            f"{file} has another format version than {RUN_FORMAT}", hint="Train it again with this version of msmd."
-        )
-    return config_from_dict(values, str(file))
-
-
-def run_rig(run: Path) -> Rig:
-    """The rig that a run was trained on."""
-    file = run / "rig.json"
-    if not file.is_file():  # a run of an earlier version
-        return Rig.load("arkit52")
-    return Rig.from_definition(file.read_text(encoding="utf-8"))
-
-
-def load_run(run: Path, which: str = "best") -> tuple[TrainConfig, Model, Normalisation]:
-    """Configuration, EMA model (evaluation mode) and normalisation of a finished or running run.
-
-    Args:
-        which: "best" or "latest"; without a best checkpoint the latest is taken.
-    """
-    config = read_config(run)
-    folder = run / which if (run / which).is_dir() else run / "latest"
-    if not folder.is_dir():
-        raise UsageError(f"{run} holds no checkpoint yet", hint="Wait for the first one (schedule.checkpoint_every).")
-    model = Model(config.model)
-    model.load_state_dict(load_file(folder / "ema.safetensors"))
-    with np.load(run / "statistics.npz", allow_pickle=False) as stored:
-        normalisation = Normalisation(stored["mean"], stored["std"])
-    return config, model.eval(), normalisation

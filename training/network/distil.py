@@ -150,7 +150,7 @@ def load_teacher(config: TrainConfig) -> Model | None:
     """
     if not config.distil.teacher:
         return None
-    from training.loop.trainer import load_run
+    from training.network.run_folder import load_run
 
     run = Path(config.distil.teacher)
     theirs, teacher, _ = load_run(run)

@@ -118,7 +118,7 @@ def write_tag(tag: Tag, clips: Mapping[str, Motion], out: Path) -> None:
 
 def speak_takes(path: Path = TAKES) -> None:
     """Speak the texts of a file of takes with espeak-ng and write their phonemes and times into it."""
-    from training.speech.voices import Espeak
+    from training.speech.synthesisers import Espeak
 
     espeak = Espeak()
     takes = _load(path)

@@ -44,8 +44,9 @@ from scipy.signal import fftconvolve, firwin2
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
+from training.speech.synthesisers import find_engines
 from training.speech.visemes import TABLE, Phone, SpeechManner, VisemeTable, covered, draw_manner
-from training.speech.voices import Engine, Spoken, Voice, find_engines
+from training.speech.voices import Spoken, Synthesiser, Voice
 
 FORMAT_VERSION = 1
 RATE = 16000
@@ -114,7 +115,7 @@ def _pick(items: Sequence[str], rng: np.random.Generator) -> str:
 class Cast:
     """The voices of this machine and how often each is taken."""
 
-    engines: Mapping[str, Engine]
+    engines: Mapping[str, Synthesiser]
     voices: tuple[Voice, ...]
     missing: tuple[str, ...]
 
@@ -150,7 +151,7 @@ def cast(only: Sequence[str] = ()) -> Cast:
 
 
 @dataclass(frozen=True)
-class Clip:
+class SpeechClip:
     """Sound [S] at RATE, phones over its whole length, and what was said by whom in which manner."""
 
     samples: np.ndarray
@@ -161,8 +162,8 @@ class Clip:
     text: str
 
 
-def make_clip(who: Cast, texts: Texts, table: VisemeTable, seed: int, number: int) -> Clip:
-    """Clip `number` of the data set of `seed`."""
+def make_clip(who: Cast, texts: Texts, table: VisemeTable, seed: int, number: int) -> SpeechClip:
+    """SpeechClip `number` of the data set of `seed`."""
     rng = np.random.Generator(np.random.Philox(_seed(seed, number)))
     voice = who.draw(rng)
     # One factor lifts pitch and formants as a shorter vocal tract does; speech gets faster by it, which tempo takes
@@ -196,7 +197,7 @@ def make_clip(who: Cast, texts: Texts, table: VisemeTable, seed: int, number: in
     seconds = len(samples) / RATE
     kept = [replace(p, end=min(p.end, seconds)) for p in phones if p.start < seconds]
     samples = colour(_faded(samples), rng)
-    return Clip(samples, merged(covered(kept, seconds)), voice, shift, draw_manner(rng, table), " ".join(said))
+    return SpeechClip(samples, merged(covered(kept, seconds)), voice, shift, draw_manner(rng, table), " ".join(said))
 
 
 def _seed(seed: int, number: int) -> int:
@@ -288,7 +289,7 @@ def _noise(length: int, slope: float, rng: np.random.Generator) -> np.ndarray:
 # The data set
 
 
-def write_clip(clip: Clip, name: str, out: Path, table: VisemeTable, rig: Rig, split: str) -> dict[str, Any]:
+def write_clip(clip: SpeechClip, name: str, out: Path, table: VisemeTable, rig: Rig, split: str) -> dict[str, Any]:
     """Write one clip's files and return its line of the index."""
     frames = frame_count(Fraction(len(clip.samples), RATE), FPS)
     times = np.arange(frames) / float(FPS)

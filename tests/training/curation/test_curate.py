@@ -26,8 +26,8 @@ from training.curation.curate import CurateOptions, run_curate
 from training.curation.listing import SourceClip
 from training.curation.shard import parse_shard
 from training.curation.store import Row, Store, write_bytes
-from training.data.corpus import read_index
 from training.data.dataset import read_index as rows_for_training
+from training.data.records import read_index
 
 RIG = Rig.load("arkit52")
 LAGS = tuple(float(0.6 * np.exp(-0.5 * (lag / 2.5) ** 2)) for lag in range(-10, 11))

@@ -7,7 +7,8 @@ import pytest
 
 from training.data import av_offset
 from training.data.av_offset import PROJECTED, RecordingOffset, estimate, estimate_recordings, peak
-from training.data.corpus import ClipRecord, CorpusNotes
+from training.data.corpus import CorpusNotes
+from training.data.records import ClipRecord
 
 MIXTURE = np.random.default_rng(5).standard_normal(PROJECTED)
 

@@ -13,7 +13,8 @@ from msmdcli.errors import MsmdError
 from msmdcli.media.mp4 import write_mp4
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
-from training.data.corpus import CorpusNotes, build_corpus, motion_from_track, read_index, shift_earlier, split_of
+from training.data.corpus import CorpusNotes, build_corpus, motion_from_track, shift_earlier, split_of
+from training.data.records import read_index
 
 RIG = Rig.load("arkit52")
 NAMES = ["_neutral", *(name for name in RIG.channels if name != "tongueOut" and not name.startswith("head"))]

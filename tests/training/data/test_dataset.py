@@ -14,7 +14,7 @@ from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
 from training.config import DataConfig
 from training.data.augment import AugmentConfig
-from training.data.dataset import Clip, PairBatches, measure_normalisation, read_index
+from training.data.dataset import PairBatches, TrainingClip, measure_normalisation, read_index
 from training.data.features import CachedFeatures
 
 RIG = Rig.load("arkit52")
@@ -23,7 +23,7 @@ C = 4  # audio features
 
 def ramp_clip(
     tmp_path: Path, name: str, frames: int, speaker: str = "one", start: float = 0.0, **changes: object
-) -> Clip:
+) -> TrainingClip:
     """jawOpen rises by 0.001 a frame; the first audio feature is the same number, so that sound and picture can be
     compared."""
     values = np.zeros((frames, RIG.size), np.float32)
@@ -33,11 +33,11 @@ def ramp_clip(
     path = tmp_path / f"{name}.npy"
     np.save(path, features)
     arguments: dict[str, object] = {"features": CachedFeatures(path, 1.0), "known": None, "source": "test"} | changes
-    return Clip(name, speaker, motion=values, **arguments)  # type: ignore[arg-type]
+    return TrainingClip(name, speaker, motion=values, **arguments)  # type: ignore[arg-type]
 
 
 def batches(
-    clips: list[Clip],
+    clips: list[TrainingClip],
     *,
     chain: bool = False,
     truncate: float = 0.0,

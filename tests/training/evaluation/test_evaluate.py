@@ -19,7 +19,7 @@ from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
-from training.data.corpus import ClipRecord
+from training.data.records import ClipRecord
 from training.evaluation.evaluate import evaluate
 from training.evaluation.material import EvaluateOptions, load_material
 from training.evaluation.measuring import ComparisonHead, baseline, measure_clip, over_the_line

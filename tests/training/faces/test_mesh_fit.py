@@ -12,9 +12,19 @@ from msmdcli.heads.mesh import face_channels
 from msmdcli.motion.rig import Rig
 from msmdcli.tracking.face_model import find_face_model
 from training.faces import mesh_fit
-from training.faces.canonical_face import VERTICES, CanonicalFace, metric_landmarks, similarity
+from training.faces.canonical_face import (
+    INNER_LIPS,
+    LEFT_EYE,
+    LIPS,
+    LOWER_MID_LIP,
+    RIGHT_EYE,
+    UPPER_MID_LIP,
+    VERTICES,
+    CanonicalFace,
+    metric_landmarks,
+    similarity,
+)
 from training.faces.face_interior import LIP_GAP, interior, lip_vertices, opened_triangles, with_closed_lips
-from training.faces.face_landmarks import INNER_LIPS, LEFT_EYE, LIPS, LOWER_MID_LIP, RIGHT_EYE, UPPER_MID_LIP
 
 RIG = Rig.load("arkit52")
 

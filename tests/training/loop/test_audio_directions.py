@@ -14,7 +14,8 @@ from msmdcli.errors import UsageError
 from msmdcli.motion.rig import Rig
 from training.config import load_config
 from training.loop.audio_directions import fit_audio_directions
-from training.loop.trainer import load_run, train
+from training.loop.trainer import train
+from training.network.run_folder import load_run
 
 C, D, P, N = 24, 5, 4, 60
 

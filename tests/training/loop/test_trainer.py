@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig, apply_variant, load_config
-from training.loop.trainer import load_run, prepare_data, train
+from training.loop.trainer import prepare_data, train
 from training.network.objective import Objective
+from training.network.run_folder import load_run
 
 RIG = Rig.load("arkit52")
 

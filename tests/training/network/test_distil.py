@@ -17,10 +17,11 @@ from msmdcli.errors import UsageError
 from msmdcli.model.samplers import Schedule, make_sampler
 from training.config import DistilConfig, TrainConfig, load_config, load_student_config
 from training.data.dataset import PairBatches
-from training.loop.trainer import Silent, load_run, prepare_data, read_config, train
+from training.loop.trainer import Silent, prepare_data, train
 from training.network.distil import DistilObjective, fine_grid, load_teacher
 from training.network.model import Model, ModelConfig
 from training.network.objective import Batch
+from training.network.run_folder import load_run, read_config
 
 
 @pytest.fixture(scope="module")

@@ -18,24 +18,15 @@ from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import frame_count, load_npz
 from training.speech import speech
 from training.speech.speech import RATE, Texts, build, colour, main, merged
+from training.speech.synthesisers import ESPEAK_LANGUAGES, find_engines, piper_phones
 from training.speech.visemes import Phone, VisemeTable
-from training.speech.voices import (
-    ESPEAK_LANGUAGES,
-    Engine,
-    Spoken,
-    Voice,
-    find_engines,
-    marks_joined,
-    piper_phones,
-    with_closures,
-    with_levels,
-)
+from training.speech.voices import Spoken, Synthesiser, Voice, marks_joined, with_closures, with_levels
 
 ENGINES, MISSING = find_engines()
 LINE = {"en": "Five brave boys moved a big wooden table.", "it": "Ciao, voglio gli gnocchi.", "cs": "Dobré ráno, řeka."}
 
 
-def engine(name: str) -> Engine:
+def engine(name: str) -> Synthesiser:
     if name not in ENGINES:
         pytest.skip(next(m for m in MISSING if name.split("-")[0] in m))
     return ENGINES[name]

@@ -11,15 +11,13 @@ import pytest
 import yaml
 
 from msmdcli.errors import MsmdError
+from training.speech.alignment import AlignedTake, grid_sentence, viterbi
 from training.speech.viseme_fit import (
     HAND,
-    Take,
     correlations,
     designs,
     fit_targets,
     fitted_document,
-    grid_sentence,
-    viterbi,
     with_timing,
     write_document,
 )
@@ -28,7 +26,7 @@ from training.speech.visemes import Phone, VisemeTable
 SYMBOLS = ["b", "a", "s", "i", "m", "u", "t", "ɛ", "f", "o", "l", "ɪ", "w", "n", "ʃ", "p"]
 
 
-def takes_of(table: VisemeTable, count: int) -> list[Take]:
+def takes_of(table: VisemeTable, count: int) -> list[AlignedTake]:
     """Random syllables and the curves that `table` gives them."""
     rng = np.random.default_rng(0)
     takes = []
@@ -42,7 +40,7 @@ def takes_of(table: VisemeTable, count: int) -> list[Take]:
         sided = table.curves(phones, times)
         names = [c if c in table.channels else c + "Left" for c in table.unsided]
         values = sided[:, [table.channels.index(n) for n in names]].astype(np.float64)
-        takes.append(Take(str(i), phones, times, 0.3 * values))
+        takes.append(AlignedTake(str(i), phones, times, 0.3 * values))
     return takes
 
 
