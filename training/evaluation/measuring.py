@@ -13,6 +13,7 @@ from msmdcli.heads.loading import load_head
 from msmdcli.motion.health import measure as measure_health
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import find_head, shared_dir
+from training.data.lags import FLAT, correlation, lag_correlations
 from training.evaluation import metrics
 from training.evaluation.judges import Judges
 from training.evaluation.material import HeldOutClip
