@@ -22,3 +22,25 @@ behaviour was broken on purpose (`tests/stress/break_contract.py` breaks it agai
 - What the files of a format need once beside them (Unreal's import script) is written into OUT by the same rules.
 - Nothing is written outside OUT but the user's cache.
 """
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Batch(ModuleType):
+    """This package, which is called like the function of the Python API and therefore is that function, too.
+
+    Python binds `msmdcli.batch` to the package as soon as a module of it is imported, whatever `msmdcli.__getattr__`
+    says.
+    """
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from msmdcli.api import batch
+
+        return batch(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Batch

@@ -44,6 +44,11 @@ def run_batch(options: BatchOptions, console: Console) -> int:
         UsageError: the command or the manifest is wrong, nothing was started.
         MsmdError: the bundle or this machine cannot do it at all.
     """
+    return run_with_records(options, console)[0]
+
+
+def run_with_records(options: BatchOptions, console: Console) -> tuple[int, tuple[Record, ...]]:
+    """The same; the result is the exit code and the records of the lines (none of a dry run)."""
     options.check()
     with Interrupts() as interrupts:
         try:
@@ -53,7 +58,7 @@ def run_batch(options: BatchOptions, console: Console) -> int:
             raise
 
 
-def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> int:
+def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tuple[int, tuple[Record, ...]]:
     began = time.monotonic()
 
     # 1. Check: the model, the manifest, and every name in it.
@@ -81,7 +86,7 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> int
             if planned.plan != "make":
                 teller.tell(teller.record(planned, planned.plan))
         if options.dry_run:
-            return 1 if any(planned.plan == "failed" for planned in plan) else 0
+            return int(any(planned.plan == "failed" for planned in plan)), ()
 
         # 5. Make; as each line is done, place its files and tell of it.
         placer = Placer(out, ledger, options.force, options.beside, claimed_by(lines))
@@ -134,7 +139,7 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> int
         teller.end(report, write_report(report, options.out), interrupted)
         if broken is not None:
             raise broken
-        return code
+        return code, report.records
 
 
 def _engine(options: BatchOptions, bundle: Bundle) -> Engine:
