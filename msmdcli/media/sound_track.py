@@ -2,7 +2,8 @@
 
 **Which track.** The one that is marked default, else the first; of those that can be decoded.
 **Time.** Of a file with a picture, second 0 is the first picture; else the first sound. A gap in the time stamps
-(packets that a recorder lost) is silence. Time stamps that run backwards (the second recording of a chained Ogg) begin anew.
+(packets that a recorder lost) is silence. Time stamps that run backwards (the second recording of a chained
+Ogg) begin anew.
 **Damage.** A packet that cannot be decoded is silence too, and is told. A length that the container states exactly is
 compared with what was decoded, within `TOLERANCE`.
 """

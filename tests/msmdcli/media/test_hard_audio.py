@@ -210,7 +210,7 @@ def test_integers_in_a_float_file(tmp_path: Path, scale: int) -> None:
 
 def two_tracks(path: Path, default: int) -> Path:
     """A silent track and a loud one."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"default_mode": "passthrough"} if path.suffix == ".mkv" else {}) as container:
         streams = [container.add_stream("pcm_s16le", rate=RATE, layout="mono") for _ in range(2)]
         for i, stream in enumerate(streams):
             stream.disposition = av.stream.Disposition.default if i == default else av.stream.Disposition(0)
@@ -223,7 +223,7 @@ def two_tracks(path: Path, default: int) -> Path:
 
 
 def test_the_default_track_is_read(tmp_path: Path) -> None:
-    audio = load_audio(two_tracks(tmp_path / "a.mov", default=1))
+    audio = load_audio(two_tracks(tmp_path / "a.mkv", default=1))
     assert np.abs(audio.samples).max() > 0.1
     assert any("2 sound tracks" in note for note in audio.notes)
 
@@ -238,5 +238,5 @@ def test_a_track_of_an_unknown_codec_is_passed_over(tmp_path: Path) -> None:
     at = data.find(b"sowt")
     data[at : at + 4] = b"apac"
     path.write_bytes(data)
-    with pytest.raises(MsmdError, match="no sound track of .* can be decoded"):
+    with pytest.raises(MsmdError, match=r"no sound track of .* can be decoded"):
         load_audio(path)
