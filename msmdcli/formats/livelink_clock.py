@@ -148,7 +148,7 @@ def _seconds(path: Path, lines: Sequence[int], codes: Sequence[Timecode], rate: 
     """The time of each row in seconds, and what a time may be off by."""
     tick = Fraction(1, TICKS * rate)
     ways: list[tuple[Callable[[Timecode], Fraction], Fraction]] = [(lambda code: (code.frame + code.sub) / rate, tick)]
-    if _are_milliseconds(codes, rate):
+    if _are_milliseconds(codes):
         ways.append((lambda code: code.sub, Fraction(1, TICKS)))
     if _is_counter(codes):
         ways.append((lambda code: Fraction(code.frame, rate), tick))
@@ -188,8 +188,9 @@ def _unrolled(times: list[Fraction]) -> list[Fraction]:
     return unrolled
 
 
-def _are_milliseconds(codes: Sequence[Timecode], rate: int) -> bool:
+def _are_milliseconds(codes: Sequence[Timecode]) -> bool:
     """Whether .sss tells the same time within the second as FF does."""
+    rate = max(code.frame for code in codes) + 1
     return all(code.digits == 3 and abs(code.sub * rate - code.frame) <= 1 for code in codes)
 
 
