@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats import read_motion
+from msmdcli.formats.registry import read_motion
 from msmdcli.formats.livelink_csv import HEADER
 from msmdcli.motion.motion import Motion
 
