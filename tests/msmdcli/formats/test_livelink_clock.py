@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats.registry import read_motion
 from msmdcli.formats.livelink_csv import HEADER
+from msmdcli.formats.registry import read_motion
 from msmdcli.motion.motion import Motion
 
 JAW = HEADER.index("JawOpen")
