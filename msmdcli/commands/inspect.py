@@ -62,6 +62,8 @@ def _recording(path: Path, talk: Console) -> None:
     from msmdcli.media.audio import load_audio
 
     audio = load_audio(path)
+    for note in audio.notes:
+        talk.warn(note)
     level = 20 * np.log10(max(float(np.sqrt(np.mean(np.square(audio.samples)))), 1e-9))
     known: dict[str, object] = {
         "seconds": round(float(audio.seconds), 4),

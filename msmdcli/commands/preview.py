@@ -158,6 +158,8 @@ def _film(
     samples = None
     if audio is not None:
         sound = load_audio(audio, SOUND_RATE)
+        for note in sound.notes:
+            talk.warn(note)
         samples = sound.samples
         if abs(sound.seconds - take.motion.seconds) > 0.1:
             talk.warn(

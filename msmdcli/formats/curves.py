@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats.livelink_csv import USUAL_RATES
+from msmdcli.formats.livelink_clock import USUAL_RATES
 from msmdcli.motion.morph_names import match_targets
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig

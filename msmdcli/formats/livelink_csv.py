@@ -4,13 +4,13 @@
 61 numbers with ten decimals: the 52 blendshapes (Apple's order, except that JawRight comes before JawLeft and
 MouthRight before MouthLeft), then yaw, pitch and roll of the head, of the left and of the right eye, in radians.
 
-**Timecode** `HH:MM:SS:FF.sss`. FF.sss counts sixtieths of a second *whatever the frame rate*: the app writes a 30 fps
-take in steps of 2, and Unreal's importer divides by 60. So the frame rate lies in the steps, 60 / fps: 2.400 at 25 fps,
-2.002 at 30000/1001. Reading: other programs count in their own rate, so how far FF counts is taken from where it rolls
-over (60 if it never does). The frame rate is then the usual one (24, 25, 30, ... or n * 1000/1001) that explains every
-timecode to the last digit; if none does, it is the measured one, to 1/1000: the frames of a "60 fps" recording of the
-app are really some 59.904 a second. `meta["nominal_fps"]` tells the rate that was meant. Frames that the app dropped,
-or wrote without a face, are filled by linear interpolation.
+**Timecode.** `HH:MM:SS:FF.sss`, FF in sixtieths of a second whatever the frame rate, so that the frame rate lies in the
+steps, 60 / fps: 2.400 at 25 fps, 2.002 at 30000/1001. How the timecodes of other programs are read is told in
+`livelink_clock`. `meta["nominal_fps"]` tells the rate that was meant. Frames that the app dropped, or wrote without a
+face, are filled by linear interpolation.
+
+**Tables of others.** Semicolons or tabs in place of commas (then with decimal commas) are read, and a last row that was
+cut off is left out, which `meta["left_out"]` tells. Percent in place of 0 to 1 are refused.
 
 **Head.** On the rig's axes (x to the person's own left, y up, z out of the face),
 R = Ry(-HeadYaw) Rx(HeadPitch) Rz(-HeadRoll). So positive is: HeadPitch nods down, HeadYaw turns to the person's right,
@@ -31,20 +31,24 @@ its factor is 1.00 to 1.02. On reading, these columns are not used.
 from __future__ import annotations
 
 import csv
-import re
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
-from math import floor
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from msmdcli.motion.motion import NTSC, Motion, parse_fps
+from msmdcli.formats.livelink_clock import (
+    TIMECODE_RATE,
+    Clock,
+    nominal_fps,
+    parse_timecode,
+    read_clock,
+    timecode_text,
+)
+from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.motion.rotation import (
     engine_from_quaternion,
@@ -70,13 +74,9 @@ HEAD = ("HeadYaw", "HeadPitch", "HeadRoll")
 EYES = ("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
 HEADER = ("Timecode", "BlendshapeCount", *SHAPES, *HEAD, *EYES)
 
-TIMECODE_RATE = 60  # what FF counts to
-TICKS = 1000  # of a frame of timecode: its three decimals
 LOOK_IN, LOOK_OUT, LOOK_DOWN, LOOK_UP = 0.59, 0.65, 0.71, 0.42  # radians per unit of eyeLook
-USUAL_RATES = tuple(Fraction(n) for n in (24, 25, 30, 48, 50, 60, 72, 90, 100, 120)) + tuple(
-    n * NTSC for n in (24, 30, 48, 60, 120)
-)
-DAY = 24 * 3600
+BEYOND, MOST_BEYOND = 1.5, 0.002  # a share of the blendshapes' values above the first that is no overshoot any more
+HINT = "a Live Link Face CSV has 63 columns, from Timecode and BlendshapeCount to RightEyeRoll"
 
 
 def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> None:
@@ -88,19 +88,19 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> None:
     shapes = motion.values[:, [motion.rig.index(_channel(name)) for name in SHAPES]].astype(np.float64)  # [T, 52]
     rows = np.concatenate([shapes, head_columns(motion), _eye_columns(shapes)], axis=1)  # [T, 61]
     rows = np.round(rows, 10) + 0.0  # + 0.0: no "-0.0000000000"
-    start = _parse_timecode(str(options.get("start", "00:00:00:00")))
+    start = parse_timecode(str(options.get("start", "00:00:00:00")))
     if start is None or start.frame >= TIMECODE_RATE:
         raise MsmdError(
             f"start timecode {options['start']!r} is not HH:MM:SS:FF with FF below {TIMECODE_RATE}",
             hint="FF counts sixtieths of a second, whatever the frame rate; example: 01:00:00:00",
         )
-    first = start.second * TIMECODE_RATE + start.frame
+    first = start.second * TIMECODE_RATE + start.frame + start.sub
     step = TIMECODE_RATE / motion.fps
     with path.open("w", encoding="ascii", newline="") as file:
         file.write(",".join(HEADER) + "\n")
         form = ",".join(["%.10f"] * rows.shape[1])  # a whole row in one call: this is where a short line's time went
         for i, row in enumerate(rows):
-            file.write(f"{_timecode(first + i * step)},{rows.shape[1]},{form % tuple(row.tolist())}\n")
+            file.write(f"{timecode_text(first + i * step)},{rows.shape[1]},{form % tuple(row.tolist())}\n")
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Motion:
@@ -117,16 +117,21 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
     values[:, [rig.index(_channel(name)) for name in SHAPES]] = table.values[:, : len(SHAPES)]
     values[:, list(rig.rotation_indices or ())] = head_angles(table.values[:, len(SHAPES) :])
 
-    clock = _Clock.of_rate(table, parse_fps(options["fps"])) if "fps" in options else _read_clock(path, table)
+    if "fps" in options:
+        clock = Clock.of_rate(len(table.timecodes), parse_fps(options["fps"]))
+    else:
+        clock = read_clock(path, table.lines, table.timecodes)
     frames = clock.frames[-1] + 1
     whole = np.arange(frames)
     filled = frames - len(values)
     if filled or len(values) != len(clock.frames):
         known = clock.frames[table.faces]
         values = np.stack([np.interp(whole, known, column) for column in values.T], axis=1)  # [T, D]
-    meta = {"source": path.name, "timecode": table.timecodes[0], "nominal_fps": str(_nominal(clock.fps))}
+    meta = {"source": path.name, "timecode": table.timecodes[0], "nominal_fps": str(nominal_fps(clock.fps))}
     if filled:
         meta["filled_frames"] = str(filled)
+    if table.left_out:
+        meta["left_out"] = table.left_out
     return Motion(values.astype(np.float32), clock.fps, rig, meta)
 
 
@@ -163,32 +168,6 @@ def _eye_columns(shapes: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Timecode:
-    second: int  # of the day
-    frame: Fraction  # FF.sss
-
-
-def _timecode(frames: Fraction) -> str:
-    """HH:MM:SS:FF.sss of a time in sixtieths of a second."""
-    ticks = floor(frames * TICKS + Fraction(1, 2)) % (DAY * TIMECODE_RATE * TICKS)
-    seconds, ticks = divmod(ticks, TIMECODE_RATE * TICKS)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    frame, sub = divmod(ticks, TICKS)
-    return f"{hour:02d}:{minute:02d}:{second:02d}:{frame:02d}.{sub:03d}"
-
-
-def _parse_timecode(text: str) -> _Timecode | None:
-    found = re.fullmatch(r"(\d{1,2}):(\d{1,2}):(\d{1,2}):(\d{1,3}(?:\.\d{1,9})?)", text.strip())
-    if not found:
-        return None
-    hour, minute, second = (int(part) for part in found.groups()[:3])
-    if hour >= 24 or minute >= 60 or second >= 60:
-        return None
-    return _Timecode((hour * 60 + minute) * 60 + second, Fraction(found[4]))
-
-
-@dataclass(frozen=True)
 class _Table:
     """The rows of a file.
 
@@ -197,21 +176,24 @@ class _Table:
         lines: line number in the file of every row.
         faces: [n] bool per row, whether it holds a face.
         values: [rows with a face, 55] float64: SHAPES, then HEAD.
+        left_out: what of the file is not in it.
     """
 
     timecodes: list[str]
     lines: list[int]
     faces: np.ndarray
     values: np.ndarray
+    left_out: str = ""
 
 
 def _read_table(path: Path) -> _Table:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        text = path.read_text(encoding="utf-8-sig")
+        separator = _separator(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise MsmdError(f"{path} is not a CSV text file ({error})") from error
+        raise MsmdError(f"{path} is not a CSV text file ({error})", hint="save it as CSV UTF-8") from error
     if not rows:
         raise MsmdError(f"{path} is empty")
     names = [name.strip().lower() for name in rows[0][1]]
@@ -219,10 +201,7 @@ def _read_table(path: Path) -> _Table:
     missing = [name for name in needed if name.lower() not in names]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise MsmdError(
-            f"{path} lacks the columns {', '.join(missing[:5])}{more}",
-            hint="a Live Link Face CSV has 63 columns, from Timecode and BlendshapeCount to RightEyeRoll",
-        )
+        raise MsmdError(f"{path} lacks the columns {', '.join(missing[:5])}{more}", hint=HINT)
     twice = [name for name in needed if names.count(name.lower()) > 1]
     if twice:
         raise MsmdError(f"{path} has the column {twice[0]} twice")
@@ -230,10 +209,16 @@ def _read_table(path: Path) -> _Table:
         raise MsmdError(f"{path} has a header but no frames")
     at = [names.index(name.lower()) for name in needed[1:]]
     count_at = names.index("blendshapecount") if "blendshapecount" in names else None
+    left_out = ""
+    if len(rows) > 2 and 2 < len(rows[-1][1]) < len(names) and not text.endswith(("\n", "\r")):
+        left_out = f"the last row, line {rows[-1][0]}, which is cut off"
+        rows.pop()
 
     timecodes, lines, faces, values = [], [], [], []
     for line, row in rows[1:]:
-        timecodes.append(row[names.index("timecode")].strip())
+        if separator != ",":
+            row = [cell.replace(",", ".") for cell in row]
+        timecodes.append(row[names.index("timecode")].strip() if len(row) > names.index("timecode") else "")
         lines.append(line)
         # Where the app lost the face, it writes a count of 0, and the numbers are zero or missing.
         lost = len(row) <= 2 or (count_at is not None and row[count_at].strip() == "0")
@@ -253,7 +238,21 @@ def _read_table(path: Path) -> _Table:
         values.append(numbers)
     if not values:
         raise MsmdError(f"{path}: no frame holds a face (BlendshapeCount is 0 throughout)")
-    return _Table(timecodes, lines, np.array(faces), np.array(values))
+    table = np.array(values)
+    shapes = table[:, : len(SHAPES)]
+    if (np.abs(shapes) > BEYOND).mean() > MOST_BEYOND:
+        raise MsmdError(
+            f"{path}: blendshapes reach {np.abs(shapes).max():g} where 1 is the most",
+            hint="they may be percent: divide them by 100",
+        )
+    return _Table(timecodes, lines, np.array(faces), table, left_out)
+
+
+def _separator(text: str) -> str:
+    """What stands between the cells of a table: in its first line, that of comma, semicolon and tab that is there
+    most."""
+    line = text.lstrip("\r\n ").split("\n", 1)[0]
+    return max(",;\t", key=line.count)
 
 
 def _is_number(text: str) -> bool:
@@ -262,65 +261,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """The frame rate of a recording, and the frame that each of its rows is: [n] int64, ascending from 0."""
-
-    fps: Fraction
-    frames: np.ndarray
-
-    @staticmethod
-    def of_rate(table: _Table, fps: Fraction) -> _Clock:
-        """Row i is frame i."""
-        return _Clock(fps, np.arange(len(table.timecodes)))
-
-
-def _read_clock(path: Path, table: _Table) -> _Clock:
-    """Frame rate and frame numbers from the timecodes; how is told in the module's docstring."""
-    hint = "give the frame rate (option fps) to read the rows without their timecode"
-    parsed: list[_Timecode] = []
-    for line, text in zip(table.lines, table.timecodes, strict=True):
-        code = _parse_timecode(text)
-        if code is None:
-            raise MsmdError(f"{path}, line {line}: timecode {text!r} does not have the form HH:MM:SS:FF.sss", hint=hint)
-        parsed.append(code)
-    if len(parsed) == 1:
-        return _Clock.of_rate(table, Fraction(TIMECODE_RATE))
-
-    rate = _timecode_rate(parsed)
-    times = [code.second * rate + code.frame for code in parsed]  # in frames of timecode
-    for i in range(1, len(times)):
-        if times[i] < times[i - 1] - DAY * rate // 2:  # past midnight
-            times[i:] = [time + DAY * rate for time in times[i:]]
-        if times[i] <= times[i - 1]:
-            how = "stands still" if times[i] == times[i - 1] else "runs backwards"
-            raise MsmdError(f"{path}, line {table.lines[i]}: the timecode {how}", hint=hint)
-    steps = [after - before for before, after in pairwise(times)]
-    typical = median(steps)
-    frames = np.cumsum([0, *(max(1, round(step / typical)) for step in steps)])
-    total, elapsed = int(frames[-1]), times[-1] - times[0]
-    offsets = np.array([float(time - times[0]) for time in times])
-    errors = [float(np.abs(offsets - frames * float(rate / fps)).max()) for fps in USUAL_RATES]
-    best = int(np.argmin(errors))
-    if errors[best] <= 1 / TICKS + 1e-6:  # two timecodes, each rounded by half a tick
-        return _Clock(USUAL_RATES[best], frames)
-    measured = rate * total / elapsed
-    return _Clock(Fraction(round(measured * 1000), 1000), frames)
-
-
-def _timecode_rate(codes: list[_Timecode]) -> int:
-    """How far FF counts: at a change of second it jumps back by this, less one step."""
-    pairs = list(pairwise(codes))
-    steps = [b.frame - a.frame for a, b in pairs if a.second == b.second]
-    jumps = [a.frame - b.frame for a, b in pairs if b.second - a.second == 1]
-    if not steps or not jumps:
-        return max(TIMECODE_RATE, floor(max(code.frame for code in codes)) + 1)
-    return max(round(median(jumps) + median(steps)), floor(max(code.frame for code in codes)) + 1)
-
-
-def _nominal(fps: Fraction) -> Fraction:
-    """The rate that a measured one stands for: itself if it is a usual one, else the nearest usual whole number."""
-    whole = [usual for usual in USUAL_RATES if usual.denominator == 1]
-    return fps if fps in USUAL_RATES else min(whole, key=lambda usual: abs(usual - fps))

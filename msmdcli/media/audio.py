@@ -1,33 +1,32 @@
 """Audio in: any file that libsndfile or FFmpeg reads, as mono float32 at one rate.
 
 The file is decoded, mixed and resampled block by block, so the memory needed is that of the result (4 bytes a sample),
-whatever the rate and the number of channels of the source.
+whatever the rate and the number of channels of the source. What a person should know of a recording that is read all
+the same (a lost packet, a channel upside down, integers in a float file) is in `Audio.notes`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from msmdcli.errors import MsmdError
-
-if TYPE_CHECKING:
-    import av
-    import soundfile
+from msmdcli.media.sound_file import leave_to_ffmpeg, open_file, stops_early
+from msmdcli.media.sound_source import Source
+from msmdcli.media.sound_track import open_track
 
 RATE = 16000  # what the speech encoders hear
-BLOCK_SAMPLES = 1 << 16
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
-OPEN_ENDED = 0x7FFF_0000  # a length this large in a WAV header means "written to a pipe, length not known"
-MPEG_TOLERANCE = Fraction(1, 20)  # lengths of MP3 files without a length tag are estimates
-KNOWN = "MSMD reads WAV, FLAC, OGG, MP3, AIFF, and the sound of M4A, MP4, MOV, MKV and other files that FFmpeg knows"
+CANCELLED = 0.05  # of the channels' power is left in their mean: one is the other upside down
+LOUDEST_FLOAT = 16.0  # a float file that goes beyond holds integers
+INTEGER_SCALES = (1 << 15, 1 << 23, 1 << 31)
+SILENT = 1e-4  # full scale: -80 dB
 
 
 @dataclass
@@ -39,6 +38,7 @@ class Audio:
         rate: samples per second of `samples`.
         source_rate, source_channels: of the file.
         seconds: the exact duration, samples in the file / source_rate. S is this times `rate`, rounded.
+        notes: what a person should know of the file.
     """
 
     samples: np.ndarray
@@ -46,23 +46,15 @@ class Audio:
     source_rate: int
     source_channels: int
     seconds: Fraction
-
-
-@dataclass
-class _Source:
-    """An open file: blocks [n, channels] float32, in order."""
-
-    rate: int
-    channels: int
-    blocks: Iterator[np.ndarray]
+    notes: tuple[str, ...] = ()
 
 
 def load_audio(path: Path | str, rate: int = RATE) -> Audio:
     """Read a recording.
 
-    libsndfile is asked first; what it does not know goes to FFmpeg (through PyAV), of video files the first sound
-    track. A video's sound is aligned to its picture: time 0 is the first picture, a later start of the sound is filled
-    with silence.
+    libsndfile is asked first; what it does not know, or would not read to the end, goes to FFmpeg (`sound_track`): of
+    files with several sound tracks the default one, aligned to the picture. Channels are mixed to their mean; where
+    they cancel (one is the other upside down) the loudest is taken.
 
     Raises:
         MsmdError: no such file, no sound in it, damaged or cut off, not-a-number samples; with the reasons of both
@@ -80,111 +72,43 @@ def load_audio(path: Path | str, rate: int = RATE) -> Audio:
     except OSError as error:
         raise MsmdError(f"audio file {path} cannot be opened: {error.strerror}") from error
 
+    with _opened(path) as source:
+        mixed = _collect(path, source, rate, None)
+    if mixed.loudest is not None:  # the mean is silent, a channel is not
+        with _opened(path) as source:
+            notes = [f"the channels of {path.name} cancel each other: channel {mixed.loudest + 1} alone is used"]
+            mixed = _collect(path, source, rate, mixed.loudest)
+            mixed.audio.notes = (*notes, *mixed.audio.notes)
+    return mixed.audio
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Source]:
     import soundfile
 
     try:
         file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
-        return _load_with_ffmpeg(path, rate, libsndfile_says=error.error_string)
+        yield from open_track(path, f"libsndfile says: {error.error_string.rstrip('.')}; ")
+        return
     with file:
-        return _collect(path, _Source(file.samplerate, file.channels, _sndfile_blocks(path, file)), rate)
+        if not leave_to_ffmpeg(path, file):
+            yield open_file(path, file)
+            return
+        ignore_length = stops_early(path, file)
+    yield from open_track(path, ignore_length=ignore_length)
 
 
-def _sndfile_blocks(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    import soundfile
+@dataclass
+class _Mixed:
+    """A recording as mono, and the channel to take instead where the channels cancel each other."""
 
-    promised, actual = _header_length(file.extra_info)
-    if promised > actual:
-        raise _truncated(path, f"its header promises {promised} bytes of sound, {actual} are there")
-    count = 0
-    try:
-        while len(block := file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)):
-            count += len(block)
-            yield block
-    except soundfile.LibsndfileError as error:
-        where = f"after {count / file.samplerate:.2f} s libsndfile says: {error.error_string}"
-        raise _truncated(path, where) from error
-    allowed = file.frames * MPEG_TOLERANCE if file.format in ("MPEG", "MP3") else 0
-    if count < file.frames - allowed:
-        raise _truncated(path, f"{count} of {file.frames} samples are there")
+    audio: Audio
+    loudest: int | None
 
 
-def _header_length(log: str) -> tuple[int, int]:
-    """Bytes of sound that a WAV or AIFF header promises, and those that are there; (0, 0) if all is well.
-
-    libsndfile reads what is there of a truncated file and notes `data : 64000 (should be 31978)` in its log.
-    """
-    found = re.search(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    if not found or int(found[1]) >= OPEN_ENDED:
-        return 0, 0
-    return int(found[1]), int(found[2])
-
-
-def _load_with_ffmpeg(path: Path, rate: int, libsndfile_says: str) -> Audio:
-    try:
-        import av
-    except ImportError as error:
-        raise MsmdError(
-            f"{path} cannot be read as audio; libsndfile says: {libsndfile_says.rstrip('.')}; PyAV is not installed",
-            hint="pip install av",
-        ) from error
-    try:
-        container = av.open(str(path))
-    except (av.error.FFmpegError, ValueError) as error:
-        raise MsmdError(
-            f"{path} cannot be read as audio; libsndfile says: {libsndfile_says.rstrip('.')}; "
-            f"FFmpeg says: {_reason(error)}",
-            hint=KNOWN,
-        ) from error
-    with container:
-        if not container.streams.audio:
-            raise MsmdError(f"{path} has no sound track")
-        stream = container.streams.audio[0]
-        if not stream.rate or not stream.channels:
-            raise MsmdError(f"the sound track of {path} cannot be decoded (codec {stream.codec_context.name})")
-        return _collect(path, _Source(stream.rate, stream.channels, _ffmpeg_blocks(path, container, stream)), rate)
-
-
-def _ffmpeg_blocks(path: Path, container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[np.ndarray]:
-    import av
-
-    rate, channels = stream.rate, stream.channels
-    to_planar = av.AudioResampler(format="fltp")
-    zero = _first_picture(container)
-    skip: int | None = None  # samples before the first picture, yet to be left out
-    count = 0
-    try:
-        for decoded in container.decode(stream):
-            if skip is None:
-                late = 0 if zero is None or decoded.time is None else floor((decoded.time - float(zero)) * rate + 0.5)
-                skip = max(0, -late)
-                for start in range(0, late, BLOCK_SAMPLES):
-                    yield np.zeros((min(BLOCK_SAMPLES, late - start), channels), np.float32)
-            for frame in to_planar.resample(decoded):
-                block = np.asarray(frame.to_ndarray(), dtype=np.float32).T  # [n, channels]
-                count += len(block)
-                yield block[skip:]
-                skip = max(0, skip - len(block))
-    except (av.error.FFmpegError, ValueError) as error:
-        raise _truncated(path, f"after {count / rate:.2f} s FFmpeg says: {_reason(error)}") from error
-    if stream.duration and stream.time_base:
-        promised = float(stream.duration * stream.time_base)
-        if count / rate < promised * (1 - MPEG_TOLERANCE) - 0.1:
-            raise _truncated(path, f"{count / rate:.2f} of {promised:.2f} s are there")
-
-
-def _first_picture(container: av.container.InputContainer) -> Fraction | None:
-    """When the picture starts, in seconds on the file's clock; None for sound without a picture (a cover is none)."""
-    import av
-
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic and stream.time_base is not None:
-            return (stream.start_time or 0) * stream.time_base
-    return None
-
-
-def _collect(path: Path, source: _Source, rate: int) -> Audio:
-    """Mix, check and resample the blocks of a source."""
+def _collect(path: Path, source: Source, rate: int, channel: int | None) -> _Mixed:
+    """Mix (or take one channel), check and resample the blocks of a source."""
     import soxr
 
     if not LOWEST_RATE <= source.rate <= HIGHEST_RATE:
@@ -193,11 +117,13 @@ def _collect(path: Path, source: _Source, rate: int) -> Audio:
     if source.rate != rate:
         resampler = soxr.ResampleStream(source.rate, rate, 1, dtype="float32", quality="HQ")
     sound = bytearray()  # grows in place; a list of blocks would need twice the memory in the end
-    count = 0
+    count, peak = 0, 0.0
+    power = np.zeros(source.channels)  # of each channel
+    mean_power = 0.0
     for block in source.blocks:
         if block.shape[1] != source.channels:
             raise MsmdError(f"{path}: the number of channels changes after {count / source.rate:.2f} s")
-        mono = block.mean(axis=1, dtype=np.float32)  # [n, channels] -> [n]
+        mono = block.mean(axis=1, dtype=np.float32) if channel is None else np.ascontiguousarray(block[:, channel])
         finite = np.isfinite(mono)
         if not finite.all():
             at = (count + int(np.argmin(finite))) / source.rate
@@ -205,6 +131,11 @@ def _collect(path: Path, source: _Source, rate: int) -> Audio:
                 f"audio file {path} holds a sample that is not a number, at {at:.3f} s", hint="export the file again"
             )
         count += len(mono)
+        if len(mono):
+            peak = max(peak, float(np.abs(mono).max()))
+        if source.channels > 1 and channel is None:
+            power += np.einsum("nc,nc->c", block, block, dtype=np.float64)
+            mean_power += float(np.dot(mono.astype(np.float64), mono))
         sound += (mono if resampler is None else resampler.resample_chunk(mono)).tobytes()
     if count == 0:
         raise MsmdError(f"audio file {path} holds no sound (0 samples)", hint="it may be empty or cut off")
@@ -214,12 +145,14 @@ def _collect(path: Path, source: _Source, rate: int) -> Audio:
     size = 4 * max(1, floor(seconds * rate + Fraction(1, 2)))  # in bytes; the resampler rounds the length its own way
     del sound[size:]
     sound += bytes(size - len(sound))
-    return Audio(np.frombuffer(sound, np.float32), rate, source.rate, source.channels, seconds)
-
-
-def _truncated(path: Path, detail: str) -> MsmdError:
-    return MsmdError(f"audio file {path} is damaged or cut off: {detail}", hint="copy or export the file again")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
+    samples = np.frombuffer(sound, np.float32)
+    notes = list(source.notes)
+    if peak > LOUDEST_FLOAT:
+        scale = next((scale for scale in INTEGER_SCALES if peak <= scale), INTEGER_SCALES[-1])
+        samples = samples / np.float32(scale)
+        notes.append(f"{path.name} holds values up to {peak:.0f} where 1 is full scale: they are read as integers")
+    elif peak < SILENT:
+        notes.append(f"{path.name} is silent")
+    cancel = channel is None and mean_power < CANCELLED * power.mean() and power.any()
+    audio = Audio(samples, rate, source.rate, source.channels, seconds, tuple(notes))
+    return _Mixed(audio, int(np.argmax(power)) if cancel else None)

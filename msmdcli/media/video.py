@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.media.cut_off import missing_bytes
 from msmdcli.motion.motion import MAX_FPS, NTSC
 
 if TYPE_CHECKING:
@@ -156,10 +157,13 @@ def _opened(path: Path) -> av.container.InputContainer:
         path.open("rb").close()
     except OSError as error:
         raise MsmdError(f"video {path} cannot be opened: {error.strerror}") from error
+    missing = missing_bytes(path)
+    if missing:
+        raise _damaged(path, f"its container promises {missing} bytes more than are there")
     import av
 
     try:
-        return av.open(str(path))
+        return av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise MsmdError(
             f"{path} cannot be read as a video; it is damaged, cut off, or none at all; FFmpeg says: {_reason(error)}",

@@ -72,7 +72,9 @@ def finished(
     if task.curves is not None:
         motion = task.curves.apply(motion)
     facts = {"controls": dict(result.facts), "voice": measure_voice(audio.samples, audio.rate)}
-    return Finished(motion, health, facts, (*_style_warnings(task, float(audio.seconds)), *result.warnings))
+    return Finished(
+        motion, health, facts, (*audio.notes, *_style_warnings(task, float(audio.seconds)), *result.warnings)
+    )
 
 
 def _style_warnings(task: LineTask, seconds: float) -> Iterator[str]:

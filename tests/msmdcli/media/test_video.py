@@ -150,3 +150,10 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
 
 def test_names_of_videos() -> None:
     assert is_video("a/B.MOV") and is_video("x.mp4") and not is_video("x.csv") and not is_video("mp4")
+
+
+def test_half_a_matroska_says_so(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", numbers(70), constant_times(70, Fraction(25)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(MsmdError, match="cut off"):
+        probe_video(path)
