@@ -229,7 +229,7 @@ def _check_rows_per_second(path: Path, times: Sequence[Fraction], clock: Clock) 
     if not whole:
         return
     usual = max(whole)  # dropped frames make it fewer, nothing makes it more
-    if abs(usual - clock.fps) > max(ROWS_OFF * clock.fps, 1):
+    if abs(usual - clock.fps) > max(ROWS_OFF * clock.fps, Fraction(1)):
         raise MsmdError(
             f"{path}: its timecodes mean {float(clock.fps):.3f} frames per second, yet a second holds {usual} rows",
             hint=HINT,
