@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def bench(
     audio: Annotated[
         list[Path] | None,
