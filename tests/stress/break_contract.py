@@ -92,7 +92,7 @@ BREAKS = (
     Break(
         "whole-or-not",
         "An output appears whole or not at all: under a temporary name beside its place and renamed.",
-        "msmdcli/formats/__init__.py",
+        "msmdcli/formats/registry.py",
         "        temporary.unlink(missing_ok=True)\n        raise cannot_write(target",
         "        temporary.replace(target)\n        raise cannot_write(target",
         "failing_write",
