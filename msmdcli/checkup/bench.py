@@ -38,6 +38,7 @@ import numpy as np
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.manifest.lines import AUDIO_SUFFIXES
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.model.runtime import installed_builds
@@ -55,10 +56,9 @@ STEP_ROWS = (1, 3, 8)  # windows in one call; 3 is one window with both guidance
 STYLES = ("neutral", "angry")
 KEPT = {kept.VARIABLE: kept.DEFAULT_LIMIT for kept in (FeatureStore, GraphStore)}  # as where nothing is said
 KNOWN = "cache_known"  # folder of the cache in which only recordings are new
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 # A process between: a system counts to a child's peak memory what its parent holds when it starts it, and this one
-# holds a model. It tells exit code, seconds and peak.
+# holds a model. It prints exit code, seconds and peak.
 LAUNCHER = """
 import subprocess, sys, time
 begin = time.perf_counter()
@@ -215,13 +215,13 @@ def _recordings(given: Sequence[Path], scratch: Path) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES)
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         elif path.is_file():
             found.append(path)
         else:
             raise UsageError(f"no recording or folder at {path}")
     if not found:
-        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(SOUND_SUFFIXES)}")
+        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(AUDIO_SUFFIXES)}")
     return found
 
 
@@ -241,7 +241,7 @@ def _made_up(path: Path, seconds: float, seed: int) -> Path:
 
 def _run(arguments: Sequence[str], cache: Path | None = None) -> tuple[float, float | None]:
     """Run `msmd ARGUMENTS` in a process of its own, with a cache folder of its own where one is given: seconds, and
-    peak resident memory in MB (None where the system does not tell)."""
+    peak resident memory in MB (None where the system does not say)."""
     environment = os.environ | ({"MSMD_CACHE": str(cache), **KEPT} if cache else {})
     with tempfile.TemporaryFile() as talk:
         launched = subprocess.run(
@@ -253,13 +253,13 @@ def _run(arguments: Sequence[str], cache: Path | None = None) -> tuple[float, fl
             text=True,
             check=False,
         )
-        told = launched.stdout.split()
-        if len(told) != 3 or told[0] != "0":
+        printed = launched.stdout.split()
+        if len(printed) != 3 or printed[0] != "0":
             talk.seek(0)
             said = talk.read().decode(errors="replace").strip().splitlines()
             raise MsmdError(f"msmd {' '.join(arguments[:2])} failed: {said[-1] if said else launched.returncode}")
-    peak = float(told[2]) / (1024 * 1024 if sys.platform == "darwin" else 1024)  # macOS counts bytes
-    return float(told[1]), peak or None
+    peak = float(printed[2]) / (1024 * 1024 if sys.platform == "darwin" else 1024)  # macOS counts bytes
+    return float(printed[1]), peak or None
 
 
 def _batch(options: BenchOptions, manifest: Path, out: Path, style: str) -> list[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COPIED = ("msmdcli", "tests", "styles", "training", "export", "pyproject.toml")
-TESTS = "tests/msmdcli/batch/test_run.py"
+TESTS = "tests/msmdcli/batch"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Break:
         sentence: what no longer holds.
         file, old, new: the change.
         tests: a pytest expression for -k.
-        where: the file of the tests.
+        where: the file or folder of the tests.
     """
 
     name: str
