@@ -60,7 +60,7 @@ class Check:
 
 def examine(device: str, bundle: Path | None, styles: Iterable[Path]) -> Iterator[Check]:
     """Look at everything, most basic first."""
-    yield Check("msmd", True, f"{__version__}, Python {platform.pythonversion_of()}, {platform.platform()}")
+    yield Check("msmd", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield Check("cores", True, f"{available_cores()} that this process may use")
     for name in NEEDED:
         version = version_of(name)

@@ -132,7 +132,7 @@ def test_a_failing_write_leaves_nothing(project: Project, monkeypatch: pytest.Mo
         if fmt == "npz":
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("msmdcli.formats.write_motion", disk_full)
+    monkeypatch.setattr("msmdcli.formats.registry.write_motion", disk_full)
     assert project.run() == 1
     assert project.bytes_of() == {} and set(project.statuses().values()) == {"failed"}
     assert "No space left" in project.talk
