@@ -1,4 +1,4 @@
-"""The command line: which commands there are. Each is a thin file in `msmdcli/commands`; nothing heavy is imported."""
+"""The command line: which commands there are. Each has its file in `msmdcli/commands`; nothing heavy is imported."""
 
 from __future__ import annotations
 

@@ -10,9 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import IO, Any, ParamSpec, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from msmdcli.errors import MsmdError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as the shell has it: 128 + SIGINT
 PLAIN_EVERY = 10.0  # seconds between two lines of progress where stderr is no terminal
@@ -22,7 +26,7 @@ R = TypeVar("R")
 
 
 class Progress(Protocol):
-    """Told how far long work has come."""
+    """What shows how far long work has come."""
 
     def advance(self, amount: float, done: int = 1) -> None:
         """Some more is done: `amount` of the total, `done` of the items."""
@@ -106,9 +110,7 @@ class Console:
         if self.verbosity < 0:
             yield _Silent()
         elif self._stderr.isatty():
-            from msmdcli.progress_bar import bar
-
-            with bar(what, total, items, self._stderr) as shown:
+            with _bar(what, total, items, self._stderr) as shown:
                 yield shown
         else:
             yield _Plain(self, what, total, items)
@@ -139,6 +141,36 @@ class _Plain:
         self._console.say(f"{self._what}: {self._done}/{self._items}, {share:.0%}, about {duration(left)} left")
 
 
+class _Bar:
+    """Progress as a bar on a terminal."""
+
+    def __init__(self, progress: RichProgress, task: TaskID) -> None:
+        self._progress, self._task, self._done = progress, task, 0
+
+    def advance(self, amount: float, done: int = 1) -> None:
+        self._done += done
+        self._progress.update(self._task, advance=amount, done=self._done)
+
+
+@contextmanager
+def _bar(what: str, total: float, items: int, stream: IO[str]) -> Iterator[_Bar]:
+    """Show a bar with items done, time spent and time left while the block runs."""
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[done]}/{task.fields[items]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=RichConsole(file=stream)) as progress:
+        yield _Bar(progress, progress.add_task(what, total=max(total, 1e-9), done=0, items=items))
+
+
 def duration(seconds: float) -> str:
     """A duration for people: 8 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)
@@ -150,7 +182,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def told(command: Callable[P, R]) -> Callable[P, R]:
+def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Wrap a command: user errors become `Error:` and `Hint:` with their exit code, Ctrl-C becomes 130.
 
     Anything else is our own mistake and keeps its traceback.

@@ -1,6 +1,6 @@
-"""A peer for `msmd bench --peer-path`: a denoiser of DiffPoseTalk's size and steps, in plain PyTorch.
+"""A peer for `peer.py`: a denoiser of DiffPoseTalk's size and steps, in plain PyTorch.
 
-    msmd bench --no-memory --peer-path benchmarks/peers/plain_torch.py
+    python benchmarks/peers/peer.py benchmarks/peers/plain_torch.py
 
 The network is the plain transformer decoder of `benchmarks/paper_denoiser_step.py` (8 layers, width 512, 100 frames of
 4 s) with random weights. A step has three rows, one window with its two guidance branches; a window takes 500 of them,

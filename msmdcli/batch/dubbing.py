@@ -36,7 +36,7 @@ Key = tuple[str, Path]  # of a StyleRef
 ORDER = "the performance comes first: msmd dub ORIGINAL AUDIO"
 STRAINED = 2.0  # a dub so many times longer or shorter than its original strains what is stretched to it
 MOUTH_FPS = 25  # at which `health.STILL_MOUTH` was found
-SAME_LENGTH = 0.005  # seconds; told as "as long as"
+SAME_LENGTH = 0.005  # seconds; said as "as long as"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Original(StyleReference):
 
 @dataclass(frozen=True)
 class PreparedDub:
-    """What a worker needs beyond an ordinary line, and what the report tells.
+    """What a worker needs beyond an ordinary line, and what the report says.
 
     Attributes:
         field: the style field, with the original's stretches where it follows them.
@@ -260,7 +260,7 @@ def mouth_speed(motion: Motion) -> float:
 def track_originals(references: Iterable[StyleReference | None], jobs: int, console: Console) -> None:
     """Track the videos among a batch's originals, `jobs` at a time; those in the cache cost nothing.
 
-    A video that cannot be tracked is left to its line, which tells of it.
+    A video that cannot be tracked is left to its line, which fails on it.
     """
     found = (reference for reference in references if isinstance(reference, Original))
     videos = list({original.sha256: original for original in found if not is_motion_file(original.clips[0])}.values())
@@ -291,4 +291,4 @@ def _track(original: Original) -> None:
     try:
         original.load()
     except MsmdError:
-        return  # told by its line
+        return  # its line fails on it

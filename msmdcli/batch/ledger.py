@@ -1,6 +1,6 @@
 """The ledger in OUT: which file was made from what. One JSON object per line, only ever appended to.
 
-An entry is written before the files that it names are put in place. So whatever moment the program is killed at, each
+An entry is written before the files that it names are put in place. So whenever the program is killed, each
 file in OUT is either one that the ledger knows by its sha256, or one that somebody else wrote. Nothing of another run,
 even one at the same time on another machine, is lost.
 """

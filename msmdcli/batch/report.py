@@ -78,7 +78,7 @@ class Record:
         return {key: value for key, value in data.items() if value not in (None, "", (), {}, [])}
 
     def as_event(self) -> dict[str, Any]:
-        """What the event of a line tells."""
+        """What the event of a line says."""
         names = ("id", "status", "outputs", "kept", "seconds", "frames", "score", "concerns", "warnings")
         data = self.as_dict()
         return {name: data[name] for name in (*names, "controlled", "dub", "error", "hint") if name in data}

@@ -36,9 +36,24 @@ PEAKS = 600  # bars of the waveform
 ANGLE_RANGE = 1.0  # radians that the head's angles are stored within
 HEAD_RIG = "face468"
 READERS = 4
-LISTED = (  # of report.json's lines: what the list and the details show
-    *("id", "status", "style", "seed", "seconds", "score", "concerns", "warnings", "error", "hint"),
-    *("language", "text", "character", "health", "outputs", "controls"),
+# Of report.json's lines: what the list and the details show.
+LISTED = (
+    "id",
+    "status",
+    "style",
+    "seed",
+    "seconds",
+    "score",
+    "concerns",
+    "warnings",
+    "error",
+    "hint",
+    "language",
+    "text",
+    "character",
+    "health",
+    "outputs",
+    "controls",
 )
 
 Progress = Callable[[], None]

@@ -1,7 +1,7 @@
 """`msmd audit`: what a night's batch would trip over, found before the night.
 
 Everything is looked at and nothing is written: the manifest, the styles it names, and the sound of every recording.
-What would fail is told apart from what a person should hear into.
+Findings either fail a line or are something that a person should listen to.
 """
 
 from __future__ import annotations
@@ -42,8 +42,16 @@ LENGTHS_DIFFER = 0.25  # share by which a translation may be longer or shorter t
 
 FAILS = ("missing", "unreadable", "empty", "unknown style", "unusable style")
 WARNINGS = (
-    *("silent", "clipped", "too quiet", "mostly silence", "rate", "very short", "very long"),
-    *("duplicate", "orphaned", "language lengths"),
+    "silent",
+    "clipped",
+    "too quiet",
+    "mostly silence",
+    "rate",
+    "very short",
+    "very long",
+    "duplicate",
+    "orphaned",
+    "language lengths",
 )
 # ISO 639-1 codes of languages that games are localised to; as a folder or at an end of the id they name the language.
 LANGUAGES = frozenset(
@@ -83,7 +91,7 @@ class Sound:
         loud: level of the loud parts in dB of full scale.
         silent: share of silent frames.
         flat_tops: runs of equal samples at the peak.
-        digest: of the samples: equal sound in whatever container.
+        digest: of the samples: equal sound in any container.
     """
 
     seconds: float
@@ -345,7 +353,7 @@ def run_audit(
     estimate: bool = True,
     every: bool = False,
 ) -> int:
-    """Audit a manifest and tell what was found; the exit code is 1 if a line would fail.
+    """Audit a manifest and say what was found; the exit code is 1 if a line would fail.
 
     Args:
         path: as for `msmd batch`.
@@ -374,7 +382,7 @@ def run_audit(
                 f"         {name}: " + ", ".join(f"{lang} {seconds:.2f} s" for lang, seconds in group.items())
             )
     summary: dict[str, Any] = {"lines": found.lines, "seconds": round(found.seconds, 2), "counts": found.counts}
-    told = f"{found.lines} lines, {duration(found.seconds)} of sound"
+    said = f"{found.lines} lines, {duration(found.seconds)} of sound"
     if estimate:
         from msmdcli.model import trial
         from msmdcli.model.engine import Engine
@@ -382,9 +390,9 @@ def run_audit(
         engine = Engine(model)
         hours = found.seconds * trial.seconds_per_second(engine) / 3600
         summary |= {"hours": round(hours, 4), "device": engine.device}
-        told += f"; about {duration(hours * 3600)} to animate here"
+        said += f"; about {duration(hours * 3600)} to animate here"
     console.event("audit", **summary)
-    console.result(told)
+    console.result(said)
     failing = sum(finding.fails for finding in found.findings)
     parts = ", ".join(f"{number} {kind}" for kind, number in found.counts.items())
     console.result(f"{failing} would fail; found: {parts}" if parts else "nothing to complain about")

@@ -14,7 +14,7 @@ machines have moods; ratios travel from machine to machine, seconds do not.
 
 All run on this machine for the second time: the model's graphs are optimised already.
 
-A peer (`--peer-path`) is another implementation, which runs in the same turns; see `msmdcli.peer`.
+`benchmarks/peers/peer.py` runs another implementation beside ours in the same turns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -38,12 +38,12 @@ import numpy as np
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.manifest.lines import AUDIO_SUFFIXES
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.model.runtime import installed_builds
 from msmdcli.model.stores import FeatureStore
 from msmdcli.paths import shipped_bundle
-from msmdcli.peer import Peer, load_peer
 from msmdcli.system.machine import available_cores, processor_name
 
 if TYPE_CHECKING:
@@ -56,10 +56,9 @@ STEP_ROWS = (1, 3, 8)  # windows in one call; 3 is one window with both guidance
 STYLES = ("neutral", "angry")
 KEPT = {kept.VARIABLE: kept.DEFAULT_LIMIT for kept in (FeatureStore, GraphStore)}  # as where nothing is said
 KNOWN = "cache_known"  # folder of the cache in which only recordings are new
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 # A process between: a system counts to a child's peak memory what its parent holds when it starts it, and this one
-# holds a model. It tells exit code, seconds and peak.
+# holds a model. It prints exit code, seconds and peak.
 LAUNCHER = """
 import subprocess, sys, time
 begin = time.perf_counter()
@@ -86,7 +85,6 @@ class BenchOptions:
         repeat: how often each thing is measured; the median counts.
         jobs, threads, device, steps: as in `msmd batch`.
         memory: also measure memory (a line of 10 minutes takes a while).
-        peer: another implementation, see `msmdcli.peer.load_peer`.
     """
 
     bundle: Path | None = None
@@ -97,7 +95,6 @@ class BenchOptions:
     device: str = "auto"
     steps: int | None = None
     memory: bool = True
-    peer: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -139,11 +136,16 @@ class Result:
 
     def markdown(self) -> str:
         """The table, with its conditions below."""
-        lines = ["| what | median | range | contains |", "| --- | --- | --- | --- |"]
-        for m in self.measures:
-            lines.append(f"| {m.name} | {m.value:.3g} {m.unit} | {m.low:.3g} to {m.high:.3g} | {m.contains} |")
         stated = "; ".join(f"{name}: {value}" for name, value in self.conditions.items())
-        return "\n".join([*lines, "", stated]) + "\n"
+        return f"{table(self.measures)}\n\n{stated}\n"
+
+
+def table(measures: Iterable[Measure]) -> str:
+    """Measures as a table in Markdown."""
+    lines = ["| what | median | range | contains |", "| --- | --- | --- | --- |"]
+    for m in measures:
+        lines.append(f"| {m.name} | {m.value:.3g} {m.unit} | {m.low:.3g} to {m.high:.3g} | {m.contains} |")
+    return "\n".join(lines)
 
 
 def bench(options: BenchOptions, say: Say) -> Result:
@@ -160,7 +162,6 @@ def bench(options: BenchOptions, say: Say) -> Result:
     folder = options.bundle or shipped_bundle()
     bundle = Bundle.load(folder)
     engine = Engine(bundle, options.device, options.threads, sampling=Sampling(steps=options.steps))
-    peer = load_peer(options.peer, options.threads) if options.peer else None
     with tempfile.TemporaryDirectory(prefix="msmd-bench-") as name:
         scratch = Path(name)
         recordings = _recordings(options.audio, scratch)
@@ -172,8 +173,13 @@ def bench(options: BenchOptions, say: Say) -> Result:
         if options.memory:
             say("memory: lines of 10 s and of 10 min")
             result.measures += _memory(options, scratch)
-    say("per window" + (f"; the window of {peer.name} may take minutes" if peer and peer.window else ""))
-    result.measures += _per_window(engine, peer, options.repeat)
+    say("per window")
+    timed = per_window(engine, options.repeat)
+    for rows in STEP_ROWS:
+        name = f"step, {rows} row{'s' * (rows > 1)}"
+        result.measures.append(Measure.of(name, "ms", timed[f"step, {rows} rows"], "one denoiser call"))
+    contains = "conditioner and all steps of one window, without the audio encoder"
+    result.measures.append(Measure.of("window", "ms", timed["window"], contains))
     return result
 
 
@@ -209,13 +215,13 @@ def _recordings(given: Sequence[Path], scratch: Path) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES)
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         elif path.is_file():
             found.append(path)
         else:
             raise UsageError(f"no recording or folder at {path}")
     if not found:
-        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(SOUND_SUFFIXES)}")
+        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(AUDIO_SUFFIXES)}")
     return found
 
 
@@ -235,7 +241,7 @@ def _made_up(path: Path, seconds: float, seed: int) -> Path:
 
 def _run(arguments: Sequence[str], cache: Path | None = None) -> tuple[float, float | None]:
     """Run `msmd ARGUMENTS` in a process of its own, with a cache folder of its own where one is given: seconds, and
-    peak resident memory in MB (None where the system does not tell)."""
+    peak resident memory in MB (None where the system does not say)."""
     environment = os.environ | ({"MSMD_CACHE": str(cache), **KEPT} if cache else {})
     with tempfile.TemporaryFile() as talk:
         launched = subprocess.run(
@@ -247,13 +253,13 @@ def _run(arguments: Sequence[str], cache: Path | None = None) -> tuple[float, fl
             text=True,
             check=False,
         )
-        told = launched.stdout.split()
-        if len(told) != 3 or told[0] != "0":
+        printed = launched.stdout.split()
+        if len(printed) != 3 or printed[0] != "0":
             talk.seek(0)
             said = talk.read().decode(errors="replace").strip().splitlines()
             raise MsmdError(f"msmd {' '.join(arguments[:2])} failed: {said[-1] if said else launched.returncode}")
-    peak = float(told[2]) / (1024 * 1024 if sys.platform == "darwin" else 1024)  # macOS counts bytes
-    return float(told[1]), peak or None
+    peak = float(printed[2]) / (1024 * 1024 if sys.platform == "darwin" else 1024)  # macOS counts bytes
+    return float(printed[1]), peak or None
 
 
 def _batch(options: BenchOptions, manifest: Path, out: Path, style: str) -> list[str]:
@@ -350,46 +356,36 @@ def _memory(options: BenchOptions, scratch: Path) -> list[Measure]:
 # ---- within this process ---------------------------------------------------------------------------------------------
 
 
-def _per_window(engine: Engine, peer: Peer | None, repeat: int) -> list[Measure]:
-    """One step for several numbers of rows, a window at the default settings, and the peer in the same turns."""
+def per_window(
+    engine: Engine,
+    repeat: int,
+    others: Mapping[str, Callable[[], object]] = {},  # never written to
+    each_turn: Callable[[], object] = lambda: None,
+) -> dict[str, list[float]]:
+    """Time one step for several numbers of rows, and a window at the default settings, in turns after a warm-up.
+
+    Args:
+        engine: the model.
+        repeat: a third of the turns, of which there are five at least.
+        others: timed in the same turns.
+        each_turn: called at the end of each turn but the first, which warms up.
+
+    Returns:
+        Milliseconds of each call, by `step, N rows`, `window` and the names of the others.
+    """
     from msmdcli.model import trial
 
-    stepping = {rows: trial.step_timer(engine, rows) for rows in STEP_ROWS}
-    window = trial.window_timer(engine)
-    timed: dict[str, list[float]] = {}
-
-    def clock(name: str, call: Callable[[], object]) -> None:
-        begin = time.perf_counter()
-        call()
-        timed.setdefault(name, []).append(1000 * (time.perf_counter() - begin))
-
-    turns = max(3 * repeat, 5)
-    for turn in range(turns + 1):
-        if turn == 1:
-            timed.clear()  # the first turn warms up
-        for rows, step in stepping.items():
-            clock(f"step, {rows} rows", step)
-        clock("window", window)
-        if peer is not None:
-            clock("peer step", peer.step)
-            if peer.window is not None and 1 <= turn <= max(1, repeat // 3):  # long: no warm-up, and once by default
-                clock("peer window", peer.window)
-    measures = [
-        Measure.of(f"step, {rows} row{'s' * (rows > 1)}", "ms", timed[f"step, {rows} rows"], "one denoiser call")
-        for rows in STEP_ROWS
-    ]
-    contains = "conditioner and all steps of one window, without the audio encoder"
-    measures.append(Measure.of("window", "ms", timed["window"], contains))
-    if peer is not None:
-        measures.append(Measure.of(f"{peer.name}, step", "ms", timed["peer step"], "the peer's own step()"))
-        ratios = [a / b for a, b in zip(timed["step, 3 rows"], timed["peer step"], strict=True)]
-        measures.append(
-            Measure.of("ratio of steps", "", ratios, f"ours with 3 rows / {peer.name}, pairs of the same turn")
-        )
-        if peer.window is not None:
-            measures.append(Measure.of(f"{peer.name}, window", "ms", timed["peer window"], peer.contains))
-            ours, theirs = statistics.median(timed["window"]), timed["peer window"]
-            measures.append(
-                Measure.of("ratio of windows", "x faster", [t / ours for t in theirs], f"{peer.name} / ours, defaults")
-            )
-    return measures
+    calls: dict[str, Callable[[], object]] = {
+        f"step, {rows} rows": trial.step_timer(engine, rows) for rows in STEP_ROWS
+    }
+    calls |= {"window": trial.window_timer(engine), **(others or {})}
+    timed: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(max(3 * repeat, 5) + 1):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            if turn:
+                timed[name].append(1000 * (time.perf_counter() - begin))
+        if turn:
+            each_turn()
+    return timed

@@ -1,4 +1,4 @@
-"""What this machine can do, what is missing, and what mends it: the findings that `msmd doctor` prints."""
+"""What this machine can do, what is missing, and the command that brings it: the checks that `msmd doctor` prints."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PROVIDER = "ExecutionProvider"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One thing that was looked at.
 
     Attributes:
@@ -48,7 +48,7 @@ class Finding:
         fine: whether it is in order.
         detail: in words.
         needed: whether animating lines needs it.
-        mend: the command that mends it, or what to do; empty where it is fine.
+        mend: the command that repairs it, or what to do; empty where it is fine.
     """
 
     what: str
@@ -58,16 +58,16 @@ class Finding:
     mend: str = ""
 
 
-def examine(device: str, bundle: Path | None, styles: Iterable[Path]) -> Iterator[Finding]:
+def examine(device: str, bundle: Path | None, styles: Iterable[Path]) -> Iterator[Check]:
     """Look at everything, most basic first."""
-    yield Finding("msmd", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
-    yield Finding("cores", True, f"{available_cores()} that this process may use")
+    yield Check("msmd", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Check("cores", True, f"{available_cores()} that this process may use")
     for name in NEEDED:
-        version = _version(name)
+        version = version_of(name)
         mend = "" if version else f'pip install "{name}"'
-        yield Finding(name, version is not None, version or "not installed", mend=mend)
+        yield Check(name, version is not None, version or "not installed", mend=mend)
     yield _onnx_runtime()
-    yield from _providers(bundle or shipped_bundle())
+    yield from providers(bundle or shipped_bundle())
     yield from _model(device, bundle)
     yield from _styles(styles)
     yield _user_styles()
@@ -78,26 +78,27 @@ def examine(device: str, bundle: Path | None, styles: Iterable[Path]) -> Iterato
     yield _head()
     yield _opengl()
     yield _renderer()
-    yield Finding("cache", True, str(cache_dir()), needed=False)
+    yield Check("cache", True, str(cache_dir()), needed=False)
     yield from _kept()
     shared = shared_dir()
     detail = str(shared) if shared else "none: evaluation and some tests use it"
     mend = "" if shared else "export MSMD_SHARED=FOLDER"
-    yield Finding("shared material", shared is not None, detail, needed=False, mend=mend)
+    yield Check("shared material", shared is not None, detail, needed=False, mend=mend)
 
 
-def _of(what: str, error: MsmdError, needed: bool = True) -> Finding:
-    return Finding(what, False, error.message, needed, error.hint)
+def _of(what: str, error: MsmdError, needed: bool = True) -> Check:
+    return Check(what, False, error.message, needed, error.hint)
 
 
-def _version(distribution: str) -> str | None:
+def version_of(distribution: str) -> str | None:
+    """The version of an installed distribution, else None."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
 
 
-def _onnx_runtime() -> Finding:
+def _onnx_runtime() -> Check:
     """Exactly one of the extras `cpu` and `gpu`."""
     try:
         check_one_build()
@@ -105,14 +106,14 @@ def _onnx_runtime() -> Finding:
 
         build, version = next(iter(installed_builds().items()))
         extra = "gpu" if build.endswith("-gpu") else "cpu"
-        return Finding("ONNX Runtime", True, f"{onnxruntime.__version__}, {build} {version} (extra {extra})")
+        return Check("ONNX Runtime", True, f"{onnxruntime.__version__}, {build} {version} (extra {extra})")
     except MsmdError as error:
         return _of("ONNX Runtime", error)
     except ImportError as error:
-        return Finding("ONNX Runtime", False, str(error), mend='pip install --force-reinstall "msmd[cpu]"')
+        return Check("ONNX Runtime", False, str(error), mend='pip install --force-reinstall "msmd[cpu]"')
 
 
-def _providers(bundle: Path) -> Iterator[Finding]:
+def providers(bundle: Path) -> Iterator[Check]:
     """Each provider that this build offers, by running a graph on it: a GPU build lists CUDA where there is no GPU."""
     try:
         import numpy as np
@@ -142,12 +143,12 @@ def _providers(bundle: Path) -> Iterator[Finding]:
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             said = str(error).strip().splitlines()
             mend = 'nvidia-smi, then pip install "onnxruntime-gpu[cuda,cudnn]"' if name.startswith("CUDA") else ""
-            yield Finding(what, False, said[0] if said else type(error).__name__, needed=False, mend=mend)
+            yield Check(what, False, said[0] if said else type(error).__name__, needed=False, mend=mend)
         else:
-            yield Finding(what, True, "runs", needed=False)
+            yield Check(what, True, "runs", needed=False)
 
 
-def _model(device: str, folder: Path | None) -> Iterator[Finding]:
+def _model(device: str, folder: Path | None) -> Iterator[Check]:
     """Load the model, run it, and keep it to its word that a line's bytes do not depend on its neighbours."""
     from msmdcli.model.bundle import Bundle
 
@@ -155,34 +156,34 @@ def _model(device: str, folder: Path | None) -> Iterator[Finding]:
         bundle = Bundle.load(folder or shipped_bundle())
     except MsmdError as error:
         mend = error.hint if folder else REINSTALL
-        yield Finding("model", False, error.message, mend=mend)
+        yield Check("model", False, error.message, mend=mend)
         return
-    yield Finding("model", True, f"{bundle.name} in {bundle.path}, all files whole")
+    yield Check("model", True, f"{bundle.name} in {bundle.path}, all files whole")
     try:
         from msmdcli.model import trial
         from msmdcli.model.engine import Engine
 
         engine = Engine(bundle, device)
         speed = trial.seconds_per_second(engine)
-        yield Finding("device", True, f"{engine.device}; 1 s of sound takes {speed:.3f} s")
+        yield Check("device", True, f"{engine.device}; 1 s of sound takes {speed:.3f} s")
         same = trial.same_bytes(engine)
         detail = "a line alone and among others" if same else "NOT the same alone and among others on this machine"
-        yield Finding("same bytes", same, detail, mend="" if same else "msmd batch --batch-size 1")
+        yield Check("same bytes", same, detail, mend="" if same else "msmd batch --batch-size 1")
     except MsmdError as error:
         yield _of("device", error)
 
 
-def _renderer() -> Finding:
+def _renderer() -> Check:
     """Whether previews are drawn fast."""
     from msmdcli.drawing.renderer import opengl_name, opengl_problem
 
     problem = opengl_problem()
     if problem is None:
-        return Finding("fast previews", True, f"OpenGL, {opengl_name()}", needed=False)
-    return Finding("fast previews", False, f"{problem[0]}; NumPy draws instead, slowly: {problem[1]}", needed=False)
+        return Check("fast previews", True, f"OpenGL, {opengl_name()}", needed=False)
+    return Check("fast previews", False, f"{problem[0]}; NumPy draws instead, slowly: {problem[1]}", needed=False)
 
 
-def _styles(folders: Iterable[Path]) -> Iterator[Finding]:
+def _styles(folders: Iterable[Path]) -> Iterator[Check]:
     from msmdcli.motion.rig import Rig
     from msmdcli.styles.library import StyleLibrary, check_style
 
@@ -194,45 +195,45 @@ def _styles(folders: Iterable[Path]) -> Iterator[Finding]:
         yield _of("styles", error)
         return
     if bad:
-        told = "; ".join(f"{tag}: {problems[0]}" for tag, problems in bad.items())
-        yield Finding("styles", False, told, mend="msmd styles check")
+        detail = "; ".join(f"{tag}: {problems[0]}" for tag, problems in bad.items())
+        yield Check("styles", False, detail, mend="msmd styles check")
     elif library.tags:
-        yield Finding("styles", True, ", ".join(library.tags))
+        yield Check("styles", True, ", ".join(library.tags))
     else:
-        yield Finding("styles", False, "there are no tags", mend=REINSTALL)
+        yield Check("styles", False, "there are no tags", mend=REINSTALL)
 
 
-def _user_styles() -> Finding:
+def _user_styles() -> Check:
     """The folder that `msmd styles add` writes to."""
     folder = user_styles()
     if not folder.exists():
-        return Finding("your styles", True, f"none yet; `msmd styles add` makes {folder}", needed=False)
+        return Check("your styles", True, f"none yet; `msmd styles add` makes {folder}", needed=False)
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         detail = f"{folder} is no folder that you may write to"
-        return Finding("your styles", False, detail, needed=False, mend="export MSMD_STYLES=FOLDER")
+        return Check("your styles", False, detail, needed=False, mend="export MSMD_STYLES=FOLDER")
     tags = sorted(path.parent.name for path in folder.glob("*/style.yaml"))
-    return Finding("your styles", True, f"{', '.join(tags) or 'none yet'} in {folder}", needed=False)
+    return Check("your styles", True, f"{', '.join(tags) or 'none yet'} in {folder}", needed=False)
 
 
-def _extra(extra: str, names: Iterable[str], purpose: str) -> Finding:
-    versions = {name: _version(name) for name in names}
+def _extra(extra: str, names: Iterable[str], purpose: str) -> Check:
+    versions = {name: version_of(name) for name in names}
     missing = [name for name, version in versions.items() if version is None]
     if missing:
         detail = f"no {', '.join(missing)} (for {purpose})"
-        return Finding(f"extra {extra}", False, detail, needed=False, mend=f'pip install "msmd[{extra}]"')
+        return Check(f"extra {extra}", False, detail, needed=False, mend=f'pip install "msmd[{extra}]"')
     detail = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return Finding(f"extra {extra}", True, detail, needed=False)
+    return Check(f"extra {extra}", True, detail, needed=False)
 
 
-def _video() -> Iterator[Finding]:
+def _video() -> Iterator[Check]:
     """What reading faces off videos needs beside the extra."""
     from msmdcli.tracking.face_model import ADDRESS, cached_face_model, known_face_model
 
-    if sys.platform == "linux" and _version("mediapipe") is not None:
+    if sys.platform == "linux" and version_of("mediapipe") is not None:
         missing = [name for name in VIDEO_LIBRARIES if find_library(name) is None]
         detail = f"no lib{', lib'.join(missing)} (for MediaPipe)" if missing else "there"
         mend = INSTALL_VIDEO_LIBRARIES if missing else ""
-        yield Finding("libraries for videos", not missing, detail, needed=False, mend=mend)
+        yield Check("libraries for videos", not missing, detail, needed=False, mend=mend)
     try:
         found = known_face_model()
     except MsmdError as error:
@@ -240,20 +241,20 @@ def _video() -> Iterator[Finding]:
         return
     detail = str(found) if found else "not here; the first video that is tracked downloads it (3.8 MB)"
     mend = "" if found else f"curl --create-dirs -o {cached_face_model()} {ADDRESS}"
-    yield Finding("face model", found is not None, detail, needed=False, mend=mend)
+    yield Check("face model", found is not None, detail, needed=False, mend=mend)
 
 
-def _blender() -> Finding:
+def _blender() -> Check:
     """What writes FBX: a Blender, or the extra `fbx` in an environment of its own."""
     from msmdcli.formats.fbx import blender_command
 
     try:
-        return Finding("extra fbx", True, blender_command()[0], needed=False)
+        return Check("extra fbx", True, blender_command()[0], needed=False)
     except MsmdError as error:
-        return Finding("extra fbx", False, error.message, needed=False, mend=INSTALL_BPY)
+        return Check("extra fbx", False, error.message, needed=False, mend=INSTALL_BPY)
 
 
-def _head() -> Finding:
+def _head() -> Check:
     """The head that pictures are drawn on when none is named."""
     from msmdcli.heads.loading import load_head
     from msmdcli.paths import find_head
@@ -263,23 +264,21 @@ def _head() -> Finding:
         mesh = load_head(path)
     except MsmdError as error:
         named = os.environ.get("MSMD_HEAD")
-        return Finding("head", False, error.message, needed=False, mend="unset MSMD_HEAD" if named else REINSTALL)
-    return Finding("head", True, f"{path}, {len(mesh.neutral)} vertices", needed=False)
+        return Check("head", False, error.message, needed=False, mend="unset MSMD_HEAD" if named else REINSTALL)
+    return Check("head", True, f"{path}, {len(mesh.neutral)} vertices", needed=False)
 
 
-def _opengl() -> Finding:
+def _opengl() -> Check:
     """What draws fast; without it NumPy draws."""
     from msmdcli.drawing.renderer import opengl_name, opengl_problem
 
     problem = opengl_problem()
     if problem is None:
-        return Finding("OpenGL", True, opengl_name(), needed=False)
-    return Finding(
-        "OpenGL", False, f"{problem[0]}; pictures are drawn with NumPy, slowly", needed=False, mend=problem[1]
-    )
+        return Check("OpenGL", True, opengl_name(), needed=False)
+    return Check("OpenGL", False, f"{problem[0]}; pictures are drawn with NumPy, slowly", needed=False, mend=problem[1])
 
 
-def _kept() -> Iterator[Finding]:
+def _kept() -> Iterator[Check]:
     """What need not be computed again: recordings heard, styles encoded, graphs optimised, heads read."""
     from msmdcli.heads.mesh_file import HeadCache
     from msmdcli.model.graph_store import GraphStore
@@ -296,8 +295,8 @@ def _kept() -> Iterator[Finding]:
         try:
             store = kind()
         except MsmdError as error:
-            yield Finding(what, False, error.message, mend=error.hint or f"unset {kind.VARIABLE}")
+            yield Check(what, False, error.message, mend=error.hint or f"unset {kind.VARIABLE}")
             continue
         files, size = store.size()
         limit = f"at most {store.limit / 1e9:g} GB" if store.limit else "off"
-        yield Finding(what, True, f"{files} kept, {size / 1e6:.3g} MB; {limit} ({kind.VARIABLE})", needed=False)
+        yield Check(what, True, f"{files} kept, {size / 1e6:.3g} MB; {limit} ({kind.VARIABLE})", needed=False)

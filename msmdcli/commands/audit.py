@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import BundleFolder, Json, Quiet, StyleFolders, Verbose, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def audit(
     manifest: Annotated[
         Path, typer.Argument(help="A manifest (YAML, JSON, CSV), a folder of recordings, or one recording.")

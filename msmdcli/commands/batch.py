@@ -31,10 +31,10 @@ from msmdcli.commands.animation_options import (
     asked_sampling,
 )
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, StyleFolders, Verbose, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def batch(
     manifest: Annotated[
         Path, typer.Argument(help="A manifest (YAML, JSON, CSV), a folder of recordings, or one recording.")

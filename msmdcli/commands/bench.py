@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def bench(
     audio: Annotated[
         list[Path] | None,
@@ -24,15 +24,6 @@ def bench(
     threads: Annotated[int, typer.Option(min=0, help="Threads per process. 0: one per core.")] = 0,
     device: Device = "auto",
     no_memory: Annotated[bool, typer.Option("--no-memory", help="Leave out the line of 10 minutes.")] = False,
-    peer: Annotated[
-        Path | None,
-        typer.Option(
-            "--peer-path",
-            help="Another implementation, measured beside ours: a Python file that defines NAME, step() and, if wanted,"
-            " window(); or the folder of a checkout laid out as DiffPoseTalk's, which runs with random weights.",
-            metavar="FILE.py|FOLDER",
-        ),
-    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the numbers here: .json, or .md for the table.")] = None,
     json_lines: Json = False,
     quiet: Quiet = False,
@@ -43,8 +34,6 @@ def bench(
     Examples:
       msmd bench
       msmd bench recordings/ --repeat 5 --out bench.json
-      msmd bench --peer-path other_tool.py     ratios, measured in turns
-      msmd bench --peer-path DiffPoseTalk/     its denoiser, in PyTorch; its window takes minutes
     """
     import json
 
@@ -61,7 +50,6 @@ def bench(
         device=device,
         steps=steps,
         memory=not no_memory,
-        peer=peer,
     )
     result = measure(options, talk.say)
     if out is not None:

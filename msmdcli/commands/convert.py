@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console
-from msmdcli.console import Console, told
+from msmdcli.console import Console, reports_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ def _list_formats(wanted: bool) -> None:
         raise typer.Exit
 
 
-@told
+@reports_errors
 def convert(
     motion: Annotated[list[Path], typer.Argument(help="Motion files of any readable format.", metavar="MOTION...")],
     to: Annotated[str, typer.Option("--to", help="Format to write; --formats lists them.", metavar="FORMAT")],

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, Verbose, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def curate(
     sources: Annotated[
         list[Path] | None, typer.Argument(help="Folders of videos, or videos.", metavar="SOURCE...", show_default=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from msmdcli.commands.options import BundleFolder, Device, Json, StyleFolders, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def doctor(
     device: Device = "auto", bundle: BundleFolder = None, styles: StyleFolders = None, json_lines: Json = False
 ) -> None:

@@ -30,10 +30,10 @@ from msmdcli.commands.animation_options import (
     asked_sampling,
 )
 from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, Verbose, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def dub(
     original: Annotated[
         Path,

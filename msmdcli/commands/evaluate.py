@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console, need_training
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="Folders of exported bundles.", metavar="MODEL...")],
     data: Annotated[Path, typer.Option(help="A data set with people that no model was trained on.", metavar="DATASET")],

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console, need_training
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def export_onnx(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
     out: Annotated[

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Json, console
-from msmdcli.console import Console, told
+from msmdcli.console import Console, reports_errors
 
 
-@told
+@reports_errors
 def inspect(
     path: Annotated[Path, typer.Argument(help="A bundle's folder, a motion file, a head, or a recording.")],
     json_lines: Json = False,

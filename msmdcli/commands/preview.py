@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, Verbose, console
-from msmdcli.console import Console, told
+from msmdcli.console import Console, reports_errors
 
 if TYPE_CHECKING:
     from msmdcli.drawing.film import Film, Take
@@ -18,7 +18,7 @@ SOUND_RATE = 48000  # samples per second in the film
 SUFFIXES = {".mp4": "a video", ".png": "a sheet of pictures", ".svg": "a sheet of curves"}
 
 
-@told
+@reports_errors
 def preview(
     motion: Annotated[Path, typer.Argument(help="A motion file, in any format that MSMD reads.")],
     out: Annotated[Path, typer.Option(help="Video (.mp4), sheet of pictures (.png) or of curves (.svg) to write.")],

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def review(
     out: Annotated[Path, typer.Argument(help="A folder that `msmd batch` wrote.", metavar="OUT")],
     copy_audio: Annotated[

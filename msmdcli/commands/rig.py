@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 if TYPE_CHECKING:
     from msmdcli.motion.rig import Rig
@@ -17,7 +17,7 @@ rig_app = typer.Typer(no_args_is_help=True, help="Rigs: channels, ranges, region
 
 
 @rig_app.command("show")
-@told
+@reports_errors
 def show_rig(
     rig: Annotated[str, typer.Argument(help="Name of a rig or of a curve map, or its YAML file.")] = "arkit52",
     picture: Annotated[
@@ -59,7 +59,7 @@ def show_rig(
 
 
 @rig_app.command("import")
-@told
+@reports_errors
 def import_rig(
     head: Annotated[Path, typer.Argument(help="Head with morph targets (.glb, .gltf).")],
     out: Annotated[

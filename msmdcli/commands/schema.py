@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Quiet, Rig, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def schema(
     out: Annotated[Path | None, typer.Option(help="File to write. (default: stdout)")] = None,
     rig: Rig = "arkit52",

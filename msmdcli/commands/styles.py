@@ -12,7 +12,7 @@ import typer
 from msmdcli.commands.options import Json, Rig, StyleFolders, console
 from msmdcli.commands.styles_add import add
 from msmdcli.commands.styles_show import show_style
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 styles_app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +23,7 @@ styles_app.command("add")(add)
 
 
 @styles_app.command("list")
-@told
+@reports_errors
 def list_styles(styles: StyleFolders = None, json_lines: Json = False) -> None:
     """All tags: what they are, how long, where from, and what they may be used for.
 
@@ -74,7 +74,7 @@ styles_app.command("show")(show_style)
 
 
 @styles_app.command("remove")
-@told
+@reports_errors
 def remove(
     tag: Annotated[str, typer.Argument(help="One of your own tags.")],
     styles: Annotated[
@@ -115,7 +115,7 @@ def remove(
 
 
 @styles_app.command("check")
-@told
+@reports_errors
 def check_styles(
     tags: Annotated[list[str] | None, typer.Argument(help="Tags to check. (default: all)")] = None,
     for_release: Annotated[

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Head, Json, Quiet, Verbose, console, drawing_head
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def add(
     tag: Annotated[str, typer.Argument(help="Its name: a word of a-z, 0-9, - and _.")],
     takes: Annotated[

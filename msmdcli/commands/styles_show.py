@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msmdcli.commands.options import BundleFolder, Device, Head, Json, StyleFolders, console, drawing_head
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 if TYPE_CHECKING:
     from msmdcli.console import Console
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from msmdcli.styles.library import StyleReference
 
 
-@told
+@reports_errors
 def show_style(
     tag: Annotated[str, typer.Argument(help="A tag, or a take: a video, Live Link Face CSV, motion npz.")],
     picture: Annotated[

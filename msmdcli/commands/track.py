@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, Verbose, console
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def track(
     videos: Annotated[list[Path], typer.Argument(help="Videos: MP4, MOV, MKV, WebM, ...", metavar="VIDEO...")],
     out: Annotated[Path, typer.Option(help="Folder for outputs.", metavar="DIR")],

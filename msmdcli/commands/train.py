@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console, need_training
-from msmdcli.console import told
+from msmdcli.console import reports_errors
 
 
-@told
+@reports_errors
 def train(
     preset: Annotated[str | None, typer.Option(help="starter, research, paper or tiny. (default: starter)")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings over a preset's.", metavar="FILE")] = None,

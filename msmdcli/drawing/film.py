@@ -22,6 +22,7 @@ from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.mp4 import write_mp4
 from msmdcli.media.nv12 import nv12_of
 from msmdcli.motion.motion import Motion
+from msmdcli.system.files import cannot_write, temporary_path
 
 MOST_FPS = 60  # of faster motion every second frame is shown, or every third ...
 VIEWS = {"front": (0.0,), "three-quarter": (-0.7,), "both": (0.0, -0.7)}  # radians that the head is turned by
@@ -81,7 +82,7 @@ def write_film(
     values, fps = take.motion.values[::every], take.motion.fps / every
     panel = film.width // 4 * 2 if beside is not None else film.width  # even
     turns = VIEWS[film.view]
-    temporary = path.with_name(f".{path.name}.msmd-tmp")
+    temporary = temporary_path(path)
     with ExitStack() as stack:
         stack.callback(temporary.unlink, missing_ok=True)
         renderer = open_renderer(take.mesh, panel, film.height, turns, choice=film.renderer)
@@ -108,7 +109,7 @@ def write_film(
         try:
             temporary.replace(path)
         except OSError as error:
-            raise MsmdError(f"{path} cannot be written: {error.strerror or error}") from error
+            raise cannot_write(path, error) from error
         return renderer.name
 
 

@@ -22,6 +22,7 @@ from msmdcli.model.audio_features import EncoderFormat
 from msmdcli.model.samplers import Schedule
 from msmdcli.motion.motion import parse_fps
 from msmdcli.motion.rig import Rig
+from msmdcli.system.files import digest_of
 
 FORMAT_VERSION = 1
 CONSTANT_STD = 1e-6  # a channel that moved less than this in training is taken as constant
@@ -155,8 +156,7 @@ class Bundle:
 @lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:
     """sha256 of a file; size and mtime_ns are only there as the cache's key."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(path)
 
 
 def _parse(path: Path, data: dict[str, Any]) -> Bundle:

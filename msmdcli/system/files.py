@@ -87,10 +87,15 @@ def sha256_of(path: Path) -> str:
         MsmdError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_of(path)
     except OSError as error:
         raise MsmdError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def digest_of(path: Path) -> str:
+    """As `sha256_of`, for those who have a sentence of their own for an `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def existing_sha256(path: Path) -> str | None:

@@ -155,8 +155,8 @@ def checked_length(file: IO[bytes]) -> int | None:
     if length < 0:
         return None
     file.seek(length)
-    magic, told, expected = TRAILER.unpack(file.read(TRAILER.size))
-    if magic != MAGIC or told != length:
+    magic, stated, expected = TRAILER.unpack(file.read(TRAILER.size))
+    if magic != MAGIC or stated != length:
         return None
     file.seek(0)
     crc = 0

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,7 +24,7 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import get_format, write_temporary
 from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import load_npz
-from msmdcli.system.files import Written, sha256_of, sweep
+from msmdcli.system.files import Written, cannot_write, sha256_of, sweep, temporary_path
 from msmdcli.tracking.track import Track, TrackOptions, save_track
 from msmdcli.tracking.tracker import track_key, track_video
 
@@ -202,14 +201,14 @@ def _made_by(job: TrackJob, key: str) -> bool:
 
 def _write(target: Path, write: Callable[[Path], object]) -> Written:
     """Write a file beside its place."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")
+    temporary = temporary_path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         return Written(target, temporary, sha256_of(temporary))
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise MsmdError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise cannot_write(target, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

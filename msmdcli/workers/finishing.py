@@ -1,8 +1,8 @@
 """From the model's motion to a line's: what its task asks for beyond the style, and measures. No file is written.
 
 The order: the rig's ranges, the frame rate of the output, another head motion, the controls, the ranges again, the
-character's own curves. Controls are applied at the frame rate of the output. The measures are taken at the model's,
-whatever the output's, of a motion with the same controls but the line's own length.
+character's own curves. Controls are applied at the frame rate of the output. The measures are always taken at the
+model's, of a motion with the same controls but the line's own length.
 """
 
 from __future__ import annotations

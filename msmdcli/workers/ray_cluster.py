@@ -37,7 +37,7 @@ from msmdcli.workers.task import LineTask, Outcome
 TRIES = 3  # workers that may die on a line; nodes are lost for reasons of their own, so more than locally
 LOAD_TRIES = 3  # workers in a row that may fail while they load, before no more are started
 LOOK_AGAIN = 5.0  # seconds between two looks at how many workers the cluster has room for
-PATIENCE = 60.0  # seconds without any worker before the user is told
+PATIENCE = 60.0  # seconds without any worker before a warning
 OBJECT_STORE = 128 << 20  # bytes, on this machine; tasks and outcomes are small and motion never goes through Ray
 INSTALL = 'pip install "msmd[cpu,ray]"'
 

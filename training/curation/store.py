@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.system.files import TEMPORARY, write_text
+from msmdcli.system.files import TEMPORARY, cannot_write, whole_file, write_text
 from training.curation.listing import SourceClip
 
 FOLDER = ".curation"
@@ -131,15 +130,12 @@ def record_path(folder: Path, key: str) -> Path:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.msmd-tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
-        raise MsmdError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
 
 
 def _object(line: str) -> dict[str, Any]:

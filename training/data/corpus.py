@@ -43,6 +43,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
+from msmdcli.system.files import write_text
 from training.data.records import ClipRecord, counts, unit_hash
 
 FPS = Fraction(25)
@@ -340,9 +341,7 @@ def _silent(row: dict[str, str]) -> bool:
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _progress(rows: list[dict[str, str]]) -> Iterator[dict[str, str]]:

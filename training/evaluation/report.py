@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from msmdcli.system.files import write_text
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 from training.evaluation.report_pictures import draw_curves, draw_faces
@@ -39,11 +40,11 @@ def write_report(
 ) -> None:
     """Write everything into `out`; `rows` go into rows.jsonl, one measurement a line."""
     pictures = draw_curves(curves, material, out) + draw_faces(curves, material, face, options.pictures, out)
-    _write(out / "rows.jsonl", "".join(json.dumps(without_nan(row)) + "\n" for row in rows))
-    _write(out / "report.json", json.dumps(without_nan(report), indent=1))
+    write_text(out / "rows.jsonl", "".join(json.dumps(without_nan(row)) + "\n" for row in rows))
+    write_text(out / "report.json", json.dumps(without_nan(report), indent=1))
     text = markdown(report, pictures)
-    _write(out / "report.md", text)
-    _write(out / "report.html", page(text))
+    write_text(out / "report.md", text)
+    write_text(out / "report.html", page(text))
 
 
 def markdown(report: dict[str, Any], pictures: list[str]) -> str:
@@ -195,9 +196,3 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.model.sampling import Sampling
+from msmdcli.system.files import sha256_of, whole_file
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 
@@ -23,9 +24,9 @@ def result_key(
     """What results depend on; threads, the report's pictures and paths do not matter."""
     parts = {
         "protocol": PROTOCOL_VERSION,
-        "bundle": hashlib.sha256((path / "bundle.json").read_bytes()).hexdigest(),
+        "bundle": sha256_of(path / "bundle.json"),
         "material": material.key,
-        "head": hashlib.sha256(face.path.read_bytes()).hexdigest(),
+        "head": sha256_of(face.path),
         "options": asdict(replace(options, threads=0, pictures=0, head=None)),
         "sampling": sampling.description(),
     }
@@ -34,12 +35,10 @@ def result_key(
 
 def store_results(path: Path, key: str, found: dict[str, Any]) -> None:
     table = json.dumps({"key": key, **{name: value for name, value in found.items() if name != "curves"}})
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file, table=np.array(table), **{f"clip:{id}": curve for id, curve in found["curves"].items()}
         )
-    partial.replace(path)
 
 
 def stored_results(path: Path, key: str) -> dict[str, Any] | None:

@@ -16,18 +16,6 @@ from msmdcli.cli import app
 from msmdcli.errors import MsmdError
 from msmdcli.model.stores import FeatureStore
 
-PEER = """
-import time
-from pathlib import Path
-NAME = "slow one"
-def step():
-    time.sleep(0.05)
-def window():
-    with Path(__file__).with_suffix(".windows").open("a") as file:
-        file.write("w")
-    time.sleep(0.1)
-"""
-
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -39,11 +27,9 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_bundle(folder / "bundle"), folder / "sound"
 
 
-def test_everything_is_measured_under_stated_conditions(material: tuple[Path, Path], tmp_path: Path) -> None:
+def test_everything_is_measured_under_stated_conditions(material: tuple[Path, Path]) -> None:
     bundle, sound = material
-    peer = tmp_path / "peer.py"
-    peer.write_text(PEER, encoding="utf-8")
-    options = BenchOptions(bundle, (sound,), repeat=1, device="cpu", memory=False, peer=peer)
+    options = BenchOptions(bundle, (sound,), repeat=1, device="cpu", memory=False)
     begin = time.perf_counter()
     result = bench(options, lambda _: None)
     whole = time.perf_counter() - begin
@@ -52,10 +38,6 @@ def test_everything_is_measured_under_stated_conditions(material: tuple[Path, Pa
     assert all(0 < found[name].value < whole for name in ("start-up", "first line"))
     job_seconds = found["main job"].value * 2  # two seconds of sound
     assert found["lines"].value == pytest.approx(2 / job_seconds * 3600, rel=1e-6)
-    assert 50 <= found["slow one, step"].value < 1000 * whole
-    ours, theirs = found["window"].value, found["slow one, window"].value
-    assert found["ratio of windows"].value == pytest.approx(theirs / ours, rel=0.01)
-    assert peer.with_suffix(".windows").read_text() == "w"  # it may take minutes: once is enough
     assert result.conditions["recordings"] == 2 and result.conditions["device"] == "cpu"
     table = result.markdown()
     assert all(name in table for name in found) and "onnxruntime" in table

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import msmdcli
 from msmdcli.checkup import doctor
-from msmdcli.checkup.doctor import EXTRAS, NEEDED, Finding, examine
+from msmdcli.checkup.doctor import EXTRAS, NEEDED, Check, examine
 from msmdcli.cli import app
 
 ROOT = Path(msmdcli.__file__).parent.parent
@@ -27,7 +27,7 @@ def nothing_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("MSMD_STYLES", str(tmp_path / "styles"))
 
 
-def found(bundle: Path) -> dict[str, Finding]:
+def found(bundle: Path) -> dict[str, Check]:
     findings = list(examine("cpu", bundle, ()))
     assert len({finding.what for finding in findings}) == len(findings)
     for finding in findings:
@@ -40,8 +40,8 @@ def test_a_machine_that_lacks_everything_is_told_what_mends_it(
     stand_in_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_extras = {name for names, _ in EXTRAS.values() for name in names}
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name in of_extras else version(name))
+    version = doctor.version_of
+    monkeypatch.setattr(doctor, "version_of", lambda name: None if name in of_extras else version(name))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "bpy", None)
     monkeypatch.setenv("MSMD_HEAD", str(tmp_path / "no.glb"))
@@ -77,7 +77,7 @@ def test_a_provider_that_does_not_load_is_not_called_running(
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
-    findings = {finding.what: finding for finding in doctor._providers(stand_in_bundle)}
+    findings = {finding.what: finding for finding in doctor.providers(stand_in_bundle)}
     assert findings["provider CPU"].fine
     if onnxruntime.get_device() != "GPU":
         assert not findings["provider CUDA"].fine and "onnxruntime-gpu" in findings["provider CUDA"].mend

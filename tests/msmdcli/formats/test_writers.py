@@ -795,7 +795,7 @@ def test_fbx_without_blender_is_one_sentence(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.slow
 def test_fbx_has_every_curve(tmp_path: Path) -> None:
-    """The keys are compared by `benchmarks/check_formats.py`; here the file is there and names everything."""
+    """The keys are compared by `tests/stress/check_formats.py`; here the file is there and names everything."""
     import os
 
     if not (os.environ.get("MSMD_BLENDER") or shutil.which("blender")):

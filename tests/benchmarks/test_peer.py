@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from stand_in import make_bundle
 
-from msmdcli.cli import app
+from benchmarks.peers.peer import compare, load_peer
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.peer import load_peer
+from msmdcli.model.bundle import Bundle
+from msmdcli.model.engine import Engine
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "peers" / "peer.py"
+SLOW = """
+import time
+from pathlib import Path
+NAME = "slow one"
+def step():
+    time.sleep(0.05)
+def window():
+    with Path(__file__).with_suffix(".windows").open("a") as file:
+        file.write("w")
+    time.sleep(0.1)
+"""
 
 OPTIONS = """
 def add_model_options(parser):
@@ -150,15 +165,36 @@ def test_a_checkout_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         load_peer(folder)
 
 
-def test_the_command_tells_of_a_peer_that_does_not_fit(tmp_path: Path) -> None:
-    run = CliRunner().invoke(app, ["bench", "--peer-path", str(tmp_path), "--repeat", "1", "--no-memory"])
-    assert run.exit_code == 2 and "has no models/diff_talking_head.py" in run.stderr.replace("\n", " ")
+def test_a_peer_that_does_not_fit_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True)
+    assert run.returncode == 2 and "has no models/diff_talking_head.py" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_steps_and_windows_are_measured_in_the_same_turns(tmp_path: Path) -> None:
+    path = tmp_path / "peer.py"
+    path.write_text(SLOW, encoding="utf-8")
+    engine = Engine(Bundle.load(make_bundle(tmp_path / "bundle")), "cpu", 1)
+    found = {measure.name: measure.value for measure in compare(engine, load_peer(path), repeat=1)}
+    assert found["slow one, step"] >= 50
+    assert found["ratio of windows"] == pytest.approx(found["slow one, window"] / found["window"], rel=0.01)
+    assert path.with_suffix(".windows").read_text() == "w"  # it may take minutes: once is enough
+
+
+def test_a_checkout_that_takes_cuda_by_default_is_given_the_device(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    helper = "def mask(size, device='cuda', *, more=1):\n    return torch.zeros(size, device=device)\n\n\nclass Den"
+    network = NETWORK.replace("class Den", helper).replace(
+        "        self.to(device)", "        mask(3)\n        self.to(device)"
+    )
+    folder = checkout(tmp_path / "Other", network.replace("from torch import nn", "from torch import nn", 1))
+    if not torch.cuda.is_available():
+        assert load_peer(folder).step().device.type == "cpu"  # type: ignore[attr-defined]
 
 
 def test_the_plain_peer_is_of_the_papers_size() -> None:
     pytest.importorskip("torch")
     pytest.importorskip("onnx")
-    peer = load_peer(Path(__file__).parents[3] / "benchmarks" / "peers" / "plain_torch.py", threads=1)
+    peer = load_peer(SCRIPT.with_name("plain_torch.py"), threads=1)
     assert peer.name == "plain PyTorch" and peer.window is not None
     assert peer.step().shape == (3, 100, 55)  # type: ignore[attr-defined]
 

@@ -1,6 +1,6 @@
 """Kill a curation at random moments and see that the finished data set is the same.
 
-    python benchmarks/kill_curate.py [VIDEOS] [--kills 10] [--clips 8] [--jobs 1] [--seed 0] [--keep FOLDER]
+    python tests/stress/kill_curate.py [VIDEOS] [--kills 10] [--clips 8] [--jobs 1] [--seed 0] [--keep FOLDER]
 
 A few short videos (of VIDEOS, or of the shared corpus) and a text that calls itself a video are curated, once
 undisturbed, and then again and again into one folder, each run killed (SIGKILL of the main process, or of all its
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from msmdcli.media.video import VIDEO_SUFFIXES  # noqa: E402

@@ -1,6 +1,6 @@
 """Kill a batch at random moments and see that nothing is lost, torn or different.
 
-    python benchmarks/kill_batch.py [--kills 100] [--ray-share 0.32] [--lines 200] [--seed 0] [--keep FOLDER]
+    python tests/stress/kill_batch.py [--kills 100] [--ray-share 0.32] [--lines 200] [--seed 0] [--keep FOLDER]
 
 A project of short lines, made of noise, is animated with a tiny bundle of random weights. First once undisturbed. Then
 again and again into one OUT, each run with an engine and a number of workers drawn at random and killed at a random
@@ -16,7 +16,7 @@ the ledger but the last can be read; the report is whole or absent. After an int
 temporary file. After a finished run: the same files with the same bytes, the same ledger entry of each line, no
 temporary file; and no line was made again whose files were there. Exit code 1 if anything is not so.
 
-The results that were found are in benchmarks/production.md.
+The results that were found are in tests/stress/production.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY)]
 
 from stand_in import make_bundle  # noqa: E402

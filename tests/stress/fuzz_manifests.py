@@ -1,6 +1,6 @@
 """Bad manifests and inputs against `msmd batch`: no traceback, no hang, nothing written outside OUT.
 
-    python -m benchmarks.fuzz_manifests [--count 500] [--commands 12]
+    python -m tests.stress.fuzz_manifests [--count 500] [--commands 12]
 
 Case k is made from the seed k alone: a manifest that says everything, mutated as a tree or as text; bombs and cycles of
 YAML; ids, numbers and encodings of all sorts; recordings, styles, gestures and curves that are missing, damaged,
@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from nasty_manifests import VALUES, mutated  # noqa: E402

@@ -1,9 +1,9 @@
 """Break each sentence of the batch's contract on purpose, and see that its test fails.
 
-    python benchmarks/break_contract.py [NAME ...]
+    python tests/stress/break_contract.py [NAME ...]
 
 The repository is copied to a temporary folder; there one place at a time is changed so that one sentence of the text
-at the head of msmdcli/batch/run.py no longer holds, and the tests of that sentence are run. A sentence whose tests
+of msmdcli/batch/__init__.py no longer holds, and the tests of that sentence are run. A sentence whose tests
 still pass is not tested: exit code 1. Where a place is not found any more this script is out of date: exit code 2.
 """
 
@@ -18,9 +18,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 COPIED = ("msmdcli", "tests", "styles", "training", "export", "pyproject.toml")
-TESTS = "tests/msmdcli/batch/test_run.py"
+TESTS = "tests/msmdcli/batch"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Break:
         sentence: what no longer holds.
         file, old, new: the change.
         tests: a pytest expression for -k.
-        where: the file of the tests.
+        where: the file or folder of the tests.
     """
 
     name: str
@@ -44,29 +44,31 @@ class Break:
     where: str = TESTS
 
 
-BATCH = "msmdcli/batch/run.py"
+RUN, PLAN, PLANNED, PLACING, TELLING = (
+    f"msmdcli/batch/{name}.py" for name in ("run", "plan", "planned", "placing", "telling")
+)
 BREAKS = (
     Break(
         "companions",
         "What the files of a format need once beside them is written into OUT by the same rules.",
-        BATCH,
-        "            if not self.options.force and not self.is_ours(name, found):\n",
-        "            if False:\n",
+        PLACING,
+        "        if not self._force and not self.ledger.may_write(name, found):\n",
+        "        if False:\n",
         "companion",
         "tests/msmdcli/manifest/test_format_options.py",
     ),
     Break(
         "stops-others",
         "A line that fails never stops the others.",
-        BATCH,
-        '            return replace(self.record(planned, "failed"), details=outcome.details)\n',
-        "            raise MsmdError(outcome.error)\n",
+        RUN,
+        '        return teller.record(failed, "failed", details=outcome.details)\n',
+        "        raise MsmdError(outcome.error)\n",
         "never_stops_the_others",
     ),
     Break(
         "exit-1",
         "The exit code is 1 if any line failed",
-        BATCH,
+        RUN,
         'failed = any(record.status == "failed" for record',
         "failed = any(False for record",
         "never_stops_the_others",
@@ -74,7 +76,7 @@ BREAKS = (
     Break(
         "exit-2",
         "2 if the command or the manifest is wrong (then nothing was started)",
-        BATCH,
+        PLAN,
         "    if problems:\n        hint = ",
         "    if False:\n        hint = ",
         "exit_code_2",
@@ -82,7 +84,7 @@ BREAKS = (
     Break(
         "exit-130",
         "130 after an interrupt",
-        BATCH,
+        RUN,
         "code = INTERRUPTED if interrupted else",
         "code = 0 if interrupted else",
         "an_interrupt_ends_it_cleanly or loses_still_counts",
@@ -90,23 +92,23 @@ BREAKS = (
     Break(
         "whole-or-not",
         "An output appears whole or not at all: under a temporary name beside its place and renamed.",
-        "msmdcli/system/files.py",
-        '        temporary.unlink(missing_ok=True)\n        raise MsmdError(f"{target} cannot be written',
-        '        temporary.replace(target)\n        raise MsmdError(f"{target} cannot be written',
+        "msmdcli/formats/registry.py",
+        "        temporary.unlink(missing_ok=True)\n        raise cannot_write(target",
+        "        temporary.replace(target)\n        raise cannot_write(target",
         "failing_write",
     ),
     Break(
         "in-place",
         "An output appears whole or not at all (a kill while it is written).",
         "msmdcli/system/files.py",
-        'temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")',
-        "temporary = target",
+        'return target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")',
+        "return target",
         "failing_write or no_temporary_file or kill_loses",
     ),
     Break(
         "time-stamps",
         "judged by content and not by time stamps",
-        BATCH,
+        PLANNED,
         '            "audio": planned.audio_sha256,\n',
         '            "audio": str(planned.line.audio.stat().st_mtime_ns),\n',
         "whatever_the_time_stamps",
@@ -114,7 +116,7 @@ BREAKS = (
     Break(
         "recording-ignored",
         "skipped when unchanged: the same recording",
-        BATCH,
+        PLANNED,
         '            "audio": planned.audio_sha256,\n',
         '            "audio": "",\n',
         "only_what_changed",
@@ -122,7 +124,7 @@ BREAKS = (
     Break(
         "styles-ignored",
         "skipped when unchanged: the same style clips",
-        BATCH,
+        PLANNED,
         '            "styles": styles,\n',
         '            "styles": [],\n',
         "only_what_changed",
@@ -130,7 +132,7 @@ BREAKS = (
     Break(
         "settings-ignored",
         "skipped when unchanged: the same settings",
-        BATCH,
+        PLANNED,
         '            "sampling": sampling.description(),\n            "seed"',
         '            "seed"',
         "only_what_changed",
@@ -138,7 +140,7 @@ BREAKS = (
     Break(
         "bundle-ignored",
         "skipped when unchanged: the same bundle",
-        BATCH,
+        PLANNED,
         '            "bundle": bundle.sha256,\n            "styles"',
         '            "styles"',
         "another_bundle",
@@ -146,16 +148,15 @@ BREAKS = (
     Break(
         "lost-file",
         "and its files are there as we wrote them",
-        BATCH,
-        "            current &= digest is not None and entry is not None and entry.key == planned.key\n"
-        "            current &= entry is not None and entry.outputs.get(path) == digest\n",
-        "            current &= entry is not None and entry.key == planned.key\n",
+        "msmdcli/batch/ledger.py",
+        "return digest is not None and entry is not None and entry.key == key and entry.outputs.get(output) == digest",
+        "return entry is not None and entry.key == key",
         "only_what_changed",
     ),
     Break(
         "no-force",
         "`--force` makes it again",
-        BATCH,
+        PLAN,
         "        if self.options.force:\n            return planned\n",
         "",
         "whatever_the_time_stamps or edited_by_hand",
@@ -163,9 +164,9 @@ BREAKS = (
     Break(
         "no-ledger",
         "OUT/ledger.jsonl records what was made from what.",
-        BATCH,
-        '            "audio_sha256": planned.audio_sha256,\n            "style": style_words',
-        '            "style": style_words',
+        PLACING,
+        '        "audio_sha256": planned.audio_sha256,\n        "style": style_words',
+        '        "style": style_words',
         "ledger_records",
     ),
     Break(
@@ -179,7 +180,7 @@ BREAKS = (
     Break(
         "no-beside",
         "`--beside` writes ours next to it",
-        BATCH,
+        PLAN,
         "                if not self.options.beside:\n                    continue\n",
         "                continue\n",
         "beside",
@@ -187,7 +188,7 @@ BREAKS = (
     Break(
         "other-bytes",
         "A line's bytes are the same whatever its neighbours, their order, the batch size, --jobs, --threads",
-        "msmdcli/model/engine.py",
+        "msmdcli/model/solver.py",
         "generators = [window_rng(layer.job.seed,",
         "generators = [window_rng(layer.job.seed + len(layers),",
         "same_bytes",
@@ -205,34 +206,34 @@ BREAKS = (
     Break(
         "leaves-behind",
         "An interrupt: the others leave nothing behind",
-        BATCH,
-        "        finally:\n            if self.started:\n                self.sweep(making)\n",
-        "        finally:\n            self.out.mkdir(exist_ok=True)\n"
-        '            (self.out / ".line0.csv.00000000.msmd-tmp").touch()\n',
+        RUN,
+        "        finally:\n            if tasks is not None:\n                _sweep(out, making)\n",
+        "        finally:\n            out.mkdir(exist_ok=True)\n"
+        '            (out / ".line0.csv.00000000.msmd-tmp").touch()\n',
         "an_interrupt_ends_it_cleanly or no_temporary_file",
     ),
     Break(
         "no-report",
         "An interrupt: the report is written",
-        BATCH,
-        "        code = self.finish(interrupted, broken)\n",
-        "        if interrupted:\n            return INTERRUPTED\n        code = self.finish(interrupted, broken)\n",
+        RUN,
+        "        # 7. Report.\n",
+        "        if interrupted:\n            return INTERRUPTED\n",
         "an_interrupt_ends_it_cleanly",
     ),
     Break(
         "parted",
         "An interrupt: finished lines stay, in OUT as in the report",
-        BATCH,
-        "                with self.interrupts.held():  # a line that is in place is told of, too\n",
-        "                with nullcontext():\n",
+        RUN,
+        "            with interrupts.held():  # a line that is in place is told of, too\n",
+        "            with nullcontext():\n",
         "does_not_part_a_line",
     ),
     Break(
         "two-at-once",
         "One batch at a time works in one OUT: a second one ends with exit code 2 before it starts anything",
-        BATCH,
-        "        with nullcontext() if self.options.dry_run else alone_in(self.out):\n",
-        "        with nullcontext():\n",
+        RUN,
+        "    with nullcontext() if options.dry_run else alone_in(out):\n",
+        "    with nullcontext():\n",
         "one_batch_at_a_time",
     ),
     Break(
@@ -246,20 +247,20 @@ BREAKS = (
     Break(
         "dry-run-locks",
         "`--dry-run` touches nothing (and so needs nobody to wait)",
-        BATCH,
-        "        with nullcontext() if self.options.dry_run else alone_in(self.out):\n",
-        "        with alone_in(self.out):\n",
+        RUN,
+        "    with nullcontext() if options.dry_run else alone_in(out):\n",
+        "    with alone_in(out):\n",
         "one_batch_at_a_time",
     ),
     Break(
         "ledger-late",
         "After a kill at any moment the next run makes what is missing and nothing else.",
-        BATCH,
-        "            self.ledger.record(Entry(planned.line.id, planned.key, outputs, facts))\n"
+        PLACING,
+        "            self.ledger.record(replace(entry, outputs=digests))\n"
         "            for written in ours.values():\n                written.commit()\n",
         "            for written in ours.values():\n                written.commit()\n"
         "            import time\n\n            time.sleep(0.2)\n"
-        "            self.ledger.record(Entry(planned.line.id, planned.key, outputs, facts))\n",
+        "            self.ledger.record(replace(entry, outputs=digests))\n",
         "a_kill_loses",
     ),
     Break(
@@ -273,15 +274,15 @@ BREAKS = (
     Break(
         "dry-run-writes",
         "`--dry-run` touches nothing",
-        BATCH,
-        "        if self.options.dry_run:\n            return 1",
-        "        if self.options.dry_run:\n            self.out.mkdir(exist_ok=True)\n            return 1",
+        RUN,
+        "        if options.dry_run:\n            return 1",
+        "        if options.dry_run:\n            out.mkdir(exist_ok=True)\n            return 1",
         "dry_run",
     ),
     Break(
         "dry-run-silent",
         "`--dry-run` says what would happen and roughly how long it would take.",
-        BATCH,
+        TELLING,
         'self.console.event("estimate",',
         'self.console.event("guess",',
         "dry_run",
@@ -289,7 +290,7 @@ BREAKS = (
     Break(
         "events-lost",
         "With --json there is one event per line of output on stdout",
-        BATCH,
+        TELLING,
         '        self.console.event("line", **record.as_event())\n',
         "",
         "events_tell",
@@ -312,24 +313,24 @@ BREAKS = (
     ),
     Break(
         "no-delivery",
-        "A voice that is much livelier or calmer than its style gives its line a warning",
-        BATCH,
-        "        if self.options.delivery_check:\n",
+        "With --check-delivery, a voice that is much livelier or calmer than its style gives its line a warning",
+        RUN,
+        "        if options.check_delivery:\n",
         "        if False:\n",
         "contradicts_its_style",
     ),
     Break(
         "always-delivery",
-        "(`--no-delivery-check`: not)",
-        BATCH,
-        "        if self.options.delivery_check:\n",
+        "(without `--check-delivery`: not)",
+        RUN,
+        "        if options.check_delivery:\n",
         "        if True:\n",
         "contradicts_its_style",
     ),
     Break(
         "outside",
         "Nothing is written outside OUT but the user's cache.",
-        BATCH,
+        PLAN,
         "if not (out / path).parent.resolve().is_relative_to(out):",
         "if False:",
         "outside_out",
@@ -337,10 +338,11 @@ BREAKS = (
     Break(
         "oversubscribed",
         "(BatchOptions) the cores are divided among the workers",
-        BATCH,
-        "jobs = min(o.jobs, lines, cores)",
-        "jobs = min(o.jobs, lines)",
+        "msmdcli/workers/local.py",
+        "jobs = min(jobs, lines, cores)",
+        "jobs = min(jobs, lines)",
         "more_threads_than",
+        "tests/msmdcli/workers/test_local.py",
     ),
 )
 

@@ -1,6 +1,6 @@
 """Check what MSMD writes with programs that have nothing to do with MSMD.
 
-    python benchmarks/check_formats.py MOTION.npz... --node NODE_MODULES [--blender PYTHON_WITH_BPY] [--chromium PATH]
+    python tests/stress/check_formats.py MOTION.npz... --node NODE_MODULES [--blender PYTHON_WITH_BPY] [--chromium PATH]
 
 Each motion is written at 24000/1001, 25, 30000/1001, 30 and 60 frames per second, and a line of 0.1 s and one of 60 s
 are cut from the first. Then:
