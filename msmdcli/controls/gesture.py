@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from msmdcli.documents.tree import DocumentError, load_small_yaml
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats.motion_file import MotionFile
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
@@ -169,7 +170,7 @@ class Curve:
         u = (times - self.times[index]) / width
         a, b = self.values[index], self.values[index + 1]
         bend = u * (1 - u) * ((1 - u) * self.slopes[index] - u * self.slopes[index + 1]) * width
-        return a + (b - a) * u * u * (3 - 2 * u) + bend  # a cubic Hermite curve
+        return a + (b - a) * u * u * (3 - 2 * u) + bend  # a cubic Hermite curve; `smooth_step` would round otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +216,7 @@ def place(motion: Motion, gesture: Gesture) -> tuple[Motion, str]:
     weight = np.ones(len(local))
     if fade > 0:
         u = np.clip(np.minimum(local, seconds - local) / fade, 0, 1)
-        weight = u * u * (3 - 2 * u)  # [n]
+        weight = smooth_step(u)  # [n]
     values = motion.values.astype(np.float64)
     for column in columns:
         shape = (

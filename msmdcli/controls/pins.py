@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from msmdcli.controls.smoothing import gaussian
 from msmdcli.errors import MsmdError
 from msmdcli.formats.motion_file import MotionFile
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -201,7 +202,7 @@ def _slopes(stretches: Sequence[Stretch], start: int, frames: int) -> Iterator[t
             reach = min(stretch.blend + 1, gap)  # frames away at which the weight is 0
             away = side * (at - edge)  # [frames]
             u = np.where(away > 0, away / reach, 1.0).clip(0, 1)
-            yield edge, float(target), 1 - u * u * (3 - 2 * u)
+            yield edge, float(target), 1 - smooth_step(u)
 
 
 def meet(motion: Motion, pinned: Pinned) -> Motion:

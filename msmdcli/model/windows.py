@@ -72,8 +72,3 @@ def window_weight(weights: Array, window: Window, size: int) -> Array:
     if len(weights) == 1:
         return weights
     return weights[np.minimum(np.arange(window.start, window.start + size), len(weights) - 1)]
-
-
-def seam_frames(frames: int, size: int) -> list[int]:
-    """The first frame of every window but the first: where a seam could show."""
-    return list(range(size, frames, size))

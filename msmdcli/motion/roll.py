@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from msmdcli.errors import UsageError
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 
 EASE, HOLD = "ease", "hold"
@@ -69,7 +70,7 @@ def without_roll(motion: Motion) -> Motion:
 def _lead(neutral: np.ndarray, pose: np.ndarray, frames: int, manner: str) -> np.ndarray:
     """Frames [n, D] that lead up to a pose [D], without it. Frame 0 is neutral itself when easing."""
     share = np.arange(frames)[:, None] / max(frames, 1)  # [n, 1] 0 .. just below 1
-    share = share * share * (3 - 2 * share) if manner == EASE else np.ones_like(share)
+    share = smooth_step(share) if manner == EASE else np.ones_like(share)
     return neutral + share * (pose - neutral)
 
 
