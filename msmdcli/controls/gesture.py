@@ -174,7 +174,7 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class GestureClip:
     """A gesture, read.
 
     Attributes:
@@ -219,9 +219,8 @@ def place(motion: Motion, gesture: Gesture) -> tuple[Motion, str]:
         weight = smooth_step(u)  # [n]
     values = motion.values.astype(np.float64)
     for column in columns:
-        shape = (
-            clip.curves[column].at(np.clip(local * (clip.seconds / seconds), 0, clip.seconds)) * gesture.scale
-        )  # [n]
+        at = np.clip(local * (clip.seconds / seconds), 0, clip.seconds)
+        shape = clip.curves[column].at(at) * gesture.scale  # [n]
         before = values[inside, column]
         if clip.blend == "add":
             lowest = np.minimum(before, motion.rig.lower[column])  # an excess that was there stays; none is added
@@ -237,13 +236,13 @@ def place(motion: Motion, gesture: Gesture) -> tuple[Motion, str]:
     return replace(motion, values=values.astype(np.float32), meta=dict(motion.meta)), warning
 
 
-def load_clip(file: MotionFile, rig: Rig, blend: Blend | None = None) -> Clip:
+def load_clip(file: MotionFile, rig: Rig, blend: Blend | None = None) -> GestureClip:
     """Read a gesture; `blend` overrides its own."""
     return _load(file, rig, blend)
 
 
 @lru_cache(maxsize=64)
-def _load(file: MotionFile, rig: Rig, blend: Blend | None) -> Clip:
+def _load(file: MotionFile, rig: Rig, blend: Blend | None) -> GestureClip:
     if file.path.suffix.lower() in (".yaml", ".yml"):
         try:
             return _from_keys(file.path, rig, blend)
@@ -254,7 +253,7 @@ def _load(file: MotionFile, rig: Rig, blend: Blend | None) -> Clip:
     return _from_motion(file.load(), rig, blend, file.path)
 
 
-def _from_motion(motion: Motion, rig: Rig, blend: Blend | None, path: Path) -> Clip:
+def _from_motion(motion: Motion, rig: Rig, blend: Blend | None, path: Path) -> GestureClip:
     if motion.rig.channels != rig.channels:
         raise MsmdError(f"gesture {path} is on rig {motion.rig.name}, but the line is on {rig.name}")
     values = motion.values.astype(np.float64)  # [K, D]
@@ -267,10 +266,10 @@ def _from_motion(motion: Motion, rig: Rig, blend: Blend | None, path: Path) -> C
     kept = departs if blend == "add" else values
     times = np.arange(motion.frames) / float(motion.fps)
     curves = {int(column): Curve(times, kept[:, column]) for column in np.flatnonzero(moving)}
-    return Clip(float(times[-1]), curves, blend)
+    return GestureClip(float(times[-1]), curves, blend)
 
 
-def _from_keys(path: Path, rig: Rig, blend: Blend | None) -> Clip:
+def _from_keys(path: Path, rig: Rig, blend: Blend | None) -> GestureClip:
     """Key poses -> a clip. Everything in the file is checked."""
     data = load_small_yaml(path)
     if not isinstance(data, dict):
@@ -314,7 +313,7 @@ def _from_keys(path: Path, rig: Rig, blend: Blend | None) -> Clip:
         times = np.array(sorted(keyed))
         values = np.array([keyed[time] for time in times])
         curves[rig.channels.index(name)] = Curve(times, values, _slopes(times, values))
-    return Clip(last, curves, blend or own)
+    return GestureClip(last, curves, blend or own)
 
 
 def _slopes(times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -330,7 +329,7 @@ def _slopes(times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
     return slopes
 
 
-def _allowed(clip: Clip, gesture: Gesture, rig: Rig) -> list[int]:
+def _allowed(clip: GestureClip, gesture: Gesture, rig: Rig) -> list[int]:
     if not clip.curves:
         raise MsmdError(f"the gesture {gesture.name} moves no channel of rig {rig.name}")
     if not gesture.channels:

@@ -56,7 +56,7 @@ def scale_head(motion: Motion, scale: float) -> Motion:
 
 @dataclass(frozen=True, eq=False)
 class HeadMotion:
-    """How a head turns over a whole performance, whatever its length.
+    """How a head turns over a whole performance of any length.
 
     Attributes:
         angles: [T, 3] float64, the rig's pitch, yaw, roll in radians, without jumps of a whole turn.

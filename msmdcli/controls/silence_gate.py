@@ -89,9 +89,9 @@ def silent_stretches(samples: Array, rate: int, gate: SilenceGate) -> list[tuple
         loud, quiet = np.percentile(level, 95), np.percentile(level, 5)
         noise = float(min(quiet + ABOVE_NOISE, loud - NOISE_BELOW_SPEECH))
         low = max(float(loud) - SILENCE_BELOW_SPEECH, SILENCE_FLOOR, noise)
-    told = np.where(level >= low + HYSTERESIS, 1, np.where(level < low, 0, -1))  # [H] sound, silence, as before
-    last = np.maximum.accumulate(np.where(told >= 0, np.arange(len(told)), 0))
-    state = np.maximum(told[last], 0)  # [H] before the first word: silence
+    heard = np.where(level >= low + HYSTERESIS, 1, np.where(level < low, 0, -1))  # [H] sound, silence, as before
+    last = np.maximum.accumulate(np.where(heard >= 0, np.arange(len(heard)), 0))
+    state = np.maximum(heard[last], 0)  # [H] before the first word: silence
     state = _without_short(state, 1, SHORTEST_SOUND)
     state = _without_short(state, 0, SHORTEST_SILENCE)
     end = len(samples) / rate

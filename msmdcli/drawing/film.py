@@ -19,9 +19,9 @@ from msmdcli.drawing.scene import background
 from msmdcli.drawing.side_by_side import fitted
 from msmdcli.errors import MsmdError
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.media.mp4 import write_mp4
-from msmdcli.media.nv12 import nv12_of
+from msmdcli.media.mp4 import nv12_of, write_mp4
 from msmdcli.motion.motion import Motion
+from msmdcli.system.files import temporary_path
 
 MOST_FPS = 60  # of faster motion every second frame is shown, or every third ...
 VIEWS = {"front": (0.0,), "three-quarter": (-0.7,), "both": (0.0, -0.7)}  # radians that the head is turned by
@@ -44,7 +44,7 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Take:
+class FilmTake:
     """A motion and the head that shows it."""
 
     motion: Motion
@@ -53,10 +53,10 @@ class Take:
 
 def write_film(
     path: Path,
-    take: Take,
+    take: FilmTake,
     film: Film = Film(),
     *,
-    beside: Take | Path | None = None,
+    beside: FilmTake | Path | None = None,
     samples: np.ndarray | None = None,
     rate: int = 48000,
     advance: Callable[[float], None] | None = None,
@@ -69,7 +69,7 @@ def write_film(
         film: how.
         beside: another take, or a video file.
         samples, rate: [S] float32 mono sound, or None.
-        advance: told after each picture, with its duration in seconds.
+        advance: called after each picture, with its duration in seconds.
 
     Returns:
         The name of the renderer that drew it.
@@ -81,13 +81,13 @@ def write_film(
     values, fps = take.motion.values[::every], take.motion.fps / every
     panel = film.width // 4 * 2 if beside is not None else film.width  # even
     turns = VIEWS[film.view]
-    temporary = path.with_name(f".{path.name}.msmd-tmp")
+    temporary = temporary_path(path)
     with ExitStack() as stack:
         stack.callback(temporary.unlink, missing_ok=True)
         renderer = open_renderer(take.mesh, panel, film.height, turns, choice=film.renderer)
         stack.callback(renderer.close)
         shown = renderer.film_pictures(values)
-        if isinstance(beside, Take):
+        if isinstance(beside, FilmTake):
             speed, last = beside.motion.fps / fps, beside.motion.frames - 1
             frames = [min(int(number * speed), last) for number in range(len(values))]
             other = open_renderer(beside.mesh, film.width - panel, film.height, turns, choice=film.renderer)

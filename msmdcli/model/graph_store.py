@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from msmdcli.system.files import sha256_of
 from msmdcli.system.kept_files import KeptFiles, blocks
 from msmdcli.system.machine import processor_kind
 
@@ -58,7 +59,7 @@ class GraphStore(KeptFiles):
             providers: the CPU's.
 
         Raises:
-            Exception: whatever ONNX Runtime raises for a graph that it cannot load.
+            Exception: what ONNX Runtime raises for a graph that it cannot load.
         """
         if not self.limit or path.stat().st_size > LARGEST:
             return ort.InferenceSession(str(path), options(), providers=providers)
@@ -95,7 +96,7 @@ class GraphStore(KeptFiles):
                 wanted.add_session_config_entry(f"{external}_file_name", self.path(key).name)
                 wanted.add_session_config_entry(f"{external}_min_size_in_bytes", str(LARGE))
                 session = ort.InferenceSession(str(path), wanted, providers=providers)
-                if _sha256(path) == sha256:
+                if sha256_of(path) == sha256:
                     self.keep(key, _joined(place / self.path(key).name, place / "description.onnx"))
             except Exception:  # as above; without place on the disk the graph is loaded all the same
                 pass
@@ -142,8 +143,3 @@ def _description(file: IO[bytes], length: int) -> bytes:
     (size,) = LENGTH.unpack(file.read(LENGTH.size))
     file.seek(length - LENGTH.size - size)
     return file.read(size)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

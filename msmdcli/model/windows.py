@@ -1,6 +1,6 @@
 """How a line of T frames is cut into the windows that the model generates one after the other.
 
-Window w covers the frames [w N, (w + 1) N). It is told the P frames before it: the motion generated for them and
+Window w covers the frames [w N, (w + 1) N). It sees the P frames before it: the motion generated for them and
 their audio. In the first window learned start features stand in for both. The last window is padded with zeros up
 to N frames; a mask tells real frames (1) from padding (0).
 """

@@ -50,9 +50,9 @@ def roll(
 
 
 def without_roll(motion: Motion) -> Motion:
-    """The line itself, from the start to the end of its recording: what `roll` put around it, and told, is taken away.
+    """The line itself, from the start to the end of its recording: what `roll` put around it, and noted, is taken away.
 
-    A motion of which nothing is told (a format without notes) stays as it is.
+    A motion without such a note (of a format that keeps none) stays as it is.
     """
     try:
         first, last = (max(0, int(motion.meta.get(name, 0))) for name in ("pre_roll", "post_roll"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msmdcli.errors import MsmdError
 from msmdcli.paths import cache_dir, shared_dir
+from msmdcli.system.files import whole_file
 
 NAME = "face_landmarker.task"
 ADDRESS = (
@@ -55,7 +56,6 @@ def cached_face_model() -> Path:
 
 def _download(target: Path) -> Path:
     """Fetch the model into `target`, whole or not at all."""
-    import secrets
     from urllib.request import urlopen
 
     hint = f"download it where there is network, then --face-model FILE or {VARIABLE}=FILE: {ADDRESS}"
@@ -67,15 +67,12 @@ def _download(target: Path) -> Path:
         raise MsmdError(f"the face model cannot be downloaded ({reason})", hint=hint) from error
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise MsmdError(f"what {ADDRESS} gives is not the face model that MSMD knows (its sha256 differs)", hint=hint)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(target)
+        with whole_file(target) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise MsmdError(
             f"{target} cannot be written: {error.strerror or error}", hint="MSMD_CACHE names another cache folder"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return target

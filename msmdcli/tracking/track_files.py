@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,7 +24,7 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import get_format, write_temporary
 from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import load_npz
-from msmdcli.system.files import Written, sha256_of, sweep
+from msmdcli.system.files import Written, sha256_of, sweep, temporary_path
 from msmdcli.tracking.track import Track, TrackOptions, save_track
 from msmdcli.tracking.tracker import track_key, track_video
 
@@ -42,7 +41,7 @@ class TrackJob:
         out: folder of outputs.
         formats: names of motion formats.
         audio: write the sound, too.
-        force: make it again, whatever is there.
+        force: make it again, even if it is there.
         options: how to track.
     """
 
@@ -70,7 +69,7 @@ class TrackDone:
 
     Attributes:
         outputs: the files.
-        unchanged: they were there already, made from the same video in the same way; nothing else is told then.
+        unchanged: they were there already, made from the same video in the same way; nothing else is known then.
         summary: frames, fps, seconds, found (share), confidence and turn (medians), faces (most seen), gaps (seconds).
         warnings: what the user should know.
     """
@@ -119,11 +118,11 @@ def run_job(job: TrackJob, tell: Callable[[float], None]) -> TrackDone:
                 f"{there[0]} is there already, made from another video or in another way",
                 hint="--force overwrites it, --out names another folder",
             )
-    told = [0.0]
+    reported = [0.0]
 
     def progress(seconds: float) -> None:
-        if seconds - told[0] >= TELL_EVERY:
-            told[0] = seconds
+        if seconds - reported[0] >= TELL_EVERY:
+            reported[0] = seconds
             tell(seconds)
 
     track = track_video(job.video, job.options, progress)
@@ -202,7 +201,7 @@ def _made_by(job: TrackJob, key: str) -> bool:
 
 def _write(target: Path, write: Callable[[Path], object]) -> Written:
     """Write a file beside its place."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.msmd-tmp")
+    temporary = temporary_path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
