@@ -31,17 +31,13 @@ LEFT = {  # what is still to be cut
     "benchmarks.feature_cache uses msmdcli.checkup.bench._manifest",
     "benchmarks.feature_cache uses msmdcli.checkup.bench._recordings",
     "benchmarks.feature_cache uses msmdcli.checkup.bench._run",
-    "msmdcli.model.style_codes imports msmdcli.controls.silence_gate",
-    "msmdcli.motion.health imports msmdcli.model.windows",
     "msmdcli.peer stands in no layer",
     "msmdcli.peer_checkout stands in no layer",
     "msmdcli.progress_bar stands in no layer",
-    "msmdcli.workers.line_worker imports msmdcli.batch.delivery",
     "msmdcli.workers.ray_cluster imports msmdcli.batch.ledger",
     "training.data.av_offset imports training.evaluation.metrics",
     "training.network.distil imports training.loop.trainer",
     "export.onnx_export imports training.loop.trainer",
-    "circle: msmdcli.drawing.pictures, msmdcli.drawing.renderer",
     "circle: training.loop.trainer, training.network.distil",
 }
 
