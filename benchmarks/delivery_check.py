@@ -42,12 +42,12 @@ from msmdcli.batch.delivery import (
     contradiction,
     log_speed,
     measure_style,
-    measure_voice,
     nearest_voice,
     speeds_arousal,
     voice_arousal,
 )
 from msmdcli.media.audio import load_audio
+from msmdcli.media.voice import measure_voice
 from msmdcli.motion.motion import load_npz
 from msmdcli.paths import shared_dir
 from msmdcli.styles.library import StyleLibrary

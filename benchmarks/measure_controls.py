@@ -20,7 +20,7 @@ import numpy as np
 from msmdcli.controls.controls import Controls, control
 from msmdcli.controls.pins import Pin, Pinned, meet
 from msmdcli.controls.silence_gate import SilenceGate
-from msmdcli.controls.smoothing import closures, mouth_opening
+from msmdcli.controls.smoothing import closures
 from msmdcli.formats.registry import read_motion
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.bundle import Bundle
@@ -28,6 +28,7 @@ from msmdcli.model.engine import Engine
 from msmdcli.model.lines import Job
 from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.mouth import mouth_opening
 from msmdcli.paths import shipped_bundle
 from training.evaluation import metrics
 from training.evaluation.measuring import ComparisonHead

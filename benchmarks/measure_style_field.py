@@ -18,7 +18,7 @@ from msmdcli.media.audio import load_audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine
 from msmdcli.model.lines import Job
-from msmdcli.motion.health import measure
+from msmdcli.motion.health import measure_health
 from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import Segment, StyleField, StyleRef
 from msmdcli.styles.library import StyleLibrary
@@ -140,7 +140,7 @@ def intensity_row(lines: Lines, intensity: float, tag: str = "angry") -> dict[st
         "expression": float(
             np.linalg.norm(pose["made"] - pose["nothing"]) / np.linalg.norm(pose["one"] - pose["nothing"])
         ),
-        "outside": float(np.mean([measure(values, fps, rig, window).outside_share for values in made.values()])),
+        "outside": float(np.mean([measure_health(values, fps, rig, window).outside_share for values in made.values()])),
         "jaw": float(np.median([np.corrcoef(clipped[name], whole[name])[0, 1] for name in made])),
         "lively": float(np.median([spread(made[name]) / spread(one[name]) for name in made])),
     }

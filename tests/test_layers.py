@@ -32,7 +32,6 @@ LEFT = {  # what is still to be cut
     "training.data.av_offset imports training.evaluation.metrics",
     "training.network.distil imports training.loop.trainer",
     "export.onnx_export imports training.loop.trainer",
-    "circle: msmdcli.drawing.pictures, msmdcli.drawing.renderer",
     "circle: training.loop.trainer, training.network.distil",
 }
 

@@ -4,10 +4,11 @@ A style says how a face moves; nothing stops anybody from giving a shouted line 
 paper names that as a limit (section 7.2: the style must fit the delivery). The check measures how aroused a voice
 sounds and how aroused a style looks, and warns where the two are far apart, with the tag that fits best.
 
-**Voice** (`measure_voice`, `voice_arousal`): how far the pitch lies above that of a usual voice, how widely it moves,
-and the share of energy above 1 kHz (vocal effort flattens the spectrum; the "alpha ratio" of Eyben et al., "The Geneva
-Minimalistic Acoustic Parameter Set", IEEE Transactions on Affective Computing, 2016). None depends on the recording's
-gain. A character with many lines is compared with its own usual voice, else a deep or bright voice would count.
+**Voice** (`msmdcli.media.voice.measure_voice`, `voice_arousal`): how far the pitch lies above that of a usual voice,
+how widely it moves, and the share of energy above 1 kHz (vocal effort flattens the spectrum; the "alpha ratio" of Eyben
+et al., "The Geneva Minimalistic Acoustic Parameter Set", IEEE Transactions on Affective Computing, 2016). None depends
+on the recording's gain. A character with many lines is compared with its own usual voice, else a deep or bright voice
+would count.
 
 **Style** (`style_arousal`): how fast the jaw, the lips and the head move.
 
@@ -28,7 +29,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +44,6 @@ from msmdcli.styles.library import StyleReference
 Array = NDArray[np.float32]
 Scale = Mapping[str, tuple[float, float, float]]  # measure -> median, standard deviation, share in the arousal
 
-FRAME, HOP = 0.040, 0.020  # seconds
-BLOCK = 1024  # frames looked at in one piece
-LOWEST_PITCH, HIGHEST_PITCH = 65.0, 500.0  # Hz
-VOICED = 0.5  # normalised autocorrelation at the pitch period, above which a frame is voiced
-SPEECH_BELOW_PEAK = 30.0  # dB under the loud frames (95th percentile) is no speech
-SYLLABLE_DIP = 2.0  # dB that the envelope must fall between two syllables
-SHORTEST = 0.8  # seconds of speech that there must be to judge
-
 # Ordinary speech: the median over people of each one's median, and the standard deviation over people.
 USUAL_VOICES = (2.0, 12.0)  # semitones above 100 Hz: deep ones and bright ones; which is not asked, the nearer counts
 VOICE: Scale = {"pitch": (-0.8, 2.7, 0.4), "pitch_spread": (11.9, 5.9, 0.2), "effort": (-13.6, 3.9, 0.4)}
@@ -63,97 +55,6 @@ LIMIT = 1.5  # standard deviations between voice and style that are worth a warn
 SIDE = 0.2  # ... if both lie this far from ordinary speech, on opposite sides
 FITS = 0.75  # a tag this near to the voice fits
 OWN_LINES = 6  # lines of one character from which its own usual voice is known
-
-
-def measure_voice(samples: Array, rate: int) -> dict[str, float]:
-    """Measures of one recording [S]; empty where there is too little voiced speech.
-
-    Returns:
-        pitch: median, in semitones above 100 Hz. pitch_spread: 90th less 10th percentile, in semitones.
-        effort: energy at 1 to 5 kHz over that at 50 Hz to 1 kHz in voiced frames, in dB, the median.
-        dynamics: 95th less 50th percentile of the level of speech, in dB. rate: syllables per second of speech.
-        voiced: share of the frames of speech. speech: seconds of it.
-    """
-    size, hop = round(FRAME * rate), round(HOP * rate)
-    if len(samples) < size:
-        return {}
-    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]  # [F, W]
-    level = np.concatenate([10 * np.log10(np.mean(np.square(_centred(b)), axis=1) + 1e-10) for b in _blocks(frames)])
-    loud = float(np.percentile(level, 95))
-    speech = level > max(loud - SPEECH_BELOW_PEAK, -75.0)  # [F]
-    if speech.sum() * HOP < SHORTEST:
-        return {}
-    window = np.hanning(size).astype(np.float32)
-    fft_size = 1 << (2 * size - 1).bit_length()
-    hertz = np.fft.rfftfreq(fft_size, 1 / rate)
-    parts = []
-    for numbers in _blocks(np.flatnonzero(speech)):
-        spectrum = np.abs(np.fft.rfft(_centred(frames[numbers]) * window, fft_size)) ** 2  # [n, fft / 2 + 1]
-        spectrum[:, hertz < LOWEST_PITCH - 5] = 0  # rumble
-        low = spectrum[:, hertz < 1000].sum(axis=1)
-        high = spectrum[:, (hertz >= 1000) & (hertz < 5000)].sum(axis=1)
-        parts.append((*_pitch(spectrum, window, fft_size, rate), low, high))
-    pitch, strength, low, high = (np.concatenate(values) for values in zip(*parts, strict=True))  # [V] each
-    voiced = strength > VOICED
-    if voiced.sum() * HOP < SHORTEST / 2:
-        return {"voiced": round(float(voiced.mean()), 4), "speech": round(float(speech.sum()) * HOP, 3)}
-    semitones = 12 * np.log2(pitch[voiced] / 100)
-    low, high = low[voiced], high[voiced]
-    measures = {
-        "pitch": np.median(semitones),
-        "pitch_spread": np.subtract(*np.percentile(semitones, (90, 10))),
-        "effort": np.median(10 * np.log10((high + 1e-12) / (low + 1e-12))),
-        "dynamics": loud - np.median(level[speech]),
-        "rate": _syllables(level, speech) / (speech.sum() * HOP),
-        "voiced": voiced.mean(),
-        "speech": speech.sum() * HOP,
-    }
-    return {name: round(float(value), 4) for name, value in measures.items()}
-
-
-def _blocks(rows: NDArray[Any]) -> list[NDArray[Any]]:
-    """Rows in blocks, so that the memory of a long line does not grow with it."""
-    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-
-
-def _centred(frames: Array) -> Array:
-    """Frames [n, W], each less its mean."""
-    return frames - frames.mean(axis=1, keepdims=True)
-
-
-def _pitch(spectrum: Array, window: Array, fft_size: int, rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pitch [V] in Hz and how periodic [V] each frame is, from the autocorrelation divided by the window's own.
-
-    Boersma, "Accurate short-term analysis of the fundamental frequency ...", IFA Proceedings 17, 1993.
-    """
-    own = np.fft.irfft(np.abs(np.fft.rfft(window, fft_size)) ** 2, fft_size)
-    first, last = int(rate / HIGHEST_PITCH), int(rate / LOWEST_PITCH)
-    lags = np.arange(first - 1, last + 2)
-    correlation = np.fft.irfft(spectrum, fft_size, axis=1)
-    normal = correlation[:, lags] / (correlation[:, :1] + 1e-12) / (own[lags] / own[0])  # [V, L + 2]
-    middle = normal[:, 1:-1]
-    peak = (middle >= normal[:, :-2]) & (middle >= normal[:, 2:])  # rumble makes short lags high, but no peak there
-    # A period is also found at its multiples: a small price per octave prefers the shortest.
-    score = np.where(peak, middle - 0.02 * np.log2(lags[1:-1] / first), -1.0)
-    best = np.argmax(score, axis=1)
-    strength = np.where(peak.any(axis=1), middle[np.arange(len(best)), best], 0.0)
-    return rate / lags[1:-1][best].astype(np.float64), strength.astype(np.float64)
-
-
-def _syllables(level: NDArray[np.floating], speech: NDArray[np.bool_]) -> int:
-    """Peaks of the smoothed envelope that stand out on both sides."""
-    smooth = np.convolve(np.where(speech, level, level.min()), np.hanning(7) / np.hanning(7).sum(), mode="same")
-    count, low, high, rising = 0, smooth[0], smooth[0], True
-    for value in smooth:
-        if rising:
-            high = max(high, value)
-            if value < high - SYLLABLE_DIP:
-                count, rising, low = count + 1, False, value
-        else:
-            low = min(low, value)
-            if value > low + SYLLABLE_DIP:
-                rising, high = True, value
-    return count
 
 
 def voice_arousal(measures: Mapping[str, float], scale: Scale = VOICE) -> float | None:
@@ -258,7 +159,7 @@ class Delivery:
     Attributes:
         id: the line.
         speaker: lines of one speaker are compared with each other; empty is not known.
-        voice: what `measure_voice` gave.
+        voice: what `msmdcli.media.voice.measure_voice` gave.
         style: its style in words.
         mix: style -> share, the shares adding up to 1.
     """

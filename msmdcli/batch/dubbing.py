@@ -25,7 +25,7 @@ from msmdcli.system.processes import in_processes
 
 if TYPE_CHECKING:
     from msmdcli.console import Console
-    from msmdcli.controls.head_motion import HeadMotion
+    from msmdcli.controls.head import HeadMotion
     from msmdcli.model.engine import Engine
     from msmdcli.model.stores import StyleStore
     from msmdcli.model.style_codes import StyleCode
@@ -35,7 +35,6 @@ Key = tuple[str, Path]  # of a StyleRef
 
 ORDER = "the performance comes first: msmd dub ORIGINAL AUDIO"
 STRAINED = 2.0  # a dub so many times longer or shorter than its original strains what is stretched to it
-MOUTH_FPS = 25  # at which `health.STILL_MOUTH` was found
 SAME_LENGTH = 0.005  # seconds; said as "as long as"
 
 
@@ -214,8 +213,9 @@ def prepare(
         engine: encodes the stretches.
         store: those that an earlier run has encoded.
     """
-    from msmdcli.controls.head_motion import HeadMotion
+    from msmdcli.controls.head import HeadMotion
     from msmdcli.motion.health import STILL_MOUTH
+    from msmdcli.motion.mouth import mouth_speed
 
     key, original = next((key, found) for key, found in references.items() if isinstance(found, Original))
     (motion,) = original.load()
@@ -246,15 +246,6 @@ def prepare(
         head = HeadMotion.of(motion)
     facts = {"original": dub.name, "style_follow": dub.style_follow, "stretches": number, "head": dub.head}
     return PreparedDub(field, found, head, seconds, facts, tuple(warnings))
-
-
-def mouth_speed(motion: Motion) -> float:
-    """Mean change of the mouth (jaw and lip channels) in rig units per frame of 25 fps."""
-    import numpy as np
-
-    regions = [motion.rig.indices(name) for name in ("jaw", "lips") if name in motion.rig.regions]
-    values = motion.resample(MOUTH_FPS).values[:, np.concatenate(regions)] if regions else np.zeros((0, 1))
-    return float(np.abs(np.diff(values, axis=0)).mean()) if len(values) > 1 else float("inf")
 
 
 def track_originals(references: Iterable[StyleReference | None], jobs: int, console: Console) -> None:

@@ -23,8 +23,8 @@ from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.manifest.lines import AUDIO_SUFFIXES, Choices, Line, Manifest, style_field
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import RATE, load_audio
+from msmdcli.media.voice import SILENCE_BELOW_SPEECH, SILENCE_FLOOR, level_db
 from msmdcli.model.bundle import Bundle
-from msmdcli.motion.health import SILENCE_BELOW_SPEECH, SILENCE_FLOOR
 from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import NO_STYLE
 
@@ -136,7 +136,7 @@ def measure_sound(path: Path) -> Sound:
     size = max(1, round(FRAME * audio.rate))
     whole = len(audio.samples) // size * size
     frames = audio.samples[:whole].reshape(-1, size) if whole else audio.samples[None]  # [F, S]
-    level = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-12)
+    level = level_db(np.mean(np.square(frames, dtype=np.float64), axis=1))
     loud = float(np.percentile(level, 95))
     return Sound(
         seconds=float(audio.seconds),

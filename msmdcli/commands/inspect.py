@@ -60,11 +60,12 @@ def _recording(path: Path, talk: Console) -> None:
     import numpy as np
 
     from msmdcli.media.audio import load_audio
+    from msmdcli.media.voice import level_db
 
     audio = load_audio(path)
     for note in audio.notes:
         talk.warn(note)
-    level = 20 * np.log10(max(float(np.sqrt(np.mean(np.square(audio.samples)))), 1e-9))
+    level = float(level_db(np.mean(np.square(audio.samples), dtype=np.float64), 1e-18))
     known: dict[str, object] = {
         "seconds": round(float(audio.seconds), 4),
         "rate": audio.source_rate,

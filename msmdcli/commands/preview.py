@@ -11,7 +11,7 @@ from msmdcli.commands.options import Json, Quiet, Verbose, console
 from msmdcli.console import Console, reports_errors
 
 if TYPE_CHECKING:
-    from msmdcli.drawing.film import Film, Take
+    from msmdcli.drawing.film import Film, FilmTake
     from msmdcli.motion.motion import Motion
 
 SOUND_RATE = 48000  # samples per second in the film
@@ -87,8 +87,8 @@ def preview(
     talk.say(str(out))
 
 
-def _take(motion: Motion, head: Path | None) -> Take:
-    from msmdcli.drawing.film import Take
+def _take(motion: Motion, head: Path | None) -> FilmTake:
+    from msmdcli.drawing.film import FilmTake
     from msmdcli.errors import MsmdError
     from msmdcli.heads.loading import load_head
     from msmdcli.paths import find_head
@@ -102,7 +102,7 @@ def _take(motion: Motion, head: Path | None) -> Take:
         )
     if len(mesh.triangles) == 0:
         raise MsmdError(f"the head {path} has no triangles to draw", hint="give another --head")
-    return Take(motion, mesh)
+    return FilmTake(motion, mesh)
 
 
 def _curves(out: Path, motion: Motion, audio: Path | None, title: str) -> None:
@@ -112,7 +112,9 @@ def _curves(out: Path, motion: Motion, audio: Path | None, title: str) -> None:
     write_curve_sheet(out, motion, load_audio(audio) if audio else None, title)
 
 
-def _pictures(out: Path, take: Take, how: tuple[str, str], side: int, shape: tuple[int, int], talk: Console) -> None:
+def _pictures(
+    out: Path, take: FilmTake, how: tuple[str, str], side: int, shape: tuple[int, int], talk: Console
+) -> None:
     from msmdcli.drawing.film import VIEWS
     from msmdcli.drawing.pictures import contact_sheet, write_png
     from msmdcli.drawing.renderer import open_renderer
@@ -136,7 +138,7 @@ def _pictures(out: Path, take: Take, how: tuple[str, str], side: int, shape: tup
 
 
 def _film(
-    out: Path, take: Take, film: Film, inputs: tuple[Path | None, Path | None, Path | None], talk: Console
+    out: Path, take: FilmTake, film: Film, inputs: tuple[Path | None, Path | None, Path | None], talk: Console
 ) -> None:
     from msmdcli.drawing.film import write_film
     from msmdcli.errors import MsmdError
@@ -145,7 +147,7 @@ def _film(
     from msmdcli.media.video import is_video, probe_video
 
     audio, beside, head = inputs
-    other: Take | Path | None = None
+    other: FilmTake | Path | None = None
     if beside is not None:
         if not beside.is_file():
             raise MsmdError(f"no such file: {beside}", hint="--beside is a video or a motion file")

@@ -48,7 +48,7 @@ def show_rig(
         for name, count in counts.items():
             talk.result(f"  {name}: {count} vertices")
     if picture is not None:
-        from msmdcli.drawing.mesh_picture import draw_sets
+        from msmdcli.drawing.pictures import draw_sets
         from msmdcli.heads.loading import load_decoder, load_head
         from msmdcli.paths import find_head
 
@@ -130,7 +130,7 @@ def import_rig(
     for remark in found.remarks:
         talk.warn(remark)
     if picture is not None:
-        from msmdcli.drawing.mesh_picture import draw_sets
+        from msmdcli.drawing.pictures import draw_sets
 
         draw_sets(found.mesh, picture)
         talk.say(str(picture))

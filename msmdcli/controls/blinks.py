@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from msmdcli.controls.smoothing import lower_envelope
 from msmdcli.documents.tree import number_in
 from msmdcli.errors import MsmdError
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -89,7 +90,7 @@ class Blink:
         t = times - self.time - (self.behind if eye else 0.0)
         down = np.clip((t + self.closing) / self.closing, 0, 1)
         up = np.clip((t - self.shut) / self.opening, 0, 1)
-        closing = down * down * (3 - 2 * down)
+        closing = smooth_step(down)
         opening = 1 - (1 - (1 - up) ** 2) ** 1.5  # it leaves at once and settles slowly
         return self.depth[eye] * np.where(t <= self.shut, closing, opening)
 

@@ -3,7 +3,7 @@
 =============  ===========================================================================  =================
 key            what                                                                         file
 =============  ===========================================================================  =================
-head           head motion as generated, off, or times a factor                             head_scale.py
+head           head motion as generated, off, or times a factor                             head.py
 blinks         as the style has them, off, or a rate per minute                             blinks.py
 silence_gate   the mouth rests where nobody speaks                                          silence_gate.py
 smooth         light smoothing without lag                                                  smoothing.py
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from msmdcli.controls.blinks import Blinks, control_blinks
 from msmdcli.controls.gesture import Gesture, GestureLibrary, place
-from msmdcli.controls.head_scale import scale_head
+from msmdcli.controls.head import scale_head
 from msmdcli.controls.pins import Pin, Pinned, meet
 from msmdcli.controls.shot_length import ShotLength, WhenLonger, WhenShorter, fit
 from msmdcli.controls.silence_gate import SilenceGate, gate_motion

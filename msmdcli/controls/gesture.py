@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from msmdcli.documents.tree import DocumentError, load_small_yaml
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats.motion_file import MotionFile
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
@@ -169,11 +170,11 @@ class Curve:
         u = (times - self.times[index]) / width
         a, b = self.values[index], self.values[index + 1]
         bend = u * (1 - u) * ((1 - u) * self.slopes[index] - u * self.slopes[index + 1]) * width
-        return a + (b - a) * u * u * (3 - 2 * u) + bend  # a cubic Hermite curve
+        return a + (b - a) * u * u * (3 - 2 * u) + bend  # a cubic Hermite curve; `smooth_step` would round otherwise
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class GestureClip:
     """A gesture, read.
 
     Attributes:
@@ -215,12 +216,11 @@ def place(motion: Motion, gesture: Gesture) -> tuple[Motion, str]:
     weight = np.ones(len(local))
     if fade > 0:
         u = np.clip(np.minimum(local, seconds - local) / fade, 0, 1)
-        weight = u * u * (3 - 2 * u)  # [n]
+        weight = smooth_step(u)  # [n]
     values = motion.values.astype(np.float64)
     for column in columns:
-        shape = (
-            clip.curves[column].at(np.clip(local * (clip.seconds / seconds), 0, clip.seconds)) * gesture.scale
-        )  # [n]
+        at = np.clip(local * (clip.seconds / seconds), 0, clip.seconds)
+        shape = clip.curves[column].at(at) * gesture.scale  # [n]
         before = values[inside, column]
         if clip.blend == "add":
             lowest = np.minimum(before, motion.rig.lower[column])  # an excess that was there stays; none is added
@@ -236,13 +236,13 @@ def place(motion: Motion, gesture: Gesture) -> tuple[Motion, str]:
     return replace(motion, values=values.astype(np.float32), meta=dict(motion.meta)), warning
 
 
-def load_clip(file: MotionFile, rig: Rig, blend: Blend | None = None) -> Clip:
+def load_clip(file: MotionFile, rig: Rig, blend: Blend | None = None) -> GestureClip:
     """Read a gesture; `blend` overrides its own."""
     return _load(file, rig, blend)
 
 
 @lru_cache(maxsize=64)
-def _load(file: MotionFile, rig: Rig, blend: Blend | None) -> Clip:
+def _load(file: MotionFile, rig: Rig, blend: Blend | None) -> GestureClip:
     if file.path.suffix.lower() in (".yaml", ".yml"):
         try:
             return _from_keys(file.path, rig, blend)
@@ -253,7 +253,7 @@ def _load(file: MotionFile, rig: Rig, blend: Blend | None) -> Clip:
     return _from_motion(file.load(), rig, blend, file.path)
 
 
-def _from_motion(motion: Motion, rig: Rig, blend: Blend | None, path: Path) -> Clip:
+def _from_motion(motion: Motion, rig: Rig, blend: Blend | None, path: Path) -> GestureClip:
     if motion.rig.channels != rig.channels:
         raise MsmdError(f"gesture {path} is on rig {motion.rig.name}, but the line is on {rig.name}")
     values = motion.values.astype(np.float64)  # [K, D]
@@ -266,10 +266,10 @@ def _from_motion(motion: Motion, rig: Rig, blend: Blend | None, path: Path) -> C
     kept = departs if blend == "add" else values
     times = np.arange(motion.frames) / float(motion.fps)
     curves = {int(column): Curve(times, kept[:, column]) for column in np.flatnonzero(moving)}
-    return Clip(float(times[-1]), curves, blend)
+    return GestureClip(float(times[-1]), curves, blend)
 
 
-def _from_keys(path: Path, rig: Rig, blend: Blend | None) -> Clip:
+def _from_keys(path: Path, rig: Rig, blend: Blend | None) -> GestureClip:
     """Key poses -> a clip. Everything in the file is checked."""
     data = load_small_yaml(path)
     if not isinstance(data, dict):
@@ -313,7 +313,7 @@ def _from_keys(path: Path, rig: Rig, blend: Blend | None) -> Clip:
         times = np.array(sorted(keyed))
         values = np.array([keyed[time] for time in times])
         curves[rig.channels.index(name)] = Curve(times, values, _slopes(times, values))
-    return Clip(last, curves, blend or own)
+    return GestureClip(last, curves, blend or own)
 
 
 def _slopes(times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -329,7 +329,7 @@ def _slopes(times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
     return slopes
 
 
-def _allowed(clip: Clip, gesture: Gesture, rig: Rig) -> list[int]:
+def _allowed(clip: GestureClip, gesture: Gesture, rig: Rig) -> list[int]:
     if not clip.curves:
         raise MsmdError(f"the gesture {gesture.name} moves no channel of rig {rig.name}")
     if not gesture.channels:

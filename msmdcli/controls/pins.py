@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from msmdcli.controls.smoothing import gaussian
 from msmdcli.errors import MsmdError
 from msmdcli.formats.motion_file import MotionFile
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -80,7 +81,7 @@ class Pin:
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class PinnedStretch:
     """What one pin asks of one channel at a frame rate.
 
     Attributes:
@@ -107,7 +108,7 @@ class Pinned:
         missed: in words, what lies beyond the end of the line.
     """
 
-    stretches: Mapping[int, Sequence[Stretch]]
+    stretches: Mapping[int, Sequence[PinnedStretch]]
     missed: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -122,7 +123,7 @@ class Pinned:
         Raises:
             MsmdError: the file of a curve cannot be read, or is on another rig.
         """
-        found: dict[int, list[Stretch]] = {}
+        found: dict[int, list[PinnedStretch]] = {}
         missed = []
         for pin in pins:
             first = 0 if pin.time is None else _nearest_frame(pin.time, fps)
@@ -134,10 +135,10 @@ class Pinned:
             curve = None if pin.file is None else _curve(pin.file, rig, fps, stop - first)
             for column, value in pin.columns(rig).items():
                 targets = np.full(stop - first, value, np.float32) if curve is None else curve[:, column]
-                found.setdefault(column, []).append(Stretch(first, targets, pin.blend * float(fps)))
+                found.setdefault(column, []).append(PinnedStretch(first, targets, pin.blend * float(fps)))
         ordered = {}
         for column, stretches in found.items():
-            kept: list[Stretch] = []
+            kept: list[PinnedStretch] = []
             for stretch in sorted(stretches, key=lambda s: s.first):
                 if not kept or stretch.first > kept[-1].last:  # two pins on one frame: the first stays
                     kept.append(stretch)
@@ -186,7 +187,9 @@ class Pinned:
         return near
 
 
-def _slopes(stretches: Sequence[Stretch], start: int, frames: int) -> Iterator[tuple[int, float, NDArray[np.float64]]]:
+def _slopes(
+    stretches: Sequence[PinnedStretch], start: int, frames: int
+) -> Iterator[tuple[int, float, NDArray[np.float64]]]:
     """For both edges of each stretch: its frame, the pin's value there, and [frames] the weight beside it, from nearly
     1 down to 0 over `blend`, or at the next pin of the channel if that is nearer.
     """
@@ -201,7 +204,7 @@ def _slopes(stretches: Sequence[Stretch], start: int, frames: int) -> Iterator[t
             reach = min(stretch.blend + 1, gap)  # frames away at which the weight is 0
             away = side * (at - edge)  # [frames]
             u = np.where(away > 0, away / reach, 1.0).clip(0, 1)
-            yield edge, float(target), 1 - u * u * (3 - 2 * u)
+            yield edge, float(target), 1 - smooth_step(u)
 
 
 def meet(motion: Motion, pinned: Pinned) -> Motion:

@@ -59,7 +59,7 @@ def parse_length(text: str) -> ShotLength:
 
 
 @dataclass(frozen=True)
-class Fit:
+class ShotFit:
     """A motion brought to the length of its shot.
 
     Attributes:
@@ -73,7 +73,7 @@ class Fit:
     warning: str = ""
 
 
-def fit(motion: Motion, seconds: Fraction, length: ShotLength, longer: WhenLonger, shorter: WhenShorter) -> Fit:
+def fit(motion: Motion, seconds: Fraction, length: ShotLength, longer: WhenLonger, shorter: WhenShorter) -> ShotFit:
     """Bring a motion to the length of its shot.
 
     Args:
@@ -96,10 +96,10 @@ def fit(motion: Motion, seconds: Fraction, length: ShotLength, longer: WhenLonge
         if longer == "fail":
             raise MsmdError(f"the line is {said}", hint="shorten the recording, or choose when_longer: trim or keep")
         if longer == "keep":
-            return Fit(motion, overrun, f"the line is {said}; nothing was cut")
-        return Fit(motion.slice(0, wanted), overrun, f"the line is {said}; its end was cut")
+            return ShotFit(motion, overrun, f"the line is {said}; nothing was cut")
+        return ShotFit(motion.slice(0, wanted), overrun, f"the line is {said}; its end was cut")
     if motion.frames < wanted and shorter == "hold":
         held = np.repeat(motion.values[-1:], wanted - motion.frames, axis=0)
         values = np.concatenate([motion.values, held])
-        return Fit(replace(motion, values=values, meta=dict(motion.meta)), overrun)
-    return Fit(motion, overrun)
+        return ShotFit(replace(motion, values=values, meta=dict(motion.meta)), overrun)
+    return ShotFit(motion, overrun)

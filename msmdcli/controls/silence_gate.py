@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.controls.smoothing import mouth_opening
 from msmdcli.documents.tree import number_in
 from msmdcli.errors import MsmdError
+from msmdcli.media.voice import SILENCE_BELOW_SPEECH, SILENCE_FLOOR, level_db
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.mouth import MOUTH_REGIONS, mouth_opening, resting_pose
 
 Array = NDArray[np.float32]
 
 HOP = 0.01  # seconds between measurements of the level
 SMOOTH = 3  # measurements that are averaged
-BELOW_SPEECH = 35.0  # dB under the line's loud parts (95th percentile) is silence ...
-FLOOR = -60.0  # ... and so is everything under this level, in dB of full scale
 ABOVE_NOISE, NOISE_BELOW_SPEECH = 6.0, 25.0  # a steady noise floor is silence, if speech is so much louder
 HYSTERESIS = 6.0  # dB
 SHORTEST_SOUND = 0.06  # seconds: shorter bursts (clicks) do not end a silence
@@ -31,13 +31,15 @@ SHORTEST_SILENCE = 0.3  # seconds
 HANG, CLOSING = 0.08, 0.24  # seconds: the mouth starts to close after the sound's end, and takes so long
 OPENING, AHEAD = 0.2, 0.04  # seconds: it takes so long to open, and is done before the sound begins
 STRENGTH = 0.8  # share of the way to rest; the rest keeps a still face from looking frozen
-REST_WINDOW = 0.24  # seconds: a resting mouth is closed and still for so long
-REST_SHARE = 0.08  # share of a clip's frames that are taken for rest
-STILLNESS = 4.0  # how much a change per frame counts beside the opening, in search of rest
-REGIONS = ("jaw", "lips", "tongue")
 OPENERS = (
-    *("jawOpen", "mouthFunnel", "mouthClose", "tongueOut"),
-    *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
+    "jawOpen",
+    "mouthFunnel",
+    "mouthClose",
+    "tongueOut",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
 )
 LOWEST_DB, HIGHEST_DB = -90.0, -10.0
 ON, OFF = ("true", "on", "yes"), ("false", "off", "no")
@@ -80,15 +82,16 @@ def silent_stretches(samples: Array, rate: int, gate: SilenceGate) -> list[tuple
         rate: samples per second.
         gate: the threshold.
     """
-    level = _level(samples, rate)  # [H] dB
+    level = _levels(samples, rate)  # [H] dB
     if gate.threshold is not None:
         low = gate.threshold
     else:
         loud, quiet = np.percentile(level, 95), np.percentile(level, 5)
-        low = max(float(loud) - BELOW_SPEECH, FLOOR, float(min(quiet + ABOVE_NOISE, loud - NOISE_BELOW_SPEECH)))
-    told = np.where(level >= low + HYSTERESIS, 1, np.where(level < low, 0, -1))  # [H] sound, silence, as before
-    last = np.maximum.accumulate(np.where(told >= 0, np.arange(len(told)), 0))
-    state = np.maximum(told[last], 0)  # [H] before the first word: silence
+        noise = float(min(quiet + ABOVE_NOISE, loud - NOISE_BELOW_SPEECH))
+        low = max(float(loud) - SILENCE_BELOW_SPEECH, SILENCE_FLOOR, noise)
+    heard = np.where(level >= low + HYSTERESIS, 1, np.where(level < low, 0, -1))  # [H] sound, silence, as before
+    last = np.maximum.accumulate(np.where(heard >= 0, np.arange(len(heard)), 0))
+    state = np.maximum(heard[last], 0)  # [H] before the first word: silence
     state = _without_short(state, 1, SHORTEST_SOUND)
     state = _without_short(state, 0, SHORTEST_SILENCE)
     end = len(samples) / rate
@@ -105,10 +108,9 @@ def gate_curve(stretches: list[tuple[float, float]], times: NDArray[np.float64],
     """
     curve = np.zeros(len(times))
     for start, stop in stretches:
-        down = _smooth_step((times - (start + HANG)) / CLOSING) if start > HOP else (times >= start).astype(float)
-        up = (
-            _smooth_step(((stop - AHEAD) - times) / OPENING) if stop < seconds - HOP else (times >= start).astype(float)
-        )
+        inside = (times >= start).astype(float)
+        down = smooth_step(np.clip((times - (start + HANG)) / CLOSING, 0, 1)) if start > HOP else inside
+        up = smooth_step(np.clip(((stop - AHEAD) - times) / OPENING, 0, 1)) if stop < seconds - HOP else inside
         curve = np.maximum(curve, np.minimum(down, up))
     return curve
 
@@ -135,7 +137,7 @@ def gate_motion(
         else:
             stretches.append((seconds, float(times[-1])))
     rig, fps = motion.rig, float(motion.fps)
-    mouth = [column for region in REGIONS if region in rig.regions for column in rig.indices(region)]
+    mouth = [column for region in MOUTH_REGIONS if region in rig.regions for column in rig.indices(region)]
     if not stretches or not mouth:
         return motion, stretches
     values = motion.values.astype(np.float64)  # [T, D]
@@ -156,25 +158,7 @@ def gate_motion(
     return replace(motion, values=result.astype(np.float32), meta=dict(motion.meta)), stretches
 
 
-def resting_pose(motion: Motion) -> Array:
-    """[D] the pose of a clip while its mouth is closed and still: the median over its quietest frames.
-
-    A mouth that closes for a p, b or m is neither: the search looks at `REST_WINDOW` seconds at a time.
-    """
-    values, rig = motion.values, motion.rig
-    mouth = [column for region in REGIONS if region in rig.regions for column in rig.indices(region)]
-    speed = np.zeros(len(values))
-    if mouth and len(values) > 1:
-        speed[1:] = np.abs(np.diff(values[:, mouth], axis=0)).mean(axis=1)
-    cost = np.maximum(mouth_opening(values, rig), 0) + STILLNESS * speed
-    width = min(len(values), max(1, round(REST_WINDOW * float(motion.fps))))
-    padded = np.pad(cost, (width // 2, width - 1 - width // 2), mode="edge")
-    around = np.lib.stride_tricks.sliding_window_view(padded, width).mean(axis=1)  # [T]
-    count = max(1, round(REST_SHARE * len(values)))
-    return np.median(values[np.argsort(around, kind="stable")[:count]], axis=0).astype(np.float32)
-
-
-def _level(samples: Array, rate: int) -> NDArray[np.float64]:
+def _levels(samples: Array, rate: int) -> NDArray[np.float64]:
     """[H] dB of full scale, one every `HOP` seconds."""
     count = max(1, int(np.ceil(len(samples) / rate / HOP)))
     edges = np.minimum((np.arange(count + 1) * HOP * rate).astype(np.int64), len(samples))
@@ -182,7 +166,7 @@ def _level(samples: Array, rate: int) -> NDArray[np.float64]:
     power = (energy[edges[1:]] - energy[edges[:-1]]) / np.maximum(edges[1:] - edges[:-1], 1)  # [H]
     padded = np.pad(power, SMOOTH // 2, mode="edge")
     power = np.lib.stride_tricks.sliding_window_view(padded, SMOOTH).mean(axis=1)
-    return 10 * np.log10(power + 1e-12)
+    return level_db(power)
 
 
 def _runs(state: NDArray[np.int64], value: int) -> list[tuple[int, int]]:
@@ -199,9 +183,3 @@ def _without_short(state: NDArray[np.int64], value: int, seconds: float) -> NDAr
         if (stop - start) * HOP < seconds - 1e-9 and start > 0 and stop < len(state):
             result[start:stop] = 1 - value
     return result
-
-
-def _smooth_step(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """3u^2 - 2u^3 between 0 and 1."""
-    u = np.clip(u, 0, 1)
-    return u * u * (3 - 2 * u)

@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from msmdcli.documents.tree import number_in
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.mouth import mouth_opening
 from msmdcli.motion.rig import Rig
 
 WIDEST, GROWTH = 0.08, 0.7  # seconds: standard deviation of the kernel at `smooth: 1`, and how it grows up to there
 OFF = ("off", "false", "no")
 REACH = 3.0  # standard deviations to each side
-# What parts the lips, with its share, and what brings them together.
-PARTS = {"jawOpen": 1.0, "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25, "mouthUpperUpLeft": 0.25}
-PARTS |= {"mouthUpperUpRight": 0.25, "mouthClose": -1.0, "mouthRollLower": -0.25, "mouthRollUpper": -0.25}
 CLOSURE_DEPTH = 0.03  # how far the opening must rise again on both sides of a closure ...
 CLOSURE_REACH = 0.2  # ... within so many seconds
 KEEP_MOUTH = 0.06  # seconds to each side of a closure over which smoothing fades back in
@@ -60,15 +58,6 @@ def smooth_motion(motion: Motion, strength: float) -> Motion:
     keep[:, eyes] = _around(_blinking(source, motion.rig, fps), KEEP_LIDS * fps)[:, None]
     values = smooth + keep * (source - smooth)
     return replace(motion, values=values.astype(np.float32), meta=dict(motion.meta))
-
-
-def mouth_opening(values: NDArray[np.floating], rig: Rig) -> NDArray[np.float64]:
-    """[T] how far the lips are apart, in units of jawOpen: no measure in mm, but enough to find where they close."""
-    opening = np.zeros(len(values))
-    for name, share in PARTS.items():
-        if name in rig.channels:
-            opening += share * values[:, rig.channels.index(name)]
-    return opening
 
 
 def closures(values: NDArray[np.floating], rig: Rig, fps: float) -> NDArray[np.bool_]:

@@ -19,8 +19,7 @@ from msmdcli.drawing.scene import background
 from msmdcli.drawing.side_by_side import fitted
 from msmdcli.errors import MsmdError
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.media.mp4 import write_mp4
-from msmdcli.media.nv12 import nv12_of
+from msmdcli.media.mp4 import nv12_of, write_mp4
 from msmdcli.motion.motion import Motion
 from msmdcli.system.files import cannot_write, temporary_path
 
@@ -45,7 +44,7 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Take:
+class FilmTake:
     """A motion and the head that shows it."""
 
     motion: Motion
@@ -54,10 +53,10 @@ class Take:
 
 def write_film(
     path: Path,
-    take: Take,
+    take: FilmTake,
     film: Film = Film(),
     *,
-    beside: Take | Path | None = None,
+    beside: FilmTake | Path | None = None,
     samples: np.ndarray | None = None,
     rate: int = 48000,
     advance: Callable[[float], None] | None = None,
@@ -70,7 +69,7 @@ def write_film(
         film: how.
         beside: another take, or a video file.
         samples, rate: [S] float32 mono sound, or None.
-        advance: told after each picture, with its duration in seconds.
+        advance: called after each picture, with its duration in seconds.
 
     Returns:
         The name of the renderer that drew it.
@@ -88,7 +87,7 @@ def write_film(
         renderer = open_renderer(take.mesh, panel, film.height, turns, choice=film.renderer)
         stack.callback(renderer.close)
         shown = renderer.film_pictures(values)
-        if isinstance(beside, Take):
+        if isinstance(beside, FilmTake):
             speed, last = beside.motion.fps / fps, beside.motion.frames - 1
             frames = [min(int(number * speed), last) for number in range(len(values))]
             other = open_renderer(beside.mesh, film.width - panel, film.height, turns, choice=film.renderer)

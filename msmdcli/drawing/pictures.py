@@ -1,8 +1,4 @@
-"""Look at motion: pictures of the head, and a contact sheet.
-
-`render_frame` is a small renderer in NumPy: z-buffer (`raster`), interpolated normals, and the camera, lights
-and colours of `scene`. It runs anywhere; `renderer` opens a faster one where there is OpenGL.
-"""
+"""Look at motion: a face, a contact sheet, the vertices that measures look at; written as PNG."""
 
 from __future__ import annotations
 
@@ -14,91 +10,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from msmdcli.drawing.scene import BACKGROUND, background, paint_eye, scene_of, shade, srgb
-from msmdcli.errors import MsmdError
+from msmdcli.drawing.numpy_renderer import render_frame
+from msmdcli.drawing.scene import background, scene_of
+from msmdcli.errors import MsmdError, UsageError
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.heads.raster import rasterise
-from msmdcli.media.mp4 import write_mp4
 from msmdcli.motion.motion import Motion
 
 if TYPE_CHECKING:
     from msmdcli.drawing.renderer import Renderer
 
-__all__ = [
-    "contact_sheet",
-    "face_picture",
-    "png_bytes",
-    "posed",
-    "render_frame",
-    "write_mp4",
-    "write_png",
-]
-
+VIEW_SIZE = 900  # pixels, each view
+SET_COLOURS = {  # sRGB 0..1
+    "face": (0.62, 0.72, 0.80),
+    "upper_face": (0.25, 0.50, 0.90),
+    "lips": (0.85, 0.20, 0.25),
+    "mouth_opening": (1.00, 0.85, 0.10),
+}
+SKIN_COLOUR, BEHIND, DOT_INK = (0.72, 0.70, 0.68), (0.10, 0.11, 0.12), (0.05, 0.05, 0.05)
+VIEW_TURNS = (0.0, np.radians(50.0))  # the head is drawn from the front and from its left
+DOT, LARGE_DOT = 1, 7  # pixels to either side
 FACE = (0.08, 0.86, 0.22, 0.78)  # top, bottom, left, right of the face in a picture: heads are all framed alike
 FACE_HEIGHT = (FACE[1] - FACE[0]) / (FACE[3] - FACE[2])  # of the face, relative to its width
-
-
-def render_frame(
-    mesh: MeshDecoder,
-    values: np.ndarray,
-    size: int | tuple[int, int] = 400,
-    *,
-    head: bool = True,
-    smooth: int = 2,
-    colours: np.ndarray | None = None,
-    turn: float = 0.0,
-) -> np.ndarray:
-    """One picture of the head.
-
-    Args:
-        mesh: the head.
-        values: [D] channel values.
-        size: width and height in pixels, or one number for both.
-        head: turn the head by the rig's head channels.
-        smooth: pictures are drawn this many times larger and averaged down (1: jagged, but four times as fast as 2).
-        colours: [V, 3] linear base colours to paint the head with, instead of its own.
-        turn: radians that the head is turned to its left by, after its own rotation.
-
-    Returns:
-        [H, W, 3] uint8, sRGB.
-    """
-    width, height = (size, size) if isinstance(size, int) else size
-    if min(width, height) < 8 or smooth < 1:
-        raise MsmdError(f"a picture of {width} x {height} pixels cannot be drawn", hint="give at least 8 x 8")
-    values = np.asarray(values, np.float32)
-    scene = scene_of(mesh)
-    camera = scene.camera(width * smooth, height * smooth)
-    rest = mesh.decode(values[None]).astype(np.float64)  # [1, V, 3]
-    rotation = scene.rotations(values[None] if head else np.zeros_like(values[None]), turn)[0]
-    vertices = (rest[0] - scene.neck) @ rotation.T + scene.neck  # [V, 3]
-    normals = mesh.normals(vertices)  # [V, 3]
-    points = camera.project(vertices)
-    corners = points[mesh.triangles][..., :2]  # [F, 3, 2]
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    facing = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0] < 0  # y points down
-    triangles = mesh.triangles[facing]
-    seen = rasterise(points, triangles, width * smooth, height * smooth)
-
-    picture = np.empty((height * smooth, width * smooth, 3))
-    picture[:] = BACKGROUND
-    at = seen.triangle >= 0
-    owner, weights = triangles[seen.triangle[at]], seen.weights[at][..., None]  # [n, 3], [n, 3, 1]
-    normal = (normals[owner] * weights).sum(axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    position = (vertices[owner] * weights).sum(axis=1)
-    colour, gloss = scene.materials
-    base, shine = (colour[owner] * weights).sum(axis=1), (gloss[owner] * weights[..., 0]).sum(axis=1)
-    if colours is not None:
-        base, shine = (colours[owner] * weights).sum(axis=1), np.zeros(len(owner))
-    middles = (scene.eye_middles(rest)[0] - scene.neck) @ rotation.T + scene.neck  # [2, 3]
-    gazes = scene.gazes(values[None])[0] @ rotation.T  # [2, 3]
-    for eyeball, middle, gaze in zip(mesh.eyes, middles, gazes, strict=True):
-        if len(eyeball) and colours is None:
-            painted = np.isin(owner[:, 0], eyeball)
-            base[painted] = paint_eye(position[painted] - middle, gaze)
-    picture[at] = shade(base, shine, normal, position, camera.place)
-    picture = picture.reshape(height, smooth, width, smooth, 3).mean(axis=(1, 3))
-    return np.asarray(srgb(picture) * 255 + 0.5, np.uint8)
 
 
 def face_picture(
@@ -169,6 +102,65 @@ def contact_sheet(
     return sheet
 
 
+# ---- vertex sets -----------------------------------------------------------------------------------------------------
+
+
+def draw_sets(mesh: MeshDecoder, path: Path) -> dict[str, int]:
+    """Draw the head twice, each vertex of a set as a dot in its colour, and write a PNG.
+
+    Returns:
+        set -> how many vertices it has; a set that the head has not is absent.
+
+    Raises:
+        MsmdError: the head has no triangles to draw.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--picture {path} is no .png", hint="name a .png file")
+    if len(mesh.triangles) == 0:
+        raise MsmdError(f"the head of rig {mesh.rig.name} has no triangles to draw", hint="give its rig a `surface`")
+    sets = {name: mesh.vertex_set(name) for name in SET_COLOURS if mesh.has(name)}
+    write_png(path, np.concatenate([_sets_view(mesh, sets, turn) for turn in VIEW_TURNS], axis=1))
+    return {name: len(numbers) for name, numbers in sets.items()}
+
+
+def _sets_view(mesh: MeshDecoder, sets: dict[str, np.ndarray], turn: float) -> np.ndarray:
+    """[VIEW_SIZE, VIEW_SIZE, 3] uint8 of the head at rest, turned to its right by `turn` radians."""
+    focus = sets.get("face", mesh.skin)
+    points = mesh.neutral[focus].astype(np.float64)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    cos, sin = np.cos(-turn), np.sin(-turn)
+    turned = (mesh.neutral - middle) @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]).T  # [V, 3]
+    scale = 0.88 * VIEW_SIZE / np.ptp(points[:, :2], axis=0).max()
+    screen = np.column_stack([VIEW_SIZE / 2 + turned[:, 0] * scale, VIEW_SIZE / 2 - turned[:, 1] * scale, turned[:, 2]])
+    seen = rasterise(screen, mesh.triangles, VIEW_SIZE, VIEW_SIZE)
+    normals = mesh.normals(turned)
+
+    colours = np.tile(np.array(SKIN_COLOUR), (mesh.size, 1))
+    for name, numbers in sets.items():
+        if name != "mouth_opening":
+            colours[numbers] = SET_COLOURS[name]
+    picture = np.empty((VIEW_SIZE, VIEW_SIZE, 3))
+    picture[:] = BEHIND
+    at = seen.triangle >= 0
+    owner, weights = mesh.triangles[seen.triangle[at]], seen.weights[at][..., None]  # [n, 3], [n, 3, 1]
+    normal = (normals[owner] * weights).sum(axis=1)
+    light = 0.35 + 0.65 * np.clip(normal @ np.array([-0.25, 0.35, 0.90]), 0, 1)
+    picture[at] = (colours[owner] * weights).sum(axis=1) * light[:, None]
+
+    for name, numbers in sets.items():
+        reach = LARGE_DOT if name == "mouth_opening" else DOT
+        for number in numbers:
+            x, y = (int(value) for value in screen[number, :2])
+            if not (0 <= x < VIEW_SIZE and 0 <= y < VIEW_SIZE) or screen[number, 2] < seen.depth[y, x] - 1.5:
+                continue  # outside the picture, or hidden
+            rows, columns = slice(max(y - reach, 0), y + reach + 1), slice(max(x - reach, 0), x + reach + 1)
+            picture[rows, columns] = DOT_INK if name != "mouth_opening" else SET_COLOURS[name]
+    return np.asarray(np.clip(picture, 0, 1) * 255 + 0.5, np.uint8)
+
+
+# ---- PNG -------------------------------------------------------------------------------------------------------------
+
+
 def write_png(path: Path | str, picture: np.ndarray) -> None:
     """Write [H, W, 3] uint8 as PNG."""
     Path(path).write_bytes(png_bytes(picture))
@@ -181,9 +173,8 @@ def png_bytes(picture: np.ndarray) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    lines = np.concatenate(
-        [np.zeros((height, 1), np.uint8), picture.reshape(height, -1)], axis=1
-    )  # filter 0 on each line
+    # Filter 0 on each line.
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), picture.reshape(height, -1)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines.tobytes(), 6)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body

@@ -9,9 +9,9 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from msmdcli.drawing.numpy_renderer import NumpyRenderer
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.media.nv12 import nv12_of
 
 Choice = Literal["auto", "opengl", "numpy"]
 CHOICES: tuple[str, ...] = get_args(Choice)
@@ -38,49 +38,12 @@ class Renderer(Protocol):
         """
 
     def film_pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
-        """The same pictures for a film: [height * 3 / 2, width] uint8 (`nv12`), drawn faster. Width and height
-        are even.
+        """The same pictures for a film: [height * 3 / 2, width] uint8 (NV12, `msmdcli.media.mp4`), drawn faster. Width
+        and height are even.
         """
 
     def close(self) -> None:
         """Give back what it holds."""
-
-
-class NumpyRenderer:
-    """Draws with `msmdcli.drawing.pictures.render_frame`: anywhere, slowly.
-
-    Args:
-        mesh, width, height, turns: as of `open_renderer`.
-    """
-
-    def __init__(self, mesh: MeshDecoder, width: int, height: int, turns: Sequence[float] = (0.0,)) -> None:
-        self.name = "NumPy"
-        self._mesh, self._width, self._height, self._turns = mesh, width, height, tuple(turns)
-
-    def pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
-        """See `Renderer`."""
-        return self._drawn(values, head, smooth=2)
-
-    def film_pictures(self, values: np.ndarray, *, head: bool = True) -> Iterator[np.ndarray]:
-        """See `Renderer`."""
-        return map(nv12_of, self._drawn(values, head, smooth=1))
-
-    def _drawn(self, values: np.ndarray, head: bool, smooth: int) -> Iterator[np.ndarray]:
-        """Pictures [height, width, 3], drawn `smooth` times larger and averaged down."""
-        from msmdcli.drawing.pictures import render_frame
-
-        sides = len(self._turns)
-        edges = [round(self._width * side / sides) for side in range(sides + 1)]
-        for pose in values:
-            yield np.hstack(
-                [
-                    render_frame(self._mesh, pose, (right - left, self._height), head=head, smooth=smooth, turn=turn)
-                    for turn, left, right in zip(self._turns, edges, edges[1:], strict=False)
-                ]
-            )
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 def open_renderer(
@@ -120,7 +83,7 @@ def open_renderer(
 
 @cache
 def opengl_problem() -> tuple[str, str] | None:
-    """Why OpenGL does not run here and the command that mends it; None: it runs."""
+    """Why OpenGL does not run here and the command that installs what is missing; None: it runs."""
     if find_spec("moderngl") is None:
         return "moderngl is not installed", INSTALL
     from msmdcli.drawing.opengl.renderer import create_context

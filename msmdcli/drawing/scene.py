@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.motion.rotation import quaternion_from_euler
+from msmdcli.motion.rotation import matrix_of_quaternion, quaternion_from_euler
 
 BACKGROUND = (0.055, 0.06, 0.07)
 CAMERA_DISTANCE = 900.0  # mm from the face; near enough for perspective, far enough not to swell the nose
@@ -87,13 +87,7 @@ class Scene:
         rotation = np.tile(np.eye(3), (len(values), 1, 1))
         if self.mesh.rig.rotation_indices is not None:
             euler = values[:, list(self.mesh.rig.rotation_indices)].astype(np.float64)
-            w, x, y, z = quaternion_from_euler(euler).T
-            rows = (
-                (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-                (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-                (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-            )
-            rotation = np.moveaxis(np.array(rows), -1, 0)  # [3, 3, T] -> [T, 3, 3]
+            rotation = matrix_of_quaternion(quaternion_from_euler(euler))
         cos, sin = np.cos(turn), np.sin(turn)
         return np.asarray(np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]) @ rotation)
 

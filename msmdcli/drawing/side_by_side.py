@@ -19,8 +19,7 @@ from msmdcli.drawing.renderer import open_renderer
 from msmdcli.errors import MsmdError
 from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.media.mp4 import write_mp4
-from msmdcli.media.nv12 import nv12_of
+from msmdcli.media.mp4 import nv12_of, write_mp4
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -52,7 +51,7 @@ def write_side_by_side(
         samples, rate: the dub's sound, [S] float32 mono.
         start, stop: the part of a video that was dubbed, in seconds.
         height: of the picture; rounded up to an even number.
-        advance: told after each picture, with its duration in seconds.
+        advance: called after each picture, with its duration in seconds.
 
     Raises:
         MsmdError: the video or the head cannot be read; the file cannot be written.

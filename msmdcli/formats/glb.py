@@ -38,19 +38,11 @@ from msmdcli.formats.curves import (
 )
 from msmdcli.formats.description import describe, described_clock, described_meta, described_rig
 from msmdcli.formats.gltf_file import GltfFile
-from msmdcli.formats.head_turn import (
-    IDENTITY,
-    NONE,
-    angles_from_node,
-    is_head,
-    quaternion_of_matrix,
-    reduced_rotation,
-    to_node,
-)
+from msmdcli.formats.head_turn import IDENTITY, NONE, angles_from_node, is_head, reduced_rotation, to_node
 from msmdcli.motion.key_reduction import KeyCount, reduce_together, total
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
-from msmdcli.motion.rotation import multiply, on_one_side, quaternion_from_euler
+from msmdcli.motion.rotation import multiply, on_one_side, quaternion_from_euler, quaternion_of_matrix
 from msmdcli.paths import find_head
 
 

@@ -6,12 +6,10 @@ rotated by P, gets the rotation P^-1 R P L, so that in the world the head turns 
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from msmdcli.motion.key_reduction import KeyCount, reduce_together
-from msmdcli.motion.rotation import euler_from_quaternion, inverse, multiply, on_one_side
+from msmdcli.motion.rotation import euler_from_quaternion, interpolate_rotation, inverse, multiply, on_one_side
 
 NONE = "none"  # as a name: no head motion
 HEAD_NAMES = ("head", "headnode", "head_joint", "headbone", "c_head", "bip001 head", "j_bip_c_head")
@@ -35,39 +33,14 @@ def angles_from_node(turned: np.ndarray, parents: np.ndarray, rest: np.ndarray) 
     return np.unwrap(euler_from_quaternion(world), axis=0)
 
 
-def quaternion_of_matrix(matrix: np.ndarray) -> np.ndarray:
-    """w, x, y, z of a rotation matrix [3, 3]: the eigenvector of Bar-Itzhack's matrix with the largest eigenvalue."""
-    m = matrix
-    k = np.array(
-        [
-            [m[0, 0] + m[1, 1] + m[2, 2], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-            [0, m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
-            [0, 0, m[1, 1] - m[0, 0] - m[2, 2], m[1, 2] + m[2, 1]],
-            [0, 0, 0, m[2, 2] - m[0, 0] - m[1, 1]],
-        ]
-    )
-    quaternion = np.linalg.eigh(k, UPLO="U")[1][:, -1]
-    return quaternion * np.sign(quaternion[0] or 1.0)
-
-
 def reduced_rotation(rotations: np.ndarray, tolerance: float | None) -> tuple[np.ndarray, KeyCount | None]:
     """Keys of rotations [T, 4]. The tolerance is an angle; the error is measured as one, with the keys interpolated."""
     if tolerance is None:
         return np.arange(len(rotations)), None
     keys, count = reduce_together(rotations, tolerance / ANGLE_PER_QUATERNION)
     assert count is not None
-    between = np.concatenate([_slerp(rotations[a], rotations[b], b - a) for a, b in pairwise(keys)] or [rotations[:0]])
-    between = np.concatenate([between, rotations[-1:]])
+    between = interpolate_rotation(keys, rotations[keys], np.arange(len(rotations)))
     half = np.abs(np.sum(between * rotations, axis=1)).clip(0, 1)
     sine = np.linalg.norm(multiply(inverse(rotations), between)[:, 1:], axis=1)
     error = float((2 * np.arctan2(sine, half)).max())
     return keys, KeyCount(count.before // 4 * 3, count.after // 4 * 3, error)
-
-
-def _slerp(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
-    """[steps, 4] from a towards b, without b."""
-    angle = np.arccos(np.clip(a @ b, -1, 1))
-    share = np.arange(steps)[:, None] / steps
-    if angle < 1e-6:
-        return a + share * (b - a)
-    return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)

@@ -28,19 +28,11 @@ import numpy as np
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.curves import assemble, head_of, match_channels, on_frames, shapes_of, span
 from msmdcli.formats.description import describe, described_clock, described_meta, described_rig
-from msmdcli.formats.head_turn import (
-    IDENTITY,
-    NONE,
-    angles_from_node,
-    is_head,
-    quaternion_of_matrix,
-    reduced_rotation,
-    to_node,
-)
+from msmdcli.formats.head_turn import IDENTITY, NONE, angles_from_node, is_head, reduced_rotation, to_node
 from msmdcli.formats.numbers import decimals, start_frame
 from msmdcli.motion.key_reduction import reduce_together, total
 from msmdcli.motion.motion import Motion, parse_fps
-from msmdcli.motion.rotation import inverse, multiply, on_one_side, quaternion_from_euler
+from msmdcli.motion.rotation import inverse, multiply, on_one_side, quaternion_from_euler, quaternion_of_matrix
 
 Z_UP = np.array([np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0])  # y up, z forward -> z up, -y forward: 90 degrees about x
 

@@ -21,6 +21,7 @@ from msmdcli.heads.mesh import MeshDecoder, MeshPart, face_channels
 from msmdcli.heads.mesh_file import FORMAT_VERSION, arrays_of_decoder, cache_arrays, cached_arrays, decoder_of_arrays
 from msmdcli.motion.morph_names import Matching, match_targets
 from msmdcli.motion.rig import Rig
+from msmdcli.motion.rotation import matrix_of_quaternion
 
 MM_PER_METRE = 1000.0
 TRIANGLES = 4  # glTF primitive mode
@@ -150,13 +151,7 @@ def _local_matrix(node: Mapping[str, Any]) -> np.ndarray:
     if node.get("matrix"):
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
     x, y, z, w = node.get("rotation") or (0.0, 0.0, 0.0, 1.0)
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    rotation = matrix_of_quaternion(np.array([w, x, y, z], np.float64))
     matrix = np.eye(4)
     matrix[:3, :3] = rotation * np.array(node.get("scale") or (1.0, 1.0, 1.0))
     matrix[:3, 3] = node.get("translation") or (0.0, 0.0, 0.0)

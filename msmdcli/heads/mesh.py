@@ -146,9 +146,8 @@ class MeshDecoder:
         """[n] bool: whether these skin vertices [n] are seen from the front at rest (profile slopes included)."""
         pixel = 0.25  # mm
         low = self.neutral[self.skin, :2].min(axis=0)
-        points = np.column_stack(
-            [(self.neutral[:, :2] - low) / pixel + 0.5, self.neutral[:, 2]]
-        )  # [V, 3], upside down: no matter
+        # [V, 3], upside down: no matter.
+        points = np.column_stack([(self.neutral[:, :2] - low) / pixel + 0.5, self.neutral[:, 2]])
         first = points[vertices, :2].min(axis=0, initial=np.inf).astype(int)  # the part of the picture around them
         width, height = points[vertices, :2].max(axis=0, initial=0.0).astype(int) - first + 2
         points[:, :2] -= first

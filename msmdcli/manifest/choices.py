@@ -10,7 +10,7 @@ from typing import TypeVar
 from msmdcli.controls.blinks import parse_blinks
 from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS, Gesture
 from msmdcli.controls.gesture import DEFAULT_FADE as GESTURE_FADE
-from msmdcli.controls.head_scale import parse_head
+from msmdcli.controls.head import parse_head
 from msmdcli.controls.pins import DEFAULT_BLEND, MAX_BLEND, Pin, clash
 from msmdcli.controls.shot_length import LONGER, SHORTER, parse_length
 from msmdcli.controls.silence_gate import parse_gate

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from msmdcli.controls.blinks import parse_blinks
-from msmdcli.controls.head_scale import parse_head
+from msmdcli.controls.head import parse_head
 from msmdcli.controls.silence_gate import parse_gate
 from msmdcli.controls.smoothing import parse_smooth
 from msmdcli.errors import MsmdError, UsageError

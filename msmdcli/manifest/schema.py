@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
-from msmdcli.controls import blinks, head_scale, silence_gate, smoothing
+from msmdcli.controls import blinks, head, silence_gate, smoothing
 from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS
 from msmdcli.controls.pins import MAX_BLEND
 from msmdcli.controls.shot_length import LONGER, SHORTER
@@ -199,7 +199,7 @@ def _choices() -> dict[str, Schema]:
             ]
         },
         "language": TEXT,
-        "head": _words(head_scale.WORDS, _number(0, head_scale.MAX_SCALE)),
+        "head": _words(head.WORDS, _number(0, head.MAX_SCALE)),
         "blinks": _words((*blinks.AS_STYLE, *blinks.OFF), _number(0, blinks.MAX_RATE)),
         "silence_gate": _words(
             (*silence_gate.ON, *silence_gate.OFF), _number(silence_gate.LOWEST_DB, silence_gate.HIGHEST_DB)

@@ -1,8 +1,14 @@
-"""Write a video that plays everywhere: H.264 (yuv420p, BT.709) and AAC in an MP4 whose index stands first."""
+"""Write a video that plays everywhere: H.264 (yuv420p, BT.709) and AAC in an MP4 whose index stands first.
+
+Pictures as video keeps them are NV12: a plane of brightness, below it one of colour for each two by two pixels. An
+array [H * 3 / 2, W] uint8: H rows of brightness, then H / 2 rows of blueness and redness in turn; H and W are even. Two
+pictures side by side are therefore `np.hstack` of them. The numbers are those of ITU-R BT.709 (sections 3 and 4) in
+"limited" range, brightness 16 to 235 and colour 16 to 240; here they are shares of 255, as shaders take them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from queue import Queue
@@ -12,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from msmdcli.media.nv12 import BT709, LIMITED, nv12_of
 
 if TYPE_CHECKING:
     import av
@@ -22,6 +27,11 @@ SOUND_BLOCK = 1024  # samples, a frame of AAC
 # Without B-frames each picture costs a fifth less, and players step backwards with ease. One thread, since threads
 # change bytes, and since drawing wants the other cores.
 ENCODER = {"preset": "ultrafast", "crf": "23", "bf": "0", "threads": "1"}
+BT709, LIMITED = 1, 1  # as ISO/IEC 23091-2 numbers them
+LUMA = (0.2126, 0.7152, 0.0722)  # brightness of red, green, blue
+BLUE_SPAN, RED_SPAN = 2 * (1 - LUMA[2]), 2 * (1 - LUMA[0])  # of blue or red without brightness, from -1 to 1 of it
+BLACK, WHITE = 16 / 255, 219 / 255  # brightness of black; from there to white
+MIDDLE, CHROMA = 128 / 255, 224 / 255  # colour of grey; from full colour to its opposite
 
 
 def write_mp4(
@@ -37,7 +47,7 @@ def write_mp4(
 
     Args:
         path: .mp4 file.
-        pictures: [H, W, 3] uint8 sRGB or [H * 3 / 2, W] uint8 NV12 (`nv12`) each, of one size with even width
+        pictures: [H, W, 3] uint8 sRGB or [H * 3 / 2, W] uint8 NV12 each, of one size with even width
             and height; taken one at a time.
         fps: pictures per second.
         samples: [S] float32 mono sound, or None.
@@ -52,7 +62,7 @@ def write_mp4(
     def encode() -> None:
         try:
             _encode(path, _taken(waiting), fps, samples, rate)
-        except Exception as error:  # told to the caller, below
+        except Exception as error:  # raised in the caller's thread, below
             failed.append(error)
             while waiting.get() is not None:
                 pass  # so that the caller does not wait for a place in the queue
@@ -125,3 +135,25 @@ def _sound_blocks(samples: np.ndarray, rate: int) -> Iterator[av.AudioFrame]:
         block = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
         block.sample_rate, block.pts, block.time_base = rate, start, Fraction(1, rate)
         yield block
+
+
+# ---- NV12 ------------------------------------------------------------------------------------------------------------
+
+
+def nv12_of(picture: np.ndarray) -> np.ndarray:
+    """[H, W, 3] uint8 sRGB, H and W even -> [H * 3 / 2, W] uint8."""
+    import av
+
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    return frame.reformat(format="nv12", dst_colorspace=BT709, dst_color_range=LIMITED).to_ndarray()
+
+
+def coded(colour: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """Brightness, blueness, redness (shares of 255) of an sRGB colour 0..1."""
+    red, green, blue = (float(value) for value in colour)
+    bright = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return (
+        BLACK + WHITE * bright,
+        MIDDLE + CHROMA * (blue - bright) / BLUE_SPAN,
+        MIDDLE + CHROMA * (red - bright) / RED_SPAN,
+    )

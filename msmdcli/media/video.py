@@ -33,7 +33,6 @@ USUAL_RATES = (
     *(Fraction(n) for n in (12, 15, 24, 25, 30, 48, 50, 60, 100, 120, 240)),
     *(n * NTSC for n in (15, 24, 30, 48, 60, 120, 240)),
 )
-SAME_RATE = Fraction(1, 2000)  # 23.976 and 24 differ by twice this
 MEANT_RATE = Fraction(3, 100)  # how far a phone's typical step may be from the rate that it means
 JITTER = Fraction(1, 500)  # s; times nearer to a regular grid than this lie on it: containers round to 1 ms
 SQUARE = Fraction(1, 100)  # pixels this near to square are left alone

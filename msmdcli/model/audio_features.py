@@ -71,7 +71,7 @@ class EncoderFormat:
 
 
 def encode_line(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> np.ndarray:
-    """Encode a whole line, whatever its length, chunk by chunk: features [F, C0] float32, see `encoded_chunks`."""
+    """Encode a whole line of any length, chunk by chunk: features [F, C0] float32, see `encoded_chunks`."""
     features = np.empty((ceil(len(samples) / form.samples_per_feature), form.dim), np.float32)  # [F, C0]
     at = 0
     for chunk in encoded_chunks(samples, encode, form):
@@ -81,7 +81,7 @@ def encode_line(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> np.
 
 
 def encoded_chunks(samples: np.ndarray, encode: Encode, form: EncoderFormat) -> Iterator[np.ndarray]:
-    """Encode a whole line, whatever its length, in flat memory.
+    """Encode a whole line of any length, in flat memory.
 
     A line longer than `chunk_seconds` is cut into the fewest equal chunks (to a feature frame) that are not longer;
     each is encoded with `overlap_seconds` of the line on either side, whose features are thrown away. A line shorter

@@ -28,7 +28,6 @@ FORMAT_VERSION = 1
 CONSTANT_STD = 1e-6  # a channel that moved less than this in training is taken as constant
 
 REQUIRED_GRAPHS = ("audio_encoder.onnx", "conditioner.onnx", "denoiser.onnx")
-OPTIONAL_GRAPHS = ("style_encoder.onnx", "style_decoder.onnx")  # an unconditioned model has no style
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.model.graphs import Graphs
-from msmdcli.model.guidance import Row, twins
+from msmdcli.model.guidance import CallRow, twins
 from msmdcli.model.lines import Layer
 from msmdcli.model.runtime import on_host
 from msmdcli.model.style_codes import scaled_rest
@@ -31,7 +31,7 @@ class Calls:
         distinct: rows of the last call that differ in more than their audio input.
     """
 
-    rows: list[Row]
+    rows: list[CallRow]
     owner: NDArray[np.int64]
     chunks: list[slice]
     conditions: list[dict[str, Any]]
@@ -68,7 +68,7 @@ def predict(graphs: Graphs, calls: Calls, x: Array, t: int, wanted: Sequence[str
 
 
 def conditions_of(
-    graphs: Graphs, layers: Sequence[Layer], rows: Sequence[Row], owner: NDArray[np.int64]
+    graphs: Graphs, layers: Sequence[Layer], rows: Sequence[CallRow], owner: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Compute what does not depend on the step, once per window: the conditioner's outputs for R rows, on the device.
 

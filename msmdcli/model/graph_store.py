@@ -59,7 +59,7 @@ class GraphStore(KeptFiles):
             providers: the CPU's.
 
         Raises:
-            Exception: whatever ONNX Runtime raises for a graph that it cannot load.
+            Exception: what ONNX Runtime raises for a graph that it cannot load.
         """
         if not self.limit or path.stat().st_size > LARGEST:
             return ort.InferenceSession(str(path), options(), providers=providers)

@@ -28,7 +28,7 @@ WHOLE: Interval = (0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class CallRow:
     """One row of an ONNX call: a style under one guidance branch, and its factor in the layer's prediction, with
     guidance and without."""
 
@@ -44,7 +44,7 @@ class Row:
         return bool(self.plain.any())
 
 
-def rows_of(entries: Sequence[StyleEntry], weights: Sequence[Array], scales: tuple[float, float]) -> list[Row]:
+def rows_of(entries: Sequence[StyleEntry], weights: Sequence[Array], scales: tuple[float, float]) -> list[CallRow]:
     """The predictions that a window needs, and their factors: eq. 6 and the style field in one sum (see above).
 
     Entries without weight in the window are left out; a prediction that occurs twice is computed once.
@@ -55,7 +55,7 @@ def rows_of(entries: Sequence[StyleEntry], weights: Sequence[Array], scales: tup
         scales: l_audio and l_style; a branch whose scale is 0 is not computed.
     """
     l_audio, l_style = scales
-    rows: dict[tuple[str, float, bool], Row] = {}
+    rows: dict[tuple[str, float, bool], CallRow] = {}
 
     def add(style: StyleCode | None, intensity: float, audio_null: bool, factor: Array, plain: Array) -> None:
         if style is None:
@@ -63,7 +63,7 @@ def rows_of(entries: Sequence[StyleEntry], weights: Sequence[Array], scales: tup
         key = ("" if style is None else style.key, intensity, audio_null)
         if key in rows:
             factor, plain = rows[key].factor + factor, rows[key].plain + plain
-        rows[key] = Row(style, intensity, audio_null, factor, plain)
+        rows[key] = CallRow(style, intensity, audio_null, factor, plain)
 
     nothing = np.zeros((1, 1), np.float32)
     for entry, weight in zip(entries, weights, strict=True):
@@ -78,7 +78,7 @@ def rows_of(entries: Sequence[StyleEntry], weights: Sequence[Array], scales: tup
     return list(rows.values())
 
 
-def mix(predictions: Array, rows: list[Row], owner: NDArray[np.int64], guided: bool) -> Array:
+def mix(predictions: Array, rows: list[CallRow], owner: NDArray[np.int64], guided: bool) -> Array:
     """Predictions [R, N, D] of all rows -> one per layer [L, N, D]: the sum of its rows times their factors."""
     mixed: list[Array] = []
     for number, (prediction, row) in enumerate(zip(predictions, rows, strict=True)):
@@ -90,7 +90,7 @@ def mix(predictions: Array, rows: list[Row], owner: NDArray[np.int64], guided: b
     return np.stack(mixed)
 
 
-def twins(rows: Sequence[Row], owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def twins(rows: Sequence[CallRow], owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which rows of a call differ in more than their audio input [U], and which of these each row is like [R]."""
     found: dict[tuple[int, str, float], int] = {}
     distinct: list[int] = []

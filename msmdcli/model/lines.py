@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from msmdcli.errors import MsmdError
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.guidance import Row, rows_of
+from msmdcli.model.guidance import CallRow, rows_of
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import Features
 from msmdcli.model.style_codes import StyleEntry
@@ -119,7 +119,7 @@ class Layer:
     def _go_to(self, index: int) -> None:
         self.window: Window = window_at(index, len(self.values), self._bundle.window)
         self.done = self.window.start >= len(self.values)
-        self.rows: list[Row] = [] if self.done else self._make_rows()
+        self.rows: list[CallRow] = [] if self.done else self._make_rows()
 
     @property
     def audio(self) -> Array:
@@ -149,7 +149,7 @@ class Layer:
             self.previous = normalisation.forward(np.clip(tail, rig.lower, rig.upper))
         self._go_to(self.window.index + 1)
 
-    def _make_rows(self) -> list[Row]:
+    def _make_rows(self) -> list[CallRow]:
         """The predictions that the current window needs, and their factors."""
         weights = [window_weight(weight, self.window, self._bundle.window) for weight in self._weights]  # [N or 1, 1]
         scales = self._sampling.guidance_audio or 0.0, self._sampling.guidance_style or 0.0

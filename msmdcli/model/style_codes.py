@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.controls.silence_gate import resting_pose
 from msmdcli.errors import MsmdError
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.graphs import Graphs
 from msmdcli.model.stores import StyleStore, style_key
 from msmdcli.model.windows import window_count
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.mouth import resting_pose
 
 Array = NDArray[np.float32]
 

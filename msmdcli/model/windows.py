@@ -1,6 +1,6 @@
 """How a line of T frames is cut into the windows that the model generates one after the other.
 
-Window w covers the frames [w N, (w + 1) N). It is told the P frames before it: the motion generated for them and
+Window w covers the frames [w N, (w + 1) N). It sees the P frames before it: the motion generated for them and
 their audio. In the first window learned start features stand in for both. The last window is padded with zeros up
 to N frames; a mask tells real frames (1) from padding (0).
 """
@@ -72,8 +72,3 @@ def window_weight(weights: Array, window: Window, size: int) -> Array:
     if len(weights) == 1:
         return weights
     return weights[np.minimum(np.arange(window.start, window.start + size), len(weights) - 1)]
-
-
-def seam_frames(frames: int, size: int) -> list[int]:
-    """The first frame of every window but the first: where a seam could show."""
-    return list(range(size, frames, size))

@@ -12,14 +12,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.model.windows import seam_frames
 from msmdcli.motion.rig import Rig
 
 Array = NDArray[np.float32]
 
-BLOCK = 1 << 16  # samples looked at in one piece
-SILENCE_BELOW_SPEECH = 35.0  # dB under the loud parts of a line (95th percentile) is silence ...
-SILENCE_FLOOR = -60.0  # ... and so is everything under this level, in dB of full scale
 SETTLE_SECONDS = 0.16  # the mouth may still close this long after the sound has ended, and open so long before it
 SHORTEST_SILENCE = 3  # frames of settled silence that there must be to judge it
 TOLERANCE = 0.02  # share of a channel's range that it may leave the range by before it counts
@@ -104,7 +100,9 @@ class Health:
         return cls(**{name: data.get(name) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
 
-def measure(values: Array, fps: Fraction, rig: Rig, window: int, samples: Array | None = None, rate: int = 0) -> Health:
+def measure_health(
+    values: Array, fps: Fraction, rig: Rig, window: int, silent: NDArray[np.bool_] | None = None
+) -> Health:
     """Measure a line.
 
     Args:
@@ -112,17 +110,14 @@ def measure(values: Array, fps: Fraction, rig: Rig, window: int, samples: Array 
         fps: of the values.
         rig: what the D channels are; measures whose channels it lacks are None.
         window: N, for the joins.
-        samples, rate: the sound [S], for silence.
+        silent: [T] where nobody speaks (`msmdcli.media.voice.frames_below_speech`); None leaves out what needs it.
     """
     seconds = len(values) / float(fps)
     face = rig.face_columns
     steps = np.abs(np.diff(values[:, face], axis=0)).mean(axis=1) if len(face) else np.zeros(0)  # [T - 1]
     jitter = float(np.abs(np.diff(values[:, face], n=2, axis=0)).mean()) if len(values) > 2 and len(face) else None
     share, most = _outside(values, rig)
-    in_silence = None
-    if samples is not None and rate:
-        silent = silent_frames(samples, rate, fps, len(values))
-        in_silence = _mouth_in_silence(values, silent, fps, rig)
+    in_silence = None if silent is None else _mouth_in_silence(values, silent, fps, rig)
     return Health(
         mouth_in_silence=in_silence,
         jitter=jitter,
@@ -134,27 +129,9 @@ def measure(values: Array, fps: Fraction, rig: Rig, window: int, samples: Array 
     )
 
 
-def silent_frames(samples: Array, rate: int, fps: Fraction, frames: int) -> NDArray[np.bool_]:
-    """[T] whether there is no speech during a motion frame: the level is low against the line's own loud parts."""
-    edges = np.minimum((np.arange(frames + 1) * (rate / float(fps))).astype(np.int64), len(samples))
-    energy = _energy_before(samples, edges)  # [T + 1]
-    power = (energy[1:] - energy[:-1]) / np.maximum(edges[1:] - edges[:-1], 1)  # [T]
-    level = 10 * np.log10(power + 1e-12)
-    return level < max(float(np.percentile(level, 95)) - SILENCE_BELOW_SPEECH, SILENCE_FLOOR)
-
-
-def _energy_before(samples: Array, edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The sum of the squares of the samples before each edge (ascending), in blocks: a long line needs no more
-    memory."""
-    energy = np.zeros(len(edges))
-    total = 0.0
-    for start in range(0, len(samples), BLOCK):
-        squares = np.square(samples[start : start + BLOCK], dtype=np.float64)
-        sums = np.cumsum(np.concatenate([[total], squares]))  # [n + 1]: before each sample, and after the last
-        first, last = np.searchsorted(edges, (start, start + len(squares)), side="right")
-        energy[first:last] = sums[edges[first:last] - start]
-        total = float(sums[-1])
-    return energy
+def seam_frames(frames: int, size: int) -> list[int]:
+    """The first frame of every window but the first: where a seam could show."""
+    return list(range(size, frames, size))
 
 
 def _mouth_in_silence(values: Array, silent: NDArray[np.bool_], fps: Fraction, rig: Rig) -> float | None:

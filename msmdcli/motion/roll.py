@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from msmdcli.errors import UsageError
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 
 EASE, HOLD = "ease", "hold"
@@ -49,9 +50,9 @@ def roll(
 
 
 def without_roll(motion: Motion) -> Motion:
-    """The line itself, from the start to the end of its recording: what `roll` put around it, and told, is taken away.
+    """The line itself, from the start to the end of its recording: what `roll` put around it, and noted, is taken away.
 
-    A motion of which nothing is told (a format without notes) stays as it is.
+    A motion without such a note (of a format that keeps none) stays as it is.
     """
     try:
         first, last = (max(0, int(motion.meta.get(name, 0))) for name in ("pre_roll", "post_roll"))
@@ -69,7 +70,7 @@ def without_roll(motion: Motion) -> Motion:
 def _lead(neutral: np.ndarray, pose: np.ndarray, frames: int, manner: str) -> np.ndarray:
     """Frames [n, D] that lead up to a pose [D], without it. Frame 0 is neutral itself when easing."""
     share = np.arange(frames)[:, None] / max(frames, 1)  # [n, 1] 0 .. just below 1
-    share = share * share * (3 - 2 * share) if manner == EASE else np.ones_like(share)
+    share = smooth_step(share) if manner == EASE else np.ones_like(share)
     return neutral + share * (pose - neutral)
 
 

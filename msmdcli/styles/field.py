@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msmdcli.motion.easing import smooth_step
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -137,7 +139,7 @@ class StyleField:
         for segment in reversed(self.segments[1:]):
             if segment.fade > 0:
                 u = np.clip((time - segment.start) / segment.fade, 0, 1)
-                taken = u * u * (3 - 2 * u)
+                taken = smooth_step(u)
             else:
                 taken = (time >= segment.start).astype(np.float64)
             result.append((left * taken).astype(np.float32))

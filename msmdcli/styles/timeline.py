@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msmdcli.motion.easing import smooth_step
 from msmdcli.styles.field import StyleField
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def stretch_weights(stretches: tuple[Stretch, ...], frames: int) -> np.ndarray:
     after = np.minimum(before + 1, last)
     gap = np.where(after > before, middles[after] - middles[before], 1.0)
     u = np.clip((share - middles[before]) / gap, 0, 1)
-    passed = u * u * (3 - 2 * u)
+    passed = smooth_step(u)
     rows = np.arange(frames)
     np.add.at(weights, (rows, before), 1 - passed)
     np.add.at(weights, (rows, after), passed)

@@ -61,12 +61,6 @@ JITTER = 0.02  # face heights
 FREE_TURN = 30.0  # degrees
 
 
-def rotation_of(matrix: np.ndarray) -> np.ndarray:
-    """Rotation matrices [..., 3, 3] float64 of transformations [..., 4, 4]; scale is taken out."""
-    columns = np.asarray(matrix[..., :3, :3], np.float64)
-    return columns / np.linalg.norm(columns, axis=-2, keepdims=True)
-
-
 def box_of(landmarks: np.ndarray) -> np.ndarray:
     """x0, y0, x1, y1 in shares of the picture [..., 4] around landmarks [..., N, 3]."""
     places = landmarks[..., :2]

@@ -10,11 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from msmdcli.media.video import JITTER, VideoInfo
-from msmdcli.motion.head_smoothing import interpolate_rotation, one_sided, quaternions_of, smooth_rotation
 from msmdcli.motion.motion import Motion, frame_count
 from msmdcli.motion.rig import Rig
-from msmdcli.motion.rotation import euler_from_quaternion
-from msmdcli.tracking.face_geometry import box_of, confidence_of, rotation_of, turn_of
+from msmdcli.motion.rotation import (
+    euler_from_quaternion,
+    interpolate_rotation,
+    on_one_side,
+    quaternions_of_matrices,
+    rotation_of,
+    smooth_rotation,
+)
+from msmdcli.tracking.face_geometry import box_of, confidence_of, turn_of
 from msmdcli.tracking.landmarker import LANDMARKS
 from msmdcli.tracking.track import LONG_GAP, Seen, Sighting, Track, TrackOptions, no_face
 
@@ -57,7 +63,7 @@ def assemble(
         if name in rig.channels:
             values[:, rig.index(name)] = np.interp(grid, times, shapes[:, column])
     matrices = np.stack([one.face.matrix for one in known])  # [M, 4, 4]
-    head = interpolate_rotation(times, quaternions_of(rotation_of(matrices)), grid)  # [T, 4]
+    head = interpolate_rotation(times, quaternions_of_matrices(rotation_of(matrices)), grid)  # [T, 4]
     gaps = long_gaps(found, float(info.fps))
     if options.smooth:
         head = _smooth_between(head, gaps, float(info.fps))
@@ -135,7 +141,7 @@ def _smooth_between(head: np.ndarray, gaps: tuple[tuple[int, int], ...], fps: fl
     smoothed = head.copy()
     for a, b in _runs(kept):
         smoothed[a:b] = smooth_rotation(head[a:b], fps)
-    return one_sided(smoothed)
+    return on_one_side(smoothed, first_up=True)
 
 
 def _gap_warnings(found: np.ndarray, gaps: tuple[tuple[int, int], ...], fps: Fraction) -> list[str]:

@@ -41,7 +41,7 @@ class TrackJob:
         out: folder of outputs.
         formats: names of motion formats.
         audio: write the sound, too.
-        force: make it again, whatever is there.
+        force: make it again, even if it is there.
         options: how to track.
     """
 
@@ -69,7 +69,7 @@ class TrackDone:
 
     Attributes:
         outputs: the files.
-        unchanged: they were there already, made from the same video in the same way; nothing else is told then.
+        unchanged: they were there already, made from the same video in the same way; nothing else is known then.
         summary: frames, fps, seconds, found (share), confidence and turn (medians), faces (most seen), gaps (seconds).
         warnings: what the user should know.
     """
@@ -118,11 +118,11 @@ def run_job(job: TrackJob, tell: Callable[[float], None]) -> TrackDone:
                 f"{there[0]} is there already, made from another video or in another way",
                 hint="--force overwrites it, --out names another folder",
             )
-    told = [0.0]
+    reported = [0.0]
 
     def progress(seconds: float) -> None:
-        if seconds - told[0] >= TELL_EVERY:
-            told[0] = seconds
+        if seconds - reported[0] >= TELL_EVERY:
+            reported[0] = seconds
             tell(seconds)
 
     track = track_video(job.video, job.options, progress)

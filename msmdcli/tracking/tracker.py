@@ -45,7 +45,7 @@ def track_video(
     Args:
         path: the video.
         options: see there.
-        progress: told, now and then, how many seconds of the video are done.
+        progress: called now and then with the seconds of the video that are done.
 
     Raises:
         MsmdError: no video, damaged, no face in it, no such face; MediaPipe or its model is absent.

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.batch.delivery import measure_voice
 from msmdcli.controls.controls import Controlled, Controls, control
 from msmdcli.media.audio import Audio
+from msmdcli.media.voice import frames_below_speech, measure_voice
 from msmdcli.model.style_codes import SAFE_INTENSITY
-from msmdcli.motion.health import Health, measure
+from msmdcli.motion.health import Health, measure_health
 from msmdcli.motion.motion import Motion, frame_count
 from msmdcli.workers.task import LineTask
 
@@ -60,7 +60,8 @@ def finished(
         return control(line, controls, audio, task.seed, task.noise_name, rest)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
-    health = measure(own_length, motion.fps, motion.rig, window, audio.samples, audio.rate)
+    silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))
+    health = measure_health(own_length, motion.fps, motion.rig, window, silent)
     motion = motion.clip()
     if task.fps is not None and task.fps != motion.fps:
         motion = motion.resample(task.fps, frame_count(audio.seconds, task.fps))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from msmdcli.controls.controls import NO_CONTROLS, Controls
-from msmdcli.controls.head_motion import HeadMotion
+from msmdcli.controls.head import HeadMotion
 from msmdcli.errors import MsmdError
 from msmdcli.manifest.format_options import FormatOptions
 from msmdcli.motion.curve_map import CurveMap

@@ -13,9 +13,8 @@ import numpy as np
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.media.audio import RATE, load_audio
 from msmdcli.media.video import probe_video, read_video
-from msmdcli.motion.head_smoothing import smooth_rotation
 from msmdcli.motion.motion import Motion
-from msmdcli.motion.rotation import euler_from_quaternion, quaternion_from_euler
+from msmdcli.motion.rotation import euler_from_quaternion, quaternion_from_euler, smooth_rotation
 from msmdcli.tracking.track import Track, TrackOptions
 from msmdcli.tracking.tracker import track_video
 from training.curation.checks import Limits, fails_before_tracking

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.heads.loading import load_head
-from msmdcli.motion.health import measure as measure_health
+from msmdcli.motion.health import measure_health
 from msmdcli.motion.motion import Motion
 from msmdcli.paths import find_head, shared_dir
 from training.data.lags import FLAT, correlation, lag_correlations

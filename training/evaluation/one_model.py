@@ -10,7 +10,7 @@ import numpy as np
 from msmdcli.media.audio import Audio
 from msmdcli.model.lines import Job
 from msmdcli.model.style_codes import StyleCode, StyleEntry
-from msmdcli.motion.health import measure as measure_health
+from msmdcli.motion.health import measure_health
 from msmdcli.motion.motion import Motion
 from training.data.lags import correlation
 from training.evaluation import metrics

@@ -5,7 +5,7 @@ inside the teeth as at the lips. Here
 
 - lips, lids and brows stay as they are;
 - the rest of the skin is thinned by quadric edge collapse (Garland and Heckbert 1997; pyfqmr), borders kept;
-- of teeth, gums, eyes and whatever else is no skin, the triangles stay that show in some pose from some side
+- of teeth, gums, eyes and all else that is no skin, the triangles stay that show in some pose from some side
   (`msmdcli.drawing.opengl.visible`).
 
 Every vertex that is left is one of the head's own, so it moves by the head's own targets, and light falls on it by the
@@ -31,10 +31,8 @@ from msmdcli.paths import SHIPPED_HEAD
 VERSION = 1  # raise it when a change of the program changes what is left
 DENSE = 10_000  # triangles, from which on a head is worth it
 SMOOTH, FEATURES = 8_000, 14_000  # triangles left of smooth skin; of lips, lids and brows
-WIDEST = (
-    1.1,
-    0.65,
-)  # radians that a head may turn sideways, and up or down: `msmdcli.drawing.opengl.visible` looks no farther
+# Radians that a head may turn sideways, and up or down: `msmdcli.drawing.opengl.visible` looks no farther.
+WIDEST = (1.1, 0.65)
 TALLEST = 1200  # lines of a picture, above which fewer triangles would be seen
 AROUND_EYES = 2.0  # radii of the eyeball that lids and their folds reach to
 
@@ -94,7 +92,7 @@ def whole(mesh: MeshDecoder) -> FilmMesh:
 
 
 def thinned(mesh: MeshDecoder, context: Any) -> np.ndarray:
-    """The triangles [n, 3] of a dense head without those that are left out, as told above."""
+    """The triangles [n, 3] of a dense head without those that are left out, as said above."""
     from msmdcli.drawing.opengl.visible import seen_triangles
 
     triangles = mesh.triangles  # [F, 3]

@@ -57,7 +57,7 @@ class GlHead:
         film: what is drawn of it.
         context: of `msmdcli.drawing.opengl.renderer.create_context`.
         panels: of the picture.
-        planes: draw what video keeps (`msmdcli.media.nv12`) into two targets, not a picture into one.
+        planes: draw what video keeps (`msmdcli.media.mp4`) into two targets, not a picture into one.
     """
 
     def __init__(self, mesh: MeshDecoder, film: FilmMesh, context: Any, panels: Sequence[Panel], planes: bool) -> None:
@@ -86,13 +86,11 @@ class GlHead:
         for first in range(0, len(values), BATCH):
             part = np.asarray(values[first : first + BATCH], np.float32)
             vertices = self._decode(part)  # [T, P, 3] mm
-            middles = np.stack(
-                [
-                    np.broadcast_to(none, (len(part), 3)) if eyeball is None else middle(eyeball(part))
-                    for eyeball in self._eyeballs
-                ],
-                axis=1,
-            )  # [T, 2, 3]
+            middles_of_eyes = [
+                np.broadcast_to(none, (len(part), 3)) if eyeball is None else middle(eyeball(part))
+                for eyeball in self._eyeballs
+            ]
+            middles = np.stack(middles_of_eyes, axis=1)  # [T, 2, 3]
             gazes = scene.gazes(part)  # [T, 2, 3]
             posed = part if head else np.zeros_like(part)
             rotations = [scene.rotations(posed, panel.turn) for panel in self._panels]

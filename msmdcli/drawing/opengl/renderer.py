@@ -2,7 +2,7 @@
 
 It needs no window: on Linux an EGL context without a surface. Pictures to look at show every triangle, with 4 samples a
 pixel. Those of a film show what a film needs of a dense head (`film_mesh`), with one sample a pixel; they leave
-as the planes that video keeps (`nv12`), half the bytes to read back and nothing to convert, and have their
+as the planes that video keeps (NV12), half the bytes to read back and nothing to convert, and have their
 edges smoothed on the processor while the next one is drawn. The formulas are those of `msmdcli.drawing.scene`;
 `msmdcli.drawing.pictures.render_frame` draws the same picture with NumPy.
 """
@@ -24,7 +24,7 @@ from msmdcli.drawing.opengl.film_mesh import TALLEST, WIDEST, film_mesh, whole
 from msmdcli.drawing.opengl.head import GlHead, Panel, Pose, full_screen
 from msmdcli.drawing.scene import CAMERA_DISTANCE, scene_of
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.media.nv12 import coded
+from msmdcli.media.mp4 import coded
 
 SAMPLES = 4  # a pixel, of pictures to look at
 BORDER = 4  # pixels around a head on the screen; smoothed edges reach so far

@@ -1,4 +1,4 @@
-"""The shaders of `renderer` (GLSL 3.30), with the numbers of `scene` and `nv12`.
+"""The shaders of `renderer` (GLSL 3.30), with the numbers of `scene` and `mp4`.
 
 Words in capitals stand for numbers or for parts that shaders share; `filled` puts them in.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from msmdcli.drawing import scene as head_scene
-from msmdcli.media import nv12
+from msmdcli.media import mp4
 
 ROW = 256  # texels in a row of the textures that hold vertices
 
@@ -71,7 +71,7 @@ vec4 projected(vec3 position) {
     return vec4((position.xy - camera.xy) * zoom * vec2(1.0, -1.0), deep, away);
 }
 """
-# What becomes of a colour: a picture's own, or brightness and colour as video keeps them (`nv12`). Video's are
+# What becomes of a colour: a picture's own, or brightness and colour as video keeps them (NV12). Video's are
 # sums of the picture's, so they may be found at vertices and blended in between.
 PICTURE = "vec3 kept(vec3 lit) { return lit; }"
 PICTURE_TARGETS = """
@@ -180,5 +180,5 @@ def filled(shader: str, planes: bool = False) -> str:
     for name in ("IRIS", "PUPIL", "EYE_WHITE", "SKY", "GROUND"):
         shader = shader.replace(name, vector(getattr(head_scene, name)))
     for name in ("BLACK", "WHITE", "MIDDLE", "CHROMA", "BLUE_SPAN", "RED_SPAN"):
-        shader = shader.replace(name, repr(float(getattr(nv12, name))))
-    return shader.replace("LUMA", vector(nv12.LUMA))
+        shader = shader.replace(name, repr(float(getattr(mp4, name))))
+    return shader.replace("LUMA", vector(mp4.LUMA))

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from made_voice import RATE, voice
 
 from msmdcli.batch.delivery import (
     LIMIT,
@@ -14,49 +15,15 @@ from msmdcli.batch.delivery import (
     check_deliveries,
     contradiction,
     fitting_tag,
-    measure_voice,
     style_arousal,
     voice_arousal,
 )
+from msmdcli.media.voice import measure_voice
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.library import StyleLibrary
 
 RIG = Rig.load("arkit52")
-RATE = 16000
-
-
-def voice(pitch: float, tilt: float, spread: float = 2.0, seconds: float = 2.0, gain: float = 0.1) -> np.ndarray:
-    """Syllables of a pulse train: `pitch` in Hz, moving by +-`spread` semitones; harmonics fall as 1/k^tilt."""
-    t = np.arange(round(seconds * RATE)) / RATE
-    hertz = pitch * 2 ** (spread * np.sin(2 * np.pi * 0.7 * t) / 12)
-    phase = 2 * np.pi * np.cumsum(hertz) / RATE
-    sound = sum(np.sin(k * phase) / k**tilt for k in range(1, int(6000 / pitch)))
-    sound = sound * (0.15 + np.abs(np.sin(2 * np.pi * 2 * t)))  # four syllables a second
-    return (gain * sound / np.abs(sound).max()).astype(np.float32)
-
-
-@pytest.mark.parametrize("pitch", [80.0, 120.0, 220.0, 400.0])
-def test_pitch_is_found(pitch: float) -> None:
-    measures = measure_voice(voice(pitch, 1.5, spread=0.0), RATE)
-    assert measures["pitch"] == pytest.approx(12 * np.log2(pitch / 100), abs=0.4)
-    assert measures["pitch_spread"] < 0.5 and measures["voiced"] > 0.9
-
-
-def test_rumble_is_no_pitch() -> None:
-    rng = np.random.default_rng(0)
-    rumble = np.convolve(rng.standard_normal(2 * RATE), np.ones(400) / 400, mode="same")
-    measures = measure_voice((voice(120.0, 1.5, 0.0) + 0.3 * rumble).astype(np.float32), RATE)
-    assert measures["pitch"] == pytest.approx(12 * np.log2(1.2), abs=0.6)
-
-
-def test_measures_do_not_depend_on_the_gain() -> None:
-    quiet, loud = (measure_voice(voice(150.0, 1.2, gain=gain), RATE) for gain in (0.01, 0.5))
-    assert quiet == pytest.approx(loud, abs=0.05)
-
-
-def test_syllables_are_counted() -> None:
-    assert measure_voice(voice(120.0, 1.5, seconds=4.0), RATE)["rate"] == pytest.approx(4.0, abs=0.6)
 
 
 def test_effort_pitch_and_melody_raise_the_arousal() -> None:

@@ -27,7 +27,7 @@ from msmdcli.batch.planned import BatchOptions
 from msmdcli.batch.run import run_batch
 from msmdcli.cli import app
 from msmdcli.console import Console
-from msmdcli.controls.head_motion import HeadMotion
+from msmdcli.controls.head import HeadMotion
 from msmdcli.drawing.pictures import write_png
 from msmdcli.errors import UsageError
 from msmdcli.formats.registry import write_motion

@@ -7,7 +7,7 @@ import pytest
 
 from msmdcli.controls.blinks import Blink, Blinks, blink_rng, control_blinks, find_blinks, parse_blinks, schedule
 from msmdcli.errors import MsmdError
-from msmdcli.motion.health import measure
+from msmdcli.motion.health import measure_health
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -27,7 +27,7 @@ def line(seconds: float, fps: int = 25, lid: float = 0.1, blinks: tuple[float, .
 
 
 def rate(motion: Motion) -> float:
-    per_minute = measure(motion.values, motion.fps, RIG, 100).blinks_per_minute
+    per_minute = measure_health(motion.values, motion.fps, RIG, 100).blinks_per_minute
     assert per_minute is not None
     return per_minute
 

@@ -17,7 +17,7 @@ from msmdcli.batch.run import run_batch
 from msmdcli.console import Console
 from msmdcli.controls.blinks import find_blinks
 from msmdcli.controls.controls import Controls
-from msmdcli.controls.head_scale import parse_head, scale_head
+from msmdcli.controls.head import parse_head, scale_head
 from msmdcli.controls.shot_length import ShotLength, fit, parse_length
 from msmdcli.errors import MsmdError
 from msmdcli.formats.registry import read_motion

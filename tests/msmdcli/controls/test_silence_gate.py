@@ -5,9 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from msmdcli.controls.silence_gate import SilenceGate, gate_motion, parse_gate, resting_pose, silent_stretches
+from msmdcli.controls.silence_gate import SilenceGate, gate_motion, parse_gate, silent_stretches
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.mouth import resting_pose
 from msmdcli.motion.rig import Rig
 
 RIG = Rig.load("arkit52")

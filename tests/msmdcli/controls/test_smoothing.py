@@ -5,8 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from msmdcli.controls.smoothing import closures, lower_envelope, mouth_opening, smooth_motion
+from msmdcli.controls.smoothing import closures, lower_envelope, smooth_motion
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.mouth import mouth_opening
 from msmdcli.motion.rig import Rig
 
 RIG = Rig.load("arkit52")

@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from msmdcli.cli import app
-from msmdcli.drawing.film import Film, Take, write_film
+from msmdcli.drawing.film import Film, FilmTake, write_film
+from msmdcli.drawing.numpy_renderer import NumpyRenderer
 from msmdcli.drawing.pictures import write_png
-from msmdcli.drawing.renderer import NumpyRenderer, open_renderer, opengl_problem
+from msmdcli.drawing.renderer import open_renderer, opengl_problem
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder
-from msmdcli.media.mp4 import write_mp4
-from msmdcli.media.nv12 import coded, nv12_of
+from msmdcli.media.mp4 import coded, nv12_of, write_mp4
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.paths import find_head
 
@@ -140,7 +140,7 @@ def test_a_video_runs_beside_in_real_time(mesh: MeshDecoder, tmp_path: Path) -> 
     motion = Motion(np.zeros((10, mesh.rig.size), np.float32), 10, mesh.rig)
     film = Film(128, 64, renderer="auto")
     seen: list[float] = []
-    write_film(tmp_path / "both.mp4", Take(motion, mesh), film, beside=tmp_path / "take.mp4", advance=seen.append)
+    write_film(tmp_path / "both.mp4", FilmTake(motion, mesh), film, beside=tmp_path / "take.mp4", advance=seen.append)
     shown = pictures_of(tmp_path / "both.mp4")
     assert [bool(p[32, 32, 0] > p[32, 32, 2]) for p in shown] == [True] * 5 + [False] * 5
     assert shown[0].shape == (64, 128, 3) and sum(seen) == pytest.approx(1.0)
@@ -149,8 +149,8 @@ def test_a_video_runs_beside_in_real_time(mesh: MeshDecoder, tmp_path: Path) -> 
 
 def test_another_take_runs_beside(mesh: MeshDecoder, tmp_path: Path) -> None:
     still, moved = poses(mesh)[:1], poses(mesh)[1:]
-    take = Take(Motion(np.repeat(still, 4, 0), 10, mesh.rig), mesh)
-    other = Take(Motion(np.concatenate([np.repeat(still, 4, 0), np.repeat(moved, 2, 0)]), 20, mesh.rig), mesh)
+    take = FilmTake(Motion(np.repeat(still, 4, 0), 10, mesh.rig), mesh)
+    other = FilmTake(Motion(np.concatenate([np.repeat(still, 4, 0), np.repeat(moved, 2, 0)]), 20, mesh.rig), mesh)
     write_film(tmp_path / "both.mp4", take, Film(192, 96), beside=other)
     left = [picture[:, :96].astype(int) for picture in pictures_of(tmp_path / "both.mp4")]
     assert len(left) == 4

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msmdcli.drawing.pictures import contact_sheet, posed, render_frame, write_png
+from msmdcli.drawing.numpy_renderer import render_frame
+from msmdcli.drawing.pictures import contact_sheet, posed, write_png
 from msmdcli.errors import MsmdError
 from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder

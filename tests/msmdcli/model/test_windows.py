@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from msmdcli.model.windows import seam_frames, window_at, window_audio, window_count, window_mask
+from msmdcli.model.windows import window_at, window_audio, window_count, window_mask
+from msmdcli.motion.health import seam_frames
 
 N, P = 10, 3
 

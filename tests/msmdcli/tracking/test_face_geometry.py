@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msmdcli.motion.rotation import quaternion_from_euler
-from msmdcli.tracking.face_geometry import _SKULL, SKULL, box_of, rotation_of, turn_of
+from msmdcli.motion.rotation import quaternion_from_euler, rotation_of
+from msmdcli.tracking.face_geometry import _SKULL, SKULL, box_of, turn_of
 
 PLACES = np.array([row[1:] for row in _SKULL])
 

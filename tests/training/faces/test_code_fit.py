@@ -18,8 +18,9 @@ from export.onnx_export import export_bundle
 from msmdcli.cli import app
 from msmdcli.errors import MsmdError
 from msmdcli.heads.loading import load_head
+from msmdcli.media.voice import frames_below_speech
 from msmdcli.model.bundle import Bundle
-from msmdcli.motion.health import measure
+from msmdcli.motion.health import measure_health
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import PACKAGE, SHIPPED
@@ -135,7 +136,8 @@ def test_train_export_batch_and_decode(code: Path, tiny_whisper: Path, tmp_path:
     assert made.frames == 50 and made.rig == bundle.rig
     vertices = load_head(code / "code16.yaml").decode(made)  # [T, V, 3]
     assert vertices.shape[0] == 50 and np.isfinite(vertices).all()
-    health = measure(made.values, made.fps, made.rig, bundle.window, samples.astype(np.float32), 16000)
+    silent = frames_below_speech(samples.astype(np.float32), 16000, made.fps, made.frames)
+    health = measure_health(made.values, made.fps, made.rig, bundle.window, silent)
     assert health.mouth_in_silence is None and health.blinks_per_minute is None and health.jitter is not None
 
     given[given.index("npz")] = "livelink-csv"

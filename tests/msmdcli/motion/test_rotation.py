@@ -6,8 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msmdcli.motion.head_smoothing import interpolate_rotation, quaternions_of, slerp, smooth_rotation
-from msmdcli.motion.rotation import euler_from_quaternion, quaternion_from_euler
+from msmdcli.motion.rotation import (
+    euler_from_quaternion,
+    interpolate_rotation,
+    quaternion_from_euler,
+    quaternions_of_matrices,
+    slerp,
+    smooth_rotation,
+)
 
 ANGLE = st.floats(-1.2, 1.2)
 
@@ -30,7 +36,7 @@ def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @given(st.tuples(ANGLE, ANGLE, ANGLE))
 def test_quaternions_of_matrices(angles: tuple[float, float, float]) -> None:
     q = quaternion_from_euler(np.array(angles))
-    assert angle_between(quaternions_of(rotation_matrix(q)[None])[0], q) < 1e-6
+    assert angle_between(quaternions_of_matrices(rotation_matrix(q)[None])[0], q) < 1e-6
 
 
 def test_slerp_turns_at_constant_speed_the_short_way() -> None:

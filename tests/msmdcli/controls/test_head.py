@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msmdcli.controls.head_motion import HeadMotion
+from msmdcli.controls.head import HeadMotion
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.motion.rotation import euler_from_quaternion, quaternion_from_euler
