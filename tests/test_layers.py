@@ -26,7 +26,6 @@ HAND_OVER = {f"msmdcli.commands.{name}" for name in ("train", "evaluate", "curat
 PARENT_OPENS = ("msmdcli.drawing.renderer", "msmdcli.drawing.opengl")  # the one parent that calls its sub-package
 
 LEFT = {  # what is still to be cut
-    "benchmarks.batch_overhead uses msmdcli.batch.run._Batch",
     "benchmarks.feature_cache uses msmdcli.checkup.bench._batch",
     "benchmarks.feature_cache uses msmdcli.checkup.bench._manifest",
     "benchmarks.feature_cache uses msmdcli.checkup.bench._recordings",
@@ -36,8 +35,7 @@ LEFT = {  # what is still to be cut
     "msmdcli.peer stands in no layer",
     "msmdcli.peer_checkout stands in no layer",
     "msmdcli.progress_bar stands in no layer",
-    "msmdcli.workers.line_worker imports msmdcli.batch.delivery",
-    "msmdcli.workers.ray_cluster imports msmdcli.batch.ledger",
+    "msmdcli.workers.finishing imports msmdcli.batch.delivery",
     "training.data.av_offset imports training.evaluation.metrics",
     "training.network.distil imports training.loop.trainer",
     "export.onnx_export imports training.loop.trainer",
