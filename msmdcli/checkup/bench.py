@@ -38,6 +38,7 @@ import numpy as np
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.manifest.lines import AUDIO_SUFFIXES
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.model.runtime import installed_builds
@@ -56,7 +57,6 @@ STEP_ROWS = (1, 3, 8)  # windows in one call; 3 is one window with both guidance
 STYLES = ("neutral", "angry")
 KEPT = {kept.VARIABLE: kept.DEFAULT_LIMIT for kept in (FeatureStore, GraphStore)}  # as where nothing is said
 KNOWN = "cache_known"  # folder of the cache in which only recordings are new
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 # A process between: a system counts to a child's peak memory what its parent holds when it starts it, and this one
 # holds a model. It tells exit code, seconds and peak.
@@ -209,13 +209,13 @@ def _recordings(given: Sequence[Path], scratch: Path) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES)
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         elif path.is_file():
             found.append(path)
         else:
             raise UsageError(f"no recording or folder at {path}")
     if not found:
-        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(SOUND_SUFFIXES)}")
+        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(AUDIO_SUFFIXES)}")
     return found
 
 
