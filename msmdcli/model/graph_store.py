@@ -143,5 +143,3 @@ def _description(file: IO[bytes], length: int) -> bytes:
     (size,) = LENGTH.unpack(file.read(LENGTH.size))
     file.seek(length - LENGTH.size - size)
     return file.read(size)
-
-
