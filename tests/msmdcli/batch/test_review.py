@@ -17,7 +17,6 @@ import soundfile
 from msmdcli.batch.review import ANGLE_RANGE, ReviewOptions, line_data, write_review
 from msmdcli.errors import UsageError
 from msmdcli.formats.registry import write_motion
-from msmdcli.manifest.lines import ManifestError
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
@@ -113,57 +112,6 @@ def test_a_folder_without_a_report_is_told(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{", encoding="utf-8")
     with pytest.raises(UsageError, match="cannot be read"):
         write_review(tmp_path)
-
-
-# ---- the lines to do again -------------------------------------------------------------------------------------------
-
-
-def redo(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "redo.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_redo_takes_the_marked_lines_with_other_seeds(tmp_path: Path) -> None:
-    made_batch(tmp_path, 3)
-    whole = load_manifest(tmp_path / "lines.yaml", RIG)
-    text = 'version: 1\nredo: lines.yaml\nlines:\n  - {id: "quest/line_0002", seed: 5, note: "too wild"}\n'
-    again = load_manifest(redo(tmp_path, text), RIG)
-    assert [line.id for line in again.lines] == ["quest/line_0002"]
-    assert again.lines[0].choices.seed == 5
-    assert again.lines[0].audio == whole.lines[2].audio
-
-
-def test_redo_of_one_take(tmp_path: Path) -> None:
-    made_batch(tmp_path, 1)
-    path = tmp_path / "lines.yaml"
-    path.write_text(path.read_text(encoding="utf-8") + "defaults: {takes: 3}\n", encoding="utf-8")
-    text = "version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0000_take2, seed: 9}]\n"
-    (line,) = load_manifest(redo(tmp_path, text), RIG).lines
-    assert (line.id, line.choices.seed, line.choices.takes) == ("quest/line_0000_take2", 9, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0009}]\n", r"redo\.yaml:3:14: .*no line.*did you mean"),
-        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0001, seeds: 1}]\n", r":3:31: unknown key 'seeds'"),
-        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/line_0001, seed: -1}]\n", "a seed is a whole number"),
-        ("version: 1\nredo: lines.yaml\nlines: []\n", "no line to redo"),
-        ("version: 1\nredo: lines.yaml\nlines: [{seed: 1}]\n", "needs an `id`"),
-        ("redo: lines.yaml\nlines: [{id: quest/line_0001}]\n", "version"),
-        ("version: 1\nredo: [a]\nlines: []\n", "names the manifest"),
-    ],
-)
-def test_a_wrong_redo_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
-    made_batch(tmp_path, 2)
-    with pytest.raises(ManifestError, match=told):
-        load_manifest(redo(tmp_path, text), RIG)
-
-
-def test_a_redo_of_a_manifest_that_is_gone(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no manifest"):
-        load_manifest(redo(tmp_path, "version: 1\nredo: gone.yaml\nlines: [{id: a}]\n"), RIG)
 
 
 # ---- in a browser ----------------------------------------------------------------------------------------------------

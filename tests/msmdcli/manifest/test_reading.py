@@ -1,24 +1,14 @@
 from __future__ import annotations
 
 import json
-import time
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-import yaml
-from computing_time import least_ratio
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from manifest_texts import lines, names, problems, read
 
 from msmdcli.documents.names import id_problem
-from msmdcli.errors import MsmdError, UsageError
-from msmdcli.manifest.lines import Choices, Manifest, ManifestError, style_field
-from msmdcli.manifest.loading import load_manifest
-from msmdcli.motion.rig import Rig
-from msmdcli.styles.field import Segment, StyleRef
-
-RIG = Rig.load("arkit52")
+from msmdcli.manifest.lines import ManifestError, style_field
 
 DESIGN = """\
 version: 1
@@ -36,27 +26,6 @@ lines:
     audio: audio/guard_005.wav
     segments: [{start: 0.0, style: neutral}, {start: 1.8, style: angry, fade: 0.4}]
 """
-
-
-def read(tmp_path: Path, text: str, name: str = "lines.yaml") -> Manifest:
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return load_manifest(path, RIG)
-
-
-def problems(tmp_path: Path, text: str, name: str = "lines.yaml") -> list[str]:
-    with pytest.raises(ManifestError) as error:
-        read(tmp_path, text, name)
-    assert error.value.exit_code == 2
-    return [problem.removeprefix(str(tmp_path) + "/") for problem in error.value.problems]
-
-
-def lines(*entries: str) -> str:
-    return "version: 1\nlines:\n" + "".join(f"  - {entry}\n" for entry in entries)
-
-
-def names(mix: tuple[StyleRef, ...] | None) -> list[tuple[str, float]]:
-    return [(ref.name, ref.weight) for ref in mix or ()]
 
 
 def test_the_manifest_of_the_design(tmp_path: Path) -> None:
@@ -118,20 +87,6 @@ def test_csv_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
     assert "called 'id'" in problems(tmp_path, "id,id\na,b\n", "l.csv")[0]
 
 
-def test_a_folder_and_a_single_recording(tmp_path: Path) -> None:
-    for name in ("b.wav", "sub/a.FLAC", "sub/notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert [line.id for line in load_manifest(tmp_path, RIG).lines] == ["b", "sub/a"]
-    assert [line.id for line in load_manifest(tmp_path / "b.wav", RIG).lines] == ["b"]
-    (tmp_path / "B.ogg").touch()
-    with pytest.raises(ManifestError, match="case"):
-        load_manifest(tmp_path, RIG)
-    for wrong in (tmp_path / "sub/notes.txt", tmp_path / "nowhere"):
-        with pytest.raises(UsageError):
-            load_manifest(wrong, RIG)
-
-
 def test_all_errors_at_once_with_their_places(tmp_path: Path) -> None:
     text = """\
 version: 1
@@ -189,41 +144,6 @@ lines:
     assert "did you mean guard?" in problems(tmp_path, text)[0]
 
 
-def test_who_wins(tmp_path: Path) -> None:
-    """line > command line > character > manifest; a style hides the regions and segments of weaker levels."""
-    manifest = read(
-        tmp_path,
-        """\
-version: 1
-defaults: {style: neutral, regions: {upper: sad}, seed: 1, intensity: 0.8}
-characters: {guard: {defaults: {seed: 2, fps: 24}}}
-lines:
-  - {id: a, audio: a.wav}
-  - {id: b, audio: b.wav, style: angry, character: guard}
-  - {id: c, audio: c.wav, regions: {lower: happy}, seed: 9}
-""",
-    )
-    a, b, c = manifest.lines
-    command = Choices(style=(StyleRef("happy", tmp_path),), seed=3)
-    assert names(manifest.choices(a).style) == [("neutral", 1)] and "upper" in (manifest.choices(a).regions or {})
-    assert names(manifest.choices(a, command).style) == [("happy", 1)] and manifest.choices(a, command).regions is None
-    assert names(manifest.choices(b, command).style) == [("angry", 1)] and manifest.choices(b).regions is None
-    assert manifest.choices(b).seed == 2 and manifest.choices(b, command).seed == 3 and manifest.choices(b).fps == 24
-    assert names(manifest.choices(c, command).style) == [("happy", 1)] and manifest.choices(c, command).seed == 9
-    assert set(manifest.choices(c, command).regions or {}) == {"lower"}
-    assert manifest.choices(c, command).intensity == 0.8
-
-
-def test_a_late_first_segment_starts_from_the_lines_style(tmp_path: Path) -> None:
-    choices = Choices(
-        style=(StyleRef("sad", tmp_path),), segments=(Segment(2.0, (StyleRef("angry", tmp_path),)),), intensity=1.2
-    )
-    field = style_field(choices, tmp_path)
-    assert [(s.start, names(s.style)) for s in field.segments] == [(0.0, [("sad", 1.0)]), (2.0, [("angry", 1.0)])]
-    assert field.intensity == 1.2
-    assert names(style_field(Choices(), tmp_path).segments[0].style) == [("neutral", 1.0)]
-
-
 @pytest.mark.parametrize(
     "line_id",
     ["../x", "a/../../x", "/etc/x", "C:x", "a\\b", "", ".", "a//b", "a/", "con", "x/NUL.txt", "Com1", "lpt9.csv"]
@@ -277,12 +197,6 @@ def test_what_is_refused(tmp_path: Path, text: str, words: str) -> None:
     assert any(words in problem for problem in problems(tmp_path, text))
 
 
-def test_text_that_is_not_utf8(tmp_path: Path) -> None:
-    (tmp_path / "l.yaml").write_bytes(b"version: 1\nlines: \xff\n")
-    with pytest.raises(ManifestError, match=r"l\.yaml:2: this is not UTF-8"):
-        load_manifest(tmp_path / "l.yaml", RIG)
-
-
 def test_yaml_anchors_and_merge_keys_work(tmp_path: Path) -> None:
     manifest = read(
         tmp_path,
@@ -302,113 +216,8 @@ lines:
     assert names(manifest.lines[2].choices.style) == [("angry", 2.0), ("sad", 1.0)]
 
 
-def test_ten_thousand_lines_are_read_at_once(tmp_path: Path) -> None:
-    entries = [f"{{id: q/line_{i:05}, audio: audio/{i}.wav, style: angry, seed: {i}}}" for i in range(10_000)]
-    path = tmp_path / "lines.yaml"
-    text = lines(*entries)
-    path.write_text(text)
-    plain = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    # About as long as PyYAML alone takes to make plain values of it, less than a second.
-    assert least_ratio(lambda: load_manifest(path, RIG), lambda: yaml.load(text, plain), 3) < 3
-    assert len(load_manifest(path, RIG).lines) == 10_000
-    path.write_text(lines(*(entry.replace("seed", "sed") for entry in entries)))
-    with pytest.raises(ManifestError) as error:
-        load_manifest(path, RIG)
-    assert len(error.value.problems) == 10_000 and error.value.message.count("\n") < 60  # all found, not all told
-
-
-def test_a_small_file_cannot_stand_for_a_large_one(tmp_path: Path) -> None:
-    laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
-    laughs += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
-    start = time.thread_time()
-    assert "aliases stand for more values" in problems(tmp_path, laughs)[0]
-    for deep in ("[" * 100_000, "- " * 100_000, "{" * 100_000):  # the C parser would overflow its stack
-        assert "nested too deeply" in problems(tmp_path, deep)[0]
-    assert "not a frame rate" in problems(tmp_path, lines("{id: a, audio: a.wav, fps: 1e999999999}"))[0]
-    assert time.thread_time() - start < 60  # some tenths of a second, or for ever
-
-
-def test_controls_are_read_and_their_errors_placed(tmp_path: Path) -> None:
-    (line,) = read(
-        tmp_path,
-        lines(
-            "{id: a, audio: a.wav, head: off, blinks: 18, silence_gate: -45, smooth: 0.3, length: 126 frames, takes: 3,"
-            " when_longer: fail, gestures: [{name: nod, at: 1.2, scale: 0.8}],"
-            " pins: [{time: 1, channels: {jawOpen: 0.2, head: 0}}, {channels: [gaze], file: look.npz}]}"
-        ),
-    ).lines
-    choices = line.choices
-    assert (choices.head, choices.smooth, choices.takes, choices.when_longer) == (0.0, 0.3, 3, "fail")
-    assert choices.blinks is not None and choices.blinks.rate == 18
-    assert choices.silence_gate is not None and choices.silence_gate.threshold == -45
-    assert choices.length is not None and choices.length.frames == 126
-    assert choices.gestures is not None and (choices.gestures[0].name, choices.gestures[0].scale) == ("nod", 0.8)
-    assert choices.pins is not None and choices.pins[1].file is not None
-    assert choices.pins[1].file.path == tmp_path / "look.npz"
-    found = problems(
-        tmp_path,
-        """\
-version: 1
-defaults: {blinks: often, silence_gate: loud}
-lines:
-  - {id: a, audio: a.wav, smoth: 0.3, length: "4.2", head: guard.glb, when_longer: trm}
-  - {id: b, audio: b.wav, gestures: [{nam: nod, at: 1}, {name: nod, at: soon}]}
-  - {id: c, audio: c.wav, pins: [{channels: {jawOpne: 1}}, {channels: {jawOpen: 1.2}}, {time: 1, channels: [eyes]}]}
-  - {id: d, audio: d.wav, pins: [{channels: {eyes: 0}}, {time: 2, channels: {eyeBlinkLeft: 1}}]}
-""",
-    )
-    expected = [
-        ("lines.yaml:2:20", "blinks 'often' is not style, off or a rate"),
-        ("lines.yaml:2:41", "silence_gate 'loud'"),
-        ("lines.yaml:4:27", "did you mean smooth?"),
-        ("lines.yaml:4:47", "a number has no quotes"),
-        ("lines.yaml:4:60", "belongs to a character"),
-        ("lines.yaml:4:84", "not one of trim, keep, fail"),
-        ("lines.yaml:5:38", "the gesture has no name"),
-        ("lines.yaml:5:39", "did you mean name?"),
-        ("lines.yaml:5:73", "at 'soon'"),
-        ("lines.yaml:6:46", "did you mean jawOpen or jaw?"),
-        ("lines.yaml:6:81", "jawOpen '1.2' is not a number from 0 to 1"),
-        ("lines.yaml:6:108", "channels is a mapping"),
-        ("lines.yaml:7:57", "eyeBlinkLeft is pinned twice at 2 s"),
-    ]
-    assert len(found) == len(expected), found
-    for problem, (place, words) in zip(found, expected, strict=True):
-        assert problem.startswith(place + ":") and words in problem, problem
-
-
-def test_controls_in_a_table(tmp_path: Path) -> None:
-    """`Length` and `Head` columns of a localisation table: a length is not taken for that of a shot."""
-    text = 'id,audio,Length,shot_length,blinks,pins\na,a.wav,3.1,4.2,18,"[{time: 1, channels: {jawOpen: 0.2}}]"\n'
-    (line,) = read(tmp_path, text, "lines.csv").lines
-    assert line.fields == {"Length": "3.1"}
-    assert line.choices.length is not None and str(line.choices.length) == "4.2 s"
-    assert line.choices.pins is not None and line.choices.pins[0].channels == {"jawOpen": 0.2}
-
-
 @pytest.mark.parametrize("name", ["~nobody-at-all/a.wav", "x" * 300 + ".wav", "a/" * 2000, "\\ud800.wav", "a\\0.wav"])
 def test_paths_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     text = f'{{"version": 1, "lines": [{{"id": "a", "audio": "{name}"}}]}}'.replace("\\0", "\\u0000")
     (problem,) = problems(tmp_path, text, "lines.json")
     assert "lines.json:1:" in problem
-
-
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(st.data())
-def test_no_manifest_makes_it_crash(tmp_path: Path, data: st.DataObject) -> None:
-    """Whatever the text: a manifest or an MsmdError."""
-    words = ["version", "1", "lines", "id", "audio", "style", "regions", "upper", "segments", "start", "a.wav", "fps"]
-    words += ["weight", "ref", "formats", "npz", "characters", "defaults", "intensity", "nan", "1e9999", "-", "&a"]
-    punctuation = [":", ": ", "\n", "\n  ", "- ", "{", "}", "[", "]", ", ", "'", '"', "\t", "\x00", "!!int", "<<: "]
-    text = "".join(data.draw(st.lists(st.sampled_from(words + punctuation), max_size=40)))
-    if data.draw(st.booleans()):
-        text = "version: 1\nlines:\n  - {id: a, audio: a.wav, " + text
-    suffix = data.draw(st.sampled_from([".yaml", ".json", ".csv"]))
-    path = tmp_path / f"fuzz{suffix}"
-    path.write_text(text, encoding="utf-8")
-    try:
-        load_manifest(path, RIG)
-    except MsmdError as error:
-        assert error.exit_code == 2 and error.message
