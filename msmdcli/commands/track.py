@@ -121,10 +121,10 @@ def track(
                 for warning in done.warnings:
                     talk.warn(f"{video}: {warning}")
                 talk.event("tracked", video=str(video), outputs=files, warnings=list(done.warnings), **done.summary)
-                told_of = done.summary
+                summary = done.summary
                 talk.say(
-                    f"{files[-1]}: {told_of['frames']} frames at {float(Fraction(told_of['fps'])):g} fps, face in "
-                    f"{told_of['found']:.0%}, confidence {told_of['confidence']:.2f}"
+                    f"{files[-1]}: {summary['frames']} frames at {float(Fraction(summary['fps'])):g} fps, face in "
+                    f"{summary['found']:.0%}, confidence {summary['confidence']:.2f}"
                 )
     finally:
         clean_up(todo)

@@ -39,7 +39,7 @@ class Node:
     Attributes:
         content: the text of a scalar, the items of a list, or a mapping's keys with their values.
         line, column: where it begins, counted from 1. In CSV the column is that of the cell.
-        quoted: a scalar that was written with quotes, so it is text whatever it looks like.
+        quoted: a scalar that was written with quotes, so it is a text even where it looks like a number.
     """
 
     content: str | list[Node] | dict[Key, Node]
@@ -93,7 +93,7 @@ def number_in(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a mapping. Two keys with the same text are different objects, so that a repetition can be told."""
+    """A key of a mapping. Two keys with the same text are different objects, so that a repetition can be reported."""
 
     text: str
     line: int
@@ -156,7 +156,7 @@ def load_small_yaml(path: Path, most: int = SMALL_BYTES) -> Any:
     except (yaml.YAMLError, RecursionError) as error:
         raise _not_yaml(error, str(path), text) from error
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        # A value is not of the type that its tag promises; PyYAML lets through whatever its conversion raises.
+        # A value is not of the type that its tag promises; PyYAML lets through what its conversion raises.
         raise DocumentError(f"{path} holds a value that cannot be read ({error})") from error
 
 
@@ -215,7 +215,7 @@ def _loader(typed: bool) -> Any:
     """PyYAML's safe loader, which descends no deeper than `MAX_DEPTH` (its C parser would overflow the stack).
 
     Args:
-        typed: look at every scalar for what type it may be; without, only the merge key is told from text.
+        typed: look at every scalar for what type it may be; without, every scalar but the merge key is text.
     """
     import yaml
 

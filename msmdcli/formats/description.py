@@ -17,7 +17,7 @@ from msmdcli.motion.rig import Rig
 
 def describe(motion: Motion, name: str) -> dict[str, Any]:
     """Name, frame rate ("30000/1001"), frames, rig and notes of a motion."""
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "name": name,
         "fps": f"{motion.fps.numerator}/{motion.fps.denominator}",
         "frames": motion.frames,
@@ -25,29 +25,31 @@ def describe(motion: Motion, name: str) -> dict[str, Any]:
         "meta": dict(sorted(motion.meta.items())),
     }
     if not motion.rig.shipped:
-        told["rig_definition"] = json.loads(motion.rig.definition())
+        description["rig_definition"] = json.loads(motion.rig.definition())
     if motion.rig.targets:
-        told["targets"] = {channel: list(names) for channel, names in motion.rig.targets.items()}
-    return told
+        description["targets"] = {channel: list(names) for channel, names in motion.rig.targets.items()}
+    return description
 
 
-def described_rig(told: Mapping[str, Any]) -> Rig:
+def described_rig(description: Mapping[str, Any]) -> Rig:
     """The rig of a file that says its own; arkit52 for one that does not."""
-    definition = told.get("rig_definition")
-    rig = Rig.from_definition(json.dumps(definition)) if definition else Rig.load(str(told.get("rig", "arkit52")))
-    targets = {str(channel): tuple(map(str, names)) for channel, names in (told.get("targets") or {}).items()}
+    definition = description.get("rig_definition")
+    rig = (
+        Rig.from_definition(json.dumps(definition)) if definition else Rig.load(str(description.get("rig", "arkit52")))
+    )
+    targets = {str(channel): tuple(map(str, names)) for channel, names in (description.get("targets") or {}).items()}
     return replace(rig, targets=targets) if targets else rig
 
 
-def described_clock(told: Mapping[str, Any]) -> tuple[Any, int | None]:
+def described_clock(description: Mapping[str, Any]) -> tuple[Any, int | None]:
     """(frame rate or None, number of frames or None) that a file says."""
-    frames = told.get("frames")
+    frames = description.get("frames")
     if frames is not None and (not isinstance(frames, int) or not 0 < frames < 10**8):
         raise MsmdError(f"its note says {frames!r} frames")
-    return (parse_fps(str(told["fps"])) if "fps" in told else None), frames
+    return (parse_fps(str(description["fps"])) if "fps" in description else None), frames
 
 
-def described_meta(told: Mapping[str, Any]) -> dict[str, str]:
+def described_meta(description: Mapping[str, Any]) -> dict[str, str]:
     """Notes that travel with the clip."""
-    meta = told.get("meta")
+    meta = description.get("meta")
     return {str(key): str(value) for key, value in meta.items()} if isinstance(meta, dict) else {}

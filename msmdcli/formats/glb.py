@@ -156,9 +156,9 @@ def _motion(file: GltfFile, path: Path, options: Mapping[str, Any]) -> Motion:
     )
     if animation is None:
         raise MsmdError(f"{path} holds no animation of morph targets", hint="msmd inspect tells what it holds")
-    told = (animation.get("extras") or {}).get("msmd") or {}
-    rig = described_rig(told)
-    fps, frames = described_clock(told)
+    described = (animation.get("extras") or {}).get("msmd") or {}
+    rig = described_rig(described)
+    fps, frames = described_clock(described)
     weights: dict[str, Curve] = {}
     for channel in animation["channels"]:
         if channel["target"]["path"] == "weights":
@@ -176,19 +176,19 @@ def _motion(file: GltfFile, path: Path, options: Mapping[str, Any]) -> Motion:
         else fps or find_rate(np.concatenate([t for t, _ in weights.values()]))
     )
     start, covered = span(list(weights.values()), fps)
-    if told:
+    if described:
         start = 0.0
     frames = frames or covered
     columns = {name: on_frames(curve, fps, frames, start) for name, curve in weights.items()}
-    angles = _head_angles(file, animation, told, fps, frames, start)
-    return assemble(path, rig, fps, columns, angles, described_meta(told))
+    angles = _head_angles(file, animation, described, fps, frames, start)
+    return assemble(path, rig, fps, columns, angles, described_meta(described))
 
 
 def _head_angles(
-    file: GltfFile, animation: Mapping[str, Any], told: Mapping[str, Any], fps: Any, frames: int, start: float
+    file: GltfFile, animation: Mapping[str, Any], described: Mapping[str, Any], fps: Any, frames: int, start: float
 ) -> np.ndarray | None:
     """[T, 3] from the rotation of the head's node; None where it is not animated."""
-    node: int | None = told["head_node"] if "head_node" in told else find_head_node(file.tree, None)
+    node: int | None = described["head_node"] if "head_node" in described else find_head_node(file.tree, None)
     turning = [
         c for c in animation["channels"] if c["target"]["path"] == "rotation" and c["target"].get("node") == node
     ]

@@ -1,7 +1,7 @@
 """A Python script that sets keyframes in Maya (2022 and later), with nothing but `maya.cmds`.
 
 The script holds the data and a function `apply`; run, it applies itself with the names that it was written for. Keys
-are linear. They are set at exact times, not at frame numbers of whatever the scene's rate happens to be: in a scene at
+are linear. They are set at exact times, not at frame numbers, whose length is the scene's: in a scene at
 the motion's own rate they lie on whole frames, in another one at the same seconds. The scene's rate is not touched.
 Older keys on the same attributes within the line's time go; those before and after it stay.
 
@@ -105,7 +105,7 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> dict[str, A
     names, shapes = shapes_of(motion)
     kept, count = reduce_each(shapes, tolerance)
     counts = [count]
-    told = describe(motion, str(options["name"]))
+    described = describe(motion, str(options["name"]))
     code = f"{start} is {timecode(start, motion.fps)}"
     lines = [
         TITLE,
@@ -118,7 +118,7 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> dict[str, A
         f"NAMESPACE = {_text(options.get('namespace', ''))}",
         f"BLENDSHAPES = [{', '.join(map(_text, split_names(options.get('blendshape', 'blendShape1'))))}]",
         f"HEAD = {_text(options.get('head', ''))}",
-        f"NOTES = {_text(json.dumps(told, ensure_ascii=False))}",
+        f"NOTES = {_text(json.dumps(described, ensure_ascii=False))}",
         "SHAPES = {  # name: (frames, values)",
     ]
     every = f"EVERY = list(range({motion.frames}))"
@@ -158,9 +158,9 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
                 data[node.targets[0].id] = _literal(node.value, int(data.get("FRAMES", 0)))
         if data["VERSION"] != VERSION:
             raise MsmdError(f"{path}: script version {data['VERSION']!r}; this program reads {VERSION}")
-        told = json.loads(data["NOTES"])
-        rig = described_rig(told)
-        fps, frames = described_clock(told)
+        described = json.loads(data["NOTES"])
+        rig = described_rig(described)
+        fps, frames = described_clock(described)
         whole = np.arange(frames or 0)
         channels, _ = match_channels(data["SHAPES"], rig)
         columns = {channels[name]: np.interp(whole, *keys) for name, keys in data["SHAPES"].items() if name in channels}
@@ -168,7 +168,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
         angles = (
             None if head is None else np.stack([np.interp(whole, head[0], c) for c in np.transpose(head[1])], axis=1)
         )
-        return assemble(path, rig, fps, columns, angles, described_meta(told))
+        return assemble(path, rig, fps, columns, angles, described_meta(described))
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise MsmdError(f"{path} is no motion ({type(error).__name__}: {error})") from error
 

@@ -264,7 +264,7 @@ def write_temporary(motion: Motion, target: Path, fmt: str, options: Mapping[str
 
 
 def read_motion(path: Path | str, options: Mapping[str, Any] | None = None) -> Motion:
-    """Read a motion file of any readable format, told by its suffix or, failing that, by its first bytes."""
+    """Read a motion file of any readable format, known by its suffix or, failing that, by its first bytes."""
     path = Path(path)
     form = format_of(path)
     try:

@@ -65,10 +65,10 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
             rows = [row for row in csv.reader(file) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise MsmdError(f"{path} is not a CSV text file ({error})") from error
-    told = re.fullmatch(rf"{CORNER} (\d+/\d+) fps (\d+) frames", rows[0][0]) if rows else None
-    if told is None:
+    header = re.fullmatch(rf"{CORNER} (\d+/\d+) fps (\d+) frames", rows[0][0]) if rows else None
+    if header is None:
         raise MsmdError(f"{path} is no curve table of MSMD's: its first cell does not tell the frame rate")
-    fps, frames = parse_fps(told[1]), int(told[2])
+    fps, frames = parse_fps(header[1]), int(header[2])
     rig = Rig.load("arkit52")
     try:
         times = np.array(rows[0][1:], dtype=np.float64)

@@ -180,9 +180,9 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
     if animation is None:
         raise MsmdError(f"{path} holds no SkelAnimation with blend-shape weights")
     try:
-        told = json.loads(stage.GetRootLayer().customLayerData.get("msmd", "{}"))
-        rig = described_rig(told)
-        fps, frames = described_clock(told)
+        described = json.loads(stage.GetRootLayer().customLayerData.get("msmd", "{}"))
+        rig = described_rig(described)
+        fps, frames = described_clock(described)
         fps = fps or parse_fps(repr(stage.GetTimeCodesPerSecond()))
         weights = animation.GetBlendShapeWeightsAttr()
         codes = weights.GetTimeSamples() or [stage.GetStartTimeCode()]
@@ -194,8 +194,8 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
         names = [str(name) for name in animation.GetBlendShapesAttr().Get() or []]
         channels, _ = match_channels(names, rig)
         columns = {channels[name]: dense[:, i] for i, name in enumerate(names) if name in channels}
-        angles = _read_head(animation, told, fps, frames, first)
-        return assemble(path, rig, fps, columns, angles, described_meta(told))
+        angles = _read_head(animation, described, fps, frames, first)
+        return assemble(path, rig, fps, columns, angles, described_meta(described))
     except MsmdError as error:
         raise MsmdError(
             error.message if str(path) in error.message else f"{path}: {error.message}", error.hint
@@ -220,10 +220,10 @@ def _open(path: Path) -> Any:
         raise MsmdError(f"{path} cannot be read as USD: it is damaged or incomplete") from None
 
 
-def _read_head(animation: Any, told: Mapping[str, Any], fps: Any, frames: int, first: float) -> np.ndarray | None:
+def _read_head(animation: Any, described: Mapping[str, Any], fps: Any, frames: int, first: float) -> np.ndarray | None:
     """[T, 3] head angles from the joint that is called head, or that the file says; None where there is none."""
     joints = [str(joint) for joint in animation.GetJointsAttr().Get() or []]
-    wanted = told.get("head_joint")
+    wanted = described.get("head_joint")
     number = next((i for i, joint in enumerate(joints) if joint == wanted or (not wanted and is_head(joint))), None)
     attribute = animation.GetRotationsAttr()
     codes = attribute.GetTimeSamples()
@@ -232,7 +232,7 @@ def _read_head(animation: Any, told: Mapping[str, Any], fps: Any, frames: int, f
     quaternions = [attribute.Get(code)[number] for code in codes]
     local = on_one_side(np.array([[q.GetReal(), *q.GetImaginary()] for q in quaternions]))  # [K, 4]
     turned = on_frames((np.array(codes) / float(fps), local), fps, frames, first)
-    parents, rest = (np.array(part, np.float64) for part in told.get("head_frame", [IDENTITY, IDENTITY]))
+    parents, rest = (np.array(part, np.float64) for part in described.get("head_frame", [IDENTITY, IDENTITY]))
     return angles_from_node(turned, parents, rest)
 
 

@@ -50,9 +50,12 @@ class ChoicesReader(Reader):
         self.rig = rig
 
     def choices(self, node: Node, what: str) -> Choices:
+        """The choices of a mapping that holds nothing else."""
         return self.choices_from(self.mapping(node, what, CHOICES))
 
     def choices_from(self, entries: Mapping[str, Node]) -> Choices:
+        """The choices among the entries of a mapping."""
+
         def when(name: str, read: Callable[[Node], T | None]) -> T | None:
             return read(entries[name]) if name in entries else None
 
@@ -168,7 +171,7 @@ class ChoicesReader(Reader):
         return values
 
     def is_channel(self, at: Node | Key, name: str) -> bool:
-        """Whether the rig has such a channel or region; if not, it is told."""
+        """Whether the rig has such a channel or region; if not, the problem is noted."""
         if name in self.rig.regions or name in self.rig.channels:
             return True
         known = did_you_mean(name, [*self.rig.regions, *self.rig.channels])
@@ -201,12 +204,14 @@ class ChoicesReader(Reader):
         return tuple(ref for ref in refs if ref.weight > 0) or None
 
     def ref(self, node: Node, name: str, weight: float = 1.0) -> StyleRef:
+        """A reference to a style, by its name as it is written at `node`."""
         name = NO_STYLE if name.lower() == NO_STYLE else name
         if (why := path_problem(name)) is not None:
             self.wrong(node, f"style {self.show(node)} is no name or path: {why}")
         return StyleRef(name, self.base, weight, self.place(node))
 
     def regions(self, node: Node) -> dict[str, StyleMix] | None:
+        """A mapping of regions and channels to styles; of two that overlap one is smaller, and wins."""
         result = {}
         sizes: dict[frozenset[str], str] = {}
         for key, value in self.named(node, "regions"):
@@ -223,6 +228,7 @@ class ChoicesReader(Reader):
         return result
 
     def segments(self, node: Node) -> tuple[Segment, ...] | None:
+        """A list of {start, ...} by rising start."""
         result: list[Segment] = []
         last = -1.0
         for item in self.list_of(node, "segments"):
@@ -253,9 +259,11 @@ class ChoicesReader(Reader):
         return tuple(result) or None
 
     def intensity(self, node: Node) -> float | None:
+        """A number from 0 to `MAX_INTENSITY`."""
         return self.number_of(node, "intensity", 0, MAX_INTENSITY)
 
     def seed(self, node: Node) -> int | None:
+        """A whole number from 0 to `MAX_SEED`."""
         value = node.integer
         if value is None or not 0 <= value <= MAX_SEED:
             self.wrong(node, f"seed {self.show(node)} is not a whole number from 0 to 2^63 - 1")
@@ -278,6 +286,7 @@ class ChoicesReader(Reader):
         return tuple(dict.fromkeys(names)) or None
 
     def fps(self, node: Node) -> Fraction | None:
+        """A frame rate, as `parse_fps` reads it."""
         try:
             return parse_fps(self.text_of(node, "fps") or "")
         except MsmdError as error:

@@ -155,7 +155,7 @@ class Dub:
     face_model: Path | None = None
 
     def style(self, base: Path, where: str = "") -> StyleRef:
-        """The original as a style reference; a name without a slash or suffix is told apart from a tag."""
+        """The original as a style reference; a name without a slash or suffix gets `./`, or it would be a tag."""
         named_like_a_file = "/" in self.name or "\\" in self.name or Path(self.name).suffix
         return StyleRef(self.name if named_like_a_file else f"./{self.name}", base, where=where)
 

@@ -34,6 +34,11 @@ class ManifestReader(ChoicesReader):
     """Reads one manifest and collects what is wrong with it."""
 
     def read(self, root: Node) -> Manifest:
+        """The manifest of a document.
+
+        Raises:
+            ManifestError: with everything that is wrong.
+        """
         if isinstance(root.content, list) and self.path.suffix.lower() in (".csv", ".tsv"):
             defaults = Choices()
             lines = [line for row in root.items if (line := self.table_row(row)) is not None]
@@ -47,6 +52,7 @@ class ManifestReader(ChoicesReader):
         return Manifest(self.path, tuple(lines), defaults)
 
     def top(self, root: Node) -> tuple[Choices, list[Line]]:
+        """The defaults and all lines of a YAML or JSON document."""
         entries = self.mapping(root, "a manifest", TOP_KEYS)
         if not isinstance(root.content, dict):
             return Choices(), []
@@ -73,6 +79,7 @@ class ManifestReader(ChoicesReader):
         return defaults, lines
 
     def character(self, key: Key, node: Node) -> tuple[Character, list[Node]]:
+        """A character, and the lines written below it, unread."""
         entries = self.mapping(node, f"character {key.text!r}", CHARACTER_KEYS)
         paths = {name: self.path_of(entries[name], name) for name in ("head", "curves", "styles") if name in entries}
         choices = self.choices(entries["defaults"], "defaults") if "defaults" in entries else Choices()
@@ -80,6 +87,12 @@ class ManifestReader(ChoicesReader):
         return Character(key.text, **paths, choices=choices), lines
 
     def line(self, node: Node, characters: Mapping[str, Character], own: Character | None = None) -> Line | None:
+        """A line; None where something is wrong with it.
+
+        Args:
+            characters: those that it may name.
+            own: the character below which it is written.
+        """
         entries = self.mapping(node, "a line", LINE_KEYS)
         if not isinstance(node.content, dict):
             return None
@@ -136,6 +149,7 @@ class ManifestReader(ChoicesReader):
         return None if line is None else Line(line.id, line.audio, line.choices, line.where, line.text, None, carried)
 
     def cell(self, node: Node) -> Node:
+        """A cell as a value: one that begins with [ or { is YAML."""
         text = node.text or ""
         if not text.startswith(("[", "{")):
             return node

@@ -1,8 +1,8 @@
 """The manifest as a JSON Schema (draft 2020-12), for editors: completion, and errors while one types.
 
 Made from the tables that the parser uses (keys, ranges, words, the rig's channels), with one description per key. It
-never refuses what the parser takes. What a schema cannot say (unique ids, rising segments, whether a style exists) is
-told by `msmd batch --dry-run`.
+never refuses what the parser takes. What a schema cannot say (unique ids, rising segments, whether a style exists)
+`msmd batch --dry-run` checks.
 """
 
 from __future__ import annotations

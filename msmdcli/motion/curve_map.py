@@ -17,8 +17,8 @@ A curve map is a YAML (or JSON) file:
 
 An entry is computed in this order: `mix` (a weighted sum; `from: x` is `mix: {x: 1}`), `half` (`positive` is max(x, 0),
 `negative` is max(-x, 0)), times `gain`, plus `offset`, held within `clamp`. A name in a mix is a channel of the source,
-else a helper or a control. The map is strict: whatever is wrong is told with file, line, column and the nearest valid
-word, all at once.
+else a helper or a control. The map is strict: everything that is wrong is reported at once, with file, line, column
+and the nearest valid word.
 """
 
 from __future__ import annotations
@@ -210,6 +210,11 @@ class CurveMapReader(Reader):
     """Reads one map and collects what is wrong with it."""
 
     def read(self) -> CurveMap:
+        """The map.
+
+        Raises:
+            CurveMapError: with everything that is wrong.
+        """
         try:
             root = read_document(self.path)
         except DocumentError as error:
@@ -237,6 +242,7 @@ class CurveMapReader(Reader):
         return CurveMap(name or self.path.stem, source, tuple(ordered), tuple(controls), rotation)
 
     def source(self, node: Node | None) -> Rig:
+        """The rig that goes in: a name, or a file beside the map."""
         name = (self.text_of(node, "source") or "arkit52") if node is not None else "arkit52"
         beside = self.path.parent / name
         try:
@@ -307,6 +313,7 @@ class CurveMapReader(Reader):
         return Entry(key.text, tuple(mix), half or "", gain or 1.0, offset or 0.0, clamp, region), key, places
 
     def clamp(self, node: Node) -> tuple[float, float]:
+        """(low, high) of a list of two numbers, infinite for null."""
         ends = node.items
         if len(ends) != 2:
             self.wrong(node, "clamp is a list of two numbers", "example: [0, 1]; null is no bound")
@@ -317,6 +324,7 @@ class CurveMapReader(Reader):
         return -np.inf if low is None else low, np.inf if high is None else high
 
     def rotation(self, node: Node, controls: Sequence[str]) -> tuple[str, str, str] | None:
+        """The three controls that hold the head."""
         names = [self.text_of(item, "rotation") or "" for item in node.items]
         if len(names) != 3 or len(set(names)) != 3:
             self.wrong(node, "rotation is a list of three controls: pitch, yaw, roll")
@@ -327,6 +335,7 @@ class CurveMapReader(Reader):
         return names[0], names[1], names[2]
 
     def check_names(self, source: Rig, found: Mapping[str, tuple[Entry, Key, dict[str, Node]]]) -> None:
+        """Note the names in mixes that stand for nothing."""
         known = [*source.channels, *found]
         for _, _, places in found.values():
             for name, node in places.items():
@@ -336,9 +345,9 @@ class CurveMapReader(Reader):
                     self.wrong(node, f"there is no channel, helper or control {name!r}", hint)
 
     def ordered(self, source: Rig, found: Mapping[str, tuple[Entry, Key, dict[str, Node]]]) -> list[Entry]:
-        """Every entry after all that it mixes; a cycle is told once, where it closes."""
+        """Every entry after all that it mixes; a cycle is reported once, where it closes."""
         done: dict[str, Entry] = {}
-        told: set[str] = set()
+        reported: set[str] = set()
         for start in found:
             stack: list[tuple[str, Iterator[str]]] = [(start, _needs(found[start][0], source, found))]
             path = {start}
@@ -352,16 +361,17 @@ class CurveMapReader(Reader):
                 elif need in path:
                     around = [n for n, _ in stack]
                     cycle = around[around.index(need) :]
-                    if not told & set(cycle):
+                    if not reported & set(cycle):
                         way = " -> ".join([*cycle, need])
                         self.wrong(found[name][2][need], f"a cycle: {way}", "no control can follow itself")
-                    told |= set(cycle)
+                    reported |= set(cycle)
                 else:
                     path.add(need)
                     stack.append((need, _needs(found[need][0], source, found)))
         return list(done.values())
 
     def number(self, node: Node, what: str) -> float | None:
+        """A number of at most `LARGEST` in size."""
         value = node.number
         if value is None or abs(value) > LARGEST:
             self.wrong(node, f"{what} {self.show(node)} is not a finite number of at most {LARGEST:g}")

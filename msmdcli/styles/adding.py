@@ -1,8 +1,8 @@
 """Adding a tag to a library of styles, and removing one.
 
 Takes become the clips of a tag (`msmdcli.styles.takes`). What is stored is motion, never the video; a picture of it on
-a head of ours; and where it came from. A tag appears and disappears in one step: whatever
-kills the program, the library holds the whole tag, the one before, or none.
+a head of ours; and where it came from. A tag appears and disappears in one step: when
+the program is killed, the library holds the whole tag, the one before, or none.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.library import StyleLibrary, StyleReference, read_style
 
-TWINS = 0.4  # styles nearer than this are hardly told apart
+TWINS = 0.4  # styles nearer than this are hardly different
 NEAREST = 3  # tags that commands show
 
 
@@ -73,7 +73,7 @@ class Neighbour:
 
     @property
     def twin(self) -> bool:
-        """Whether it is hardly told apart."""
+        """Whether the two are hardly different."""
         return self.distance < TWINS
 
 
@@ -92,7 +92,7 @@ def nearest_tags(manner: Manner, library: StyleLibrary, leave_out: Iterable[str]
             reference = library.read(tag).reference(tag)
             other = Manner.of(reference.load())
         except MsmdError:
-            continue  # `msmd styles check` tells of it
+            continue  # `msmd styles check` reports it
         if other.rig.channels == manner.rig.channels:
             pose, dynamics = distance(manner, other)
             found.append(Neighbour(tag, float(np.hypot(pose, dynamics)), pose, dynamics))

@@ -138,14 +138,14 @@ class StyleTimeline(StyleField):
         """As `StyleField.description`; the original's name says that it is followed through time."""
         name, _ = self.original
 
-        def told(mix: list[list[Any]]) -> list[list[Any]]:
+        def named(mix: list[list[Any]]) -> list[list[Any]]:
             return [[f"{ref} through time" if ref == name else ref, weight] for ref, weight in mix]
 
         return [
             segment
             | {
-                "style": told(segment["style"]),
-                "regions": {region: told(mix) for region, mix in segment["regions"].items()},
+                "style": named(segment["style"]),
+                "regions": {region: named(mix) for region, mix in segment["regions"].items()},
                 "timeline": VERSION,
             }
             for segment in super().description()
