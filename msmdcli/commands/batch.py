@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from msmdcli.commands.animation_options import (
+from msmdcli.commands.options import (
     Blinks,
+    BundleFolder,
+    Device,
     DryRun,
     FormatOptions,
     Formats,
@@ -18,19 +20,23 @@ from msmdcli.commands.animation_options import (
     GuidanceInterval,
     GuidanceRescale,
     GuidanceStyle,
+    Json,
     Out,
     PostRoll,
     PreRoll,
     Quality,
+    Quiet,
     ReduceKeys,
     Sampler,
     Seed,
     SilenceGate,
     Smooth,
     Steps,
+    StyleFolders,
+    Verbose,
     asked_sampling,
+    console,
 )
-from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, StyleFolders, Verbose, console
 from msmdcli.console import reports_errors
 
 

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from msmdcli.commands.animation_options import (
+from msmdcli.commands.options import (
     Blinks,
+    BundleFolder,
+    Device,
     DryRun,
     FormatOptions,
     Formats,
@@ -17,19 +19,22 @@ from msmdcli.commands.animation_options import (
     GuidanceInterval,
     GuidanceRescale,
     GuidanceStyle,
+    Json,
     Out,
     PostRoll,
     PreRoll,
     Quality,
+    Quiet,
     ReduceKeys,
     Sampler,
     Seed,
     SilenceGate,
     Smooth,
     Steps,
+    Verbose,
     asked_sampling,
+    console,
 )
-from msmdcli.commands.options import BundleFolder, Device, Json, Quiet, Verbose, console
 from msmdcli.console import reports_errors
 
 
