@@ -26,12 +26,20 @@ HAND_OVER = {f"msmdcli.commands.{name}" for name in ("train", "evaluate", "curat
 PARENT_OPENS = ("msmdcli.drawing.renderer", "msmdcli.drawing.opengl")  # the one parent that calls its sub-package
 
 LEFT = {  # what is still to be cut
+    "benchmarks.feature_cache uses msmdcli.checkup.bench._batch",
+    "benchmarks.feature_cache uses msmdcli.checkup.bench._manifest",
+    "benchmarks.feature_cache uses msmdcli.checkup.bench._recordings",
+    "benchmarks.feature_cache uses msmdcli.checkup.bench._run",
     "msmdcli.model.style_codes imports msmdcli.controls.silence_gate",
     "msmdcli.motion.health imports msmdcli.model.windows",
+    "msmdcli.peer stands in no layer",
+    "msmdcli.peer_checkout stands in no layer",
+    "msmdcli.progress_bar stands in no layer",
     "msmdcli.workers.finishing imports msmdcli.batch.delivery",
     "training.data.av_offset imports training.evaluation.metrics",
     "training.network.distil imports training.loop.trainer",
     "export.onnx_export imports training.loop.trainer",
+    "circle: msmdcli.drawing.pictures, msmdcli.drawing.renderer",
     "circle: training.loop.trainer, training.network.distil",
 }
 
