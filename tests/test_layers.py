@@ -36,11 +36,7 @@ LEFT = {  # what is still to be cut
     "msmdcli.peer_checkout stands in no layer",
     "msmdcli.progress_bar stands in no layer",
     "msmdcli.workers.finishing imports msmdcli.batch.delivery",
-    "training.data.av_offset imports training.evaluation.metrics",
-    "training.network.distil imports training.loop.trainer",
-    "export.onnx_export imports training.loop.trainer",
     "circle: msmdcli.drawing.pictures, msmdcli.drawing.renderer",
-    "circle: training.loop.trainer, training.network.distil",
 }
 
 
