@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from msmdcli.commands.options import Json, Quiet, console
 from msmdcli.console import reports_errors
-
-if TYPE_CHECKING:
-    from msmdcli.motion.rig import Rig
 
 rig_app = typer.Typer(no_args_is_help=True, help="Rigs: channels, ranges, regions; heads made into rigs.")
 
@@ -32,8 +29,10 @@ def show_rig(
 
     Example: msmd rig show hero.yaml --picture hero.png
     """
+    from msmdcli.motion.curve_map import rig_of
+
     talk = console(json_lines)
-    shown = _find(rig)
+    shown = rig_of(rig)
     regions = {name: [r for r, members in shown.regions.items() if name in members] for name in shown.channels}
     width = max(len(name) for name in shown.channels)
     for index, name in enumerate(shown.channels):
@@ -84,6 +83,7 @@ def import_rig(
     from msmdcli.errors import UsageError
     from msmdcli.heads.loading import RIG_SUFFIXES
     from msmdcli.heads.rig_import import import_head, write_rig
+    from msmdcli.motion.curve_map import rig_of
 
     if out.suffix.lower() not in RIG_SUFFIXES:
         raise UsageError(f"--out {out} is no .yaml file", hint="name a rig file, such as hero.yaml")
@@ -97,7 +97,7 @@ def import_rig(
             raise UsageError(f"--use {text!r} is not CHANNEL=TARGET", hint="example: --use jawOpen=Mouth_Open")
         given.setdefault(channel, []).append(target)
     talk = console(json_lines, quiet=quiet)
-    found = import_head(head, _find(rig), given)
+    found = import_head(head, rig_of(rig), given)
     names = {channel: list(targets) for channel, targets in found.targets.items()}
     comment = [
         f"{out.stem}: made by `msmd rig import` of {head.name}.",
@@ -134,31 +134,6 @@ def import_rig(
 
         draw_sets(found.mesh, picture)
         talk.say(str(picture))
-
-
-def _find(name: str) -> Rig:
-    """A rig, or the one that a curve map makes."""
-    from msmdcli.errors import MsmdError, did_you_mean
-    from msmdcli.motion.curve_map import CurveMap, shipped_curve_maps
-    from msmdcli.motion.rig import Rig, shipped_rigs
-
-    if name not in shipped_rigs():
-        if name in shipped_curve_maps() or _is_curve_map(name):
-            return CurveMap.load(name).rig
-        if not Path(name).exists():
-            known = [*shipped_rigs(), *shipped_curve_maps()]
-            raise MsmdError(f"rig {name!r} is neither a known rig nor a file", hint=did_you_mean(name, known))
-    return Rig.load(name)
-
-
-def _is_curve_map(path: str) -> bool:
-    """Whether a file says of itself that it is a curve map and no rig: it has `controls`."""
-    import re
-
-    try:
-        return re.search(r"^[\"']?controls[\"']?\s*:", Path(path).read_text(encoding="utf-8"), re.MULTILINE) is not None
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 def _finite(value: float) -> float | None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +37,7 @@ from msmdcli.documents.reader import ProblemList, Reader
 from msmdcli.documents.tree import DocumentError, Key, Node, read_document
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
-from msmdcli.motion.rig import Rig
+from msmdcli.motion.rig import Rig, shipped_rigs
 from msmdcli.paths import SHIPPED
 
 VERSION = 1
@@ -204,6 +205,29 @@ def find_curve_map(path_or_name: Path | str) -> Path:
         return shipped[path.name]
     nearest = did_you_mean(path.name, shipped)
     raise UsageError(f"there is no curve map {path}", hint=f"give a YAML file or one that ships: {nearest}")
+
+
+def rig_of(name: str) -> Rig:
+    """A rig by its name or file, or the one that a curve map of that name or file makes.
+
+    Raises:
+        MsmdError: there is neither, or it is wrong.
+    """
+    if name not in shipped_rigs():
+        if name in shipped_curve_maps() or _is_curve_map(name):
+            return CurveMap.load(name).rig
+        if not Path(name).exists():
+            known = [*shipped_rigs(), *shipped_curve_maps()]
+            raise MsmdError(f"rig {name!r} is neither a known rig nor a file", hint=did_you_mean(name, known))
+    return Rig.load(name)
+
+
+def _is_curve_map(path: str) -> bool:
+    """Whether a file says of itself that it is a curve map and no rig: it has `controls`."""
+    try:
+        return re.search(r"^[\"']?controls[\"']?\s*:", Path(path).read_text(encoding="utf-8"), re.MULTILINE) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 class CurveMapReader(Reader):
