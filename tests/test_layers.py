@@ -25,15 +25,7 @@ CONFIG_READS = {"training.network.model", "training.network.losses", "training.d
 HAND_OVER = {f"msmdcli.commands.{name}" for name in ("train", "evaluate", "curate", "export_onnx")}  # in a function
 PARENT_OPENS = ("msmdcli.drawing.renderer", "msmdcli.drawing.opengl")  # the one parent that calls its sub-package
 
-LEFT = {  # what is still to be cut
-    "msmdcli.model.style_codes imports msmdcli.controls.silence_gate",
-    "msmdcli.motion.health imports msmdcli.model.windows",
-    "msmdcli.workers.finishing imports msmdcli.batch.delivery",
-    "training.data.av_offset imports training.evaluation.metrics",
-    "training.network.distil imports training.loop.trainer",
-    "export.onnx_export imports training.loop.trainer",
-    "circle: training.loop.trainer, training.network.distil",
-}
+LEFT: set[str] = set()  # what is still to be cut
 
 
 class Import(NamedTuple):
