@@ -275,8 +275,8 @@ BREAKS = (
         "dry-run-writes",
         "`--dry-run` touches nothing",
         RUN,
-        "        if options.dry_run:\n            return 1",
-        "        if options.dry_run:\n            out.mkdir(exist_ok=True)\n            return 1",
+        "        if options.dry_run:\n            return int",
+        "        if options.dry_run:\n            out.mkdir(exist_ok=True)\n            return int",
         "dry_run",
     ),
     Break(
