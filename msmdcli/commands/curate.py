@@ -75,6 +75,9 @@ def curate(
 
     A run that was interrupted goes on where it stopped. Needs the extra `video`.
     """
+    from msmdcli.paths import add_training_to_path
+
+    add_training_to_path()
     from training.curation.checks import Limits
     from training.curation.curate import CurateOptions, run_curate
     from training.curation.shard import parse_shard

