@@ -80,7 +80,7 @@ def curate(
     add_training_to_path()
     from training.curation.checks import Limits
     from training.curation.curate import CurateOptions, run_curate
-    from training.curation.shard import parse_shard
+    from training.curation.split import parse_shard
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills
     options = CurateOptions(

@@ -102,18 +102,18 @@ def run_curate(talk: Console, options: CurateOptions) -> None:
         by_layout = sorted({(clip.source, clip.layout) for clip in clips})
         talk.say(f"{len(clips)} clips: {', '.join(f'{source} ({layout})' for source, layout in by_layout)}")
         store.begin()
-        look(talk, options, store, mine, number, count)
+        measure_clips(talk, options, store, mine, number, count)
         if options.shard:
             talk.say(f"shard {number} of {count} is done; when all are: msmd curate --merge --out {options.out}")
             talk.event("shard", number=number, count=count, clips=len(mine))
             return
-    finish(talk, options, store, splits)
+    write_dataset(talk, options, store, splits)
 
 
 # ---- looking ---------------------------------------------------------------------------------------------------------
 
 
-def look(
+def measure_clips(
     talk: Console, options: CurateOptions, store: Store, clips: Sequence[SourceClip], number: int, count: int
 ) -> None:
     """Leave a record of each clip, and the shard's list."""
@@ -164,7 +164,7 @@ def _work(
 # ---- finishing -------------------------------------------------------------------------------------------------------
 
 
-def finish(talk: Console, options: CurateOptions, store: Store, splits: dict[str, str] | None) -> None:
+def write_dataset(talk: Console, options: CurateOptions, store: Store, splits: dict[str, str] | None) -> None:
     """Decide on all clips, and write the data set."""
     rows = store.rows()
     verdicts, timing = decide(rows, store.record, options.limits)

@@ -24,7 +24,7 @@ from training.curation.clip_data import ClipData, Measures
 from training.curation.clip_names import ClipFacts
 from training.curation.curate import CurateOptions, run_curate
 from training.curation.listing import SourceClip
-from training.curation.shard import parse_shard
+from training.curation.split import parse_shard
 from training.curation.store import Row, Store, write_bytes
 from training.data.dataset import read_index as rows_for_training
 from training.data.records import read_index
