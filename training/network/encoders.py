@@ -9,7 +9,8 @@ the exporter turns it into one ONNX graph, and the runtime needs no feature extr
 `whisper` is the encoder of OpenAI's Whisper (Radford et al. 2022; log-mel front end and network, MIT); `hubert`,
 `wav2vec2` and `wavlm` are the convolutional models of transformers (HuBERT, Hsu et al. 2021, is the one of the paper).
 Hidden states other than the last may be chosen with `layers` (several are put side by side): in Whisper the mouth is
-best read from the middle (as a linear probe of each layer showed), and the layers above the highest one chosen are not even kept.
+best read from the middle (as a linear probe of each layer showed), and the layers above the highest one chosen are not
+even kept.
 """
 
 from __future__ import annotations
