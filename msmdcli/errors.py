@@ -46,10 +46,10 @@ def install_command(extras: str = "", options: str = "", pip: str = "pip") -> st
 
     MSMD is on no package index yet; a name there that looks like it is somebody else's.
     """
-    from msmdcli import __version__
+    from importlib import metadata
 
     clone = Path(__file__).resolve().parent.parent
     in_clone = (clone / "pyproject.toml").is_file()
-    source = str(clone) if in_clone else f"msmd_face-{__version__}-py3-none-any.whl"
+    source = str(clone) if in_clone else f"msmd_face-{metadata.version('msmd-face')}-py3-none-any.whl"
     words = [pip, "install", options, "-e" if in_clone else "", f"'{source}{f'[{extras}]' if extras else ''}'"]
     return " ".join(word for word in words if word)
