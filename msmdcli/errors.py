@@ -50,6 +50,10 @@ def install_command(extras: str = "", options: str = "", pip: str = "pip") -> st
 
     clone = Path(__file__).resolve().parent.parent
     in_clone = (clone / "pyproject.toml").is_file()
-    source = str(clone) if in_clone else f"msmd_face-{metadata.version('msmd-face')}-py3-none-any.whl"
+    try:
+        version = metadata.version("msmd-face")
+    except metadata.PackageNotFoundError:  # a folder that was copied, not installed
+        version = "VERSION"
+    source = str(clone) if in_clone else f"msmd_face-{version}-py3-none-any.whl"
     words = [pip, "install", options, "-e" if in_clone else "", f"'{source}{f'[{extras}]' if extras else ''}'"]
     return " ".join(word for word in words if word)
