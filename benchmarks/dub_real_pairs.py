@@ -32,7 +32,7 @@ from msmdcli.media.audio import Audio, load_audio
 from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.paths import shared_dir
 from msmdcli.tracking.tracker import tracked_motion
-from training.data.dataset import read_index
+from training.data.records import read_index
 from training.evaluation.metrics import expression_agreement, sync
 
 MEAD = "style_silent/mead_dreamtalk/meadstyle_{}_front_{}_001.mp4"
@@ -90,8 +90,8 @@ def follows(motion: Motion, audio: Audio) -> tuple[float, float]:
 
 def real_clips(data: Path) -> np.ndarray:
     """[clips, 2] correlation and lag of each clip of the test split."""
-    rows = [row for row in read_index(data) if row["split"] == "test" and row.get("audio")]
-    return np.array([follows(load_npz(data / row["motion"]), load_audio(data / row["audio"])) for row in rows])
+    records = [record for record in read_index(data) if record.split == "test" and record.audio]
+    return np.array([follows(load_npz(data / r.motion), load_audio(data / str(r.audio))) for r in records])
 
 
 def dub(original: Path, audio: Path, out: Path, name: str, options: list[str]) -> Motion:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class MsmdError(Exception):
@@ -38,3 +39,21 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(given, names, n=3)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+
+
+def install_command(extras: str = "", options: str = "", pip: str = "pip") -> str:
+    """The command that installs MSMD with `extras` ("cpu,train"): from the clone that runs, else from its wheel file.
+
+    MSMD is on no package index yet; a name there that looks like it is somebody else's.
+    """
+    from importlib import metadata
+
+    clone = Path(__file__).resolve().parent.parent
+    in_clone = (clone / "pyproject.toml").is_file()
+    try:
+        version = metadata.version("msmd-face")
+    except metadata.PackageNotFoundError:  # a folder that was copied, not installed
+        version = "VERSION"
+    source = str(clone) if in_clone else f"msmd_face-{version}-py3-none-any.whl"
+    words = [pip, "install", options, "-e" if in_clone else "", f"'{source}{f'[{extras}]' if extras else ''}'"]
+    return " ".join(word for word in words if word)

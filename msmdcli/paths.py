@@ -14,6 +14,8 @@ from msmdcli.errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parent
 SHIPPED = PACKAGE / "shipped"  # what ships and is no code: rigs, curve maps, gestures, models, heads
+# The folders `training`, `export` and `styles`: within the package in a wheel, beside it in a clone (see setup.py).
+BESIDE = PACKAGE / "_beside" if (PACKAGE / "_beside").is_dir() else PACKAGE.parent
 SHIPPED_HEAD = SHIPPED / "heads" / "ict_head.glb"
 
 
@@ -60,8 +62,22 @@ def shipped_bundle() -> Path:
 
 
 def shipped_styles() -> Path:
-    """The tag library that ships: the folder `styles` beside the package `msmdcli`."""
-    return PACKAGE.parent / "styles"
+    """The tag library that ships."""
+    return BESIDE / "styles"
+
+
+def add_training_to_path() -> None:
+    """Make `import training` and `import export` find the code that belongs to this package.
+
+    For this process and those that it starts (spawned workers take over `sys.path`, others `PYTHONPATH`); other
+    people's Python is not touched.
+    """
+    folder = str(BESIDE)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    others = os.environ.get("PYTHONPATH")
+    if folder not in (others or "").split(os.pathsep):
+        os.environ["PYTHONPATH"] = folder if not others else os.pathsep.join([folder, others])
 
 
 def find_head(given: object = None) -> Path:

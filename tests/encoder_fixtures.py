@@ -31,12 +31,16 @@ def tiny_hubert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+def save_tiny_whisper(folder: Path) -> Path:
+    """A Whisper encoder of random weights in transformers' folder layout."""
     import torch
     from transformers import WhisperConfig
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("whisper")
     config = WhisperConfig(d_model=16, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, num_mel_bins=80)
     WhisperEncoder(config).save_pretrained(folder)
     return folder

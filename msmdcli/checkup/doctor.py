@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from msmdcli import __version__
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, install_command
 from msmdcli.model.runtime import QUIET, check_one_build, installed_builds
 from msmdcli.paths import cache_dir, shared_dir, shipped_bundle, user_styles
 from msmdcli.system.machine import available_cores
@@ -32,9 +32,10 @@ EXTRAS = {  # extra -> the distributions that show that it is there, and what it
 VIDEO_LIBRARIES = ("EGL", "GLESv2", "GL")  # that MediaPipe loads on Linux
 INSTALL_VIDEO_LIBRARIES = "apt-get install -y libegl1 libgles2 libgl1"  # Debian, Ubuntu
 INSTALL_BPY = (  # bpy wants a certain Python and brings its own NumPy
-    'python -m venv bpy-env && bpy-env/bin/pip install "msmd[fbx]" && export MSMD_BLENDER=$PWD/bpy-env/bin/python'
+    f"python -m venv bpy-env && {install_command('fbx', pip='bpy-env/bin/pip')} && "
+    "export MSMD_BLENDER=$PWD/bpy-env/bin/python"
 )
-REINSTALL = "pip install --force-reinstall --no-deps msmd"
+REINSTALL = install_command(options="--force-reinstall --no-deps")
 PROBE = "style_decoder.onnx"  # the smallest file of a bundle
 PROVIDER = "ExecutionProvider"
 
@@ -110,7 +111,7 @@ def _onnx_runtime() -> Check:
     except MsmdError as error:
         return _of("ONNX Runtime", error)
     except ImportError as error:
-        return Check("ONNX Runtime", False, str(error), mend='pip install --force-reinstall "msmd[cpu]"')
+        return Check("ONNX Runtime", False, str(error), mend=install_command("cpu", "--force-reinstall"))
 
 
 def providers(bundle: Path) -> Iterator[Check]:
@@ -220,7 +221,7 @@ def _extra(extra: str, names: Iterable[str], purpose: str) -> Check:
     missing = [name for name, version in versions.items() if version is None]
     if missing:
         detail = f"no {', '.join(missing)} (for {purpose})"
-        return Check(f"extra {extra}", False, detail, needed=False, mend=f'pip install "msmd[{extra}]"')
+        return Check(f"extra {extra}", False, detail, needed=False, mend=install_command(extra))
     detail = ", ".join(f"{name} {version}" for name, version in versions.items())
     return Check(f"extra {extra}", True, detail, needed=False)
 

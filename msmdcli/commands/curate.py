@@ -75,9 +75,12 @@ def curate(
 
     A run that was interrupted goes on where it stopped. Needs the extra `video`.
     """
+    from msmdcli.paths import add_training_to_path
+
+    add_training_to_path()
     from training.curation.checks import Limits
     from training.curation.curate import CurateOptions, run_curate
-    from training.curation.shard import parse_shard
+    from training.curation.split import parse_shard
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills
     options = CurateOptions(

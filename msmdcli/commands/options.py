@@ -140,11 +140,13 @@ def drawing_head(head: Path | None, motion: Motion, talk: Console, needed: bool)
 
 
 def need_training() -> None:
-    """Refuse, in one sentence, a command that needs PyTorch where it is not installed."""
+    """Make the training code importable, or refuse, in one sentence, where PyTorch is not installed."""
     from importlib.util import find_spec
 
-    from msmdcli.errors import UsageError
+    from msmdcli.errors import UsageError, install_command
+    from msmdcli.paths import add_training_to_path
 
     missing = [name for name in ("torch", "transformers", "accelerate", "onnx") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"this command needs {', '.join(missing)}", hint='pip install "msmd[cpu,train]"')
+        raise UsageError(f"this command needs {', '.join(missing)}", hint=install_command("cpu,train"))
+    add_training_to_path()

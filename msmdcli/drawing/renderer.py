@@ -10,12 +10,11 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from msmdcli.drawing.numpy_renderer import NumpyRenderer
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.heads.mesh import MeshDecoder
 
 Choice = Literal["auto", "opengl", "numpy"]
 CHOICES: tuple[str, ...] = get_args(Choice)
-INSTALL = 'pip install "msmd[mesh]"'
 INSTALL_OPENGL = "apt-get install -y libegl1 libgl1-mesa-dri"  # Debian, Ubuntu: Mesa with its software renderer
 
 
@@ -85,7 +84,7 @@ def open_renderer(
 def opengl_problem() -> tuple[str, str] | None:
     """Why OpenGL does not run here and the command that installs what is missing; None: it runs."""
     if find_spec("moderngl") is None:
-        return "moderngl is not installed", INSTALL
+        return "moderngl is not installed", install_command("mesh")
     from msmdcli.drawing.opengl.renderer import create_context
 
     try:

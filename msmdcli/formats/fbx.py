@@ -2,7 +2,7 @@
 
 Blender is a program of its own, so its licence (GPL) does not touch what it writes, and nothing of it is imported here.
 Found in this order: the option `blender`, the environment variable MSMD_BLENDER, `blender` on the PATH, the module
-`bpy` beside this Python (`pip install 'msmd[fbx]'`). The first two may name Blender, or the Python of another
+`bpy` beside this Python (the extra `fbx`). The first two may name Blender, or the Python of another
 environment that has bpy.
 
 The exporter's settings keep every frame: nothing is simplified, and only this one animation is written.
@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, install_command
 from msmdcli.formats.curves import head_of
 from msmdcli.formats.glb import carrier, find_head_node, load_head, morph_targets, nodes_by_mesh
 from msmdcli.formats.head_turn import NONE
@@ -104,8 +104,8 @@ def blender_command(given: object = None) -> list[str]:
         return [sys.executable]
     raise MsmdError(
         "writing FBX needs Blender, and there is none here",
-        hint="install Blender (blender.org), or put bpy into an environment of its own: pip install 'msmd[fbx]' there, "
-        "and name its Python in MSMD_BLENDER",
+        hint="install Blender (blender.org), or put bpy into an environment of its own "
+        f"({install_command('fbx')} there) and name its Python in MSMD_BLENDER",
     )
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.formats.curves import assemble, head_of, match_channels, on_frames, shapes_of, span
 from msmdcli.formats.description import describe, described_clock, described_meta, described_rig
 from msmdcli.formats.head_turn import IDENTITY, NONE, angles_from_node, is_head, reduced_rotation, to_node
@@ -342,5 +342,5 @@ def _usd() -> tuple[Any, Any]:
     try:
         from pxr import Usd, UsdSkel  # type: ignore
     except ImportError:
-        raise MsmdError("this needs usd-core", hint="pip install 'msmd[usd]'") from None
+        raise MsmdError("this needs usd-core", hint=install_command("usd")) from None
     return Usd, UsdSkel

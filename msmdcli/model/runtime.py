@@ -16,7 +16,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.paths import cache_dir
 
@@ -233,7 +233,7 @@ class OnnxRuntime:
             import onnxruntime
         except ImportError as error:
             raise MsmdError(
-                f"ONNX Runtime cannot be imported: {error}", hint="install one build: pip install 'msmd[cpu]'"
+                f"ONNX Runtime cannot be imported: {error}", hint=f"install one build: {install_command('cpu')}"
             ) from error
         onnxruntime.set_default_logger_severity(QUIET)
         self._ort = onnxruntime
@@ -244,7 +244,7 @@ class OnnxRuntime:
                 raise MsmdError(
                     f"device {name} was asked for, but this ONNX Runtime "
                     + ("is a CPU build" if CUDA not in offered else f"lacks {provider}"),
-                    hint="pip uninstall onnxruntime, then pip install 'msmd[gpu]'; or leave --device out",
+                    hint=f"pip uninstall onnxruntime, then {install_command('gpu')}; or leave --device out",
                 )
         self.device = device if device != "auto" else "cuda" if CUDA in offered else "cpu"
         self.bound = self.device != "cpu"
@@ -338,10 +338,10 @@ def check_one_build() -> None:
     if len(builds) > 1:
         raise MsmdError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other",
-            hint="pip uninstall onnxruntime onnxruntime-gpu, then install one: 'msmd[cpu]' or 'msmd[gpu]'",
+            hint=f"pip uninstall onnxruntime onnxruntime-gpu, then {install_command('cpu')}, or with [gpu]",
         )
     if not builds:
-        raise MsmdError("ONNX Runtime is not installed", hint="pip install 'msmd[cpu]', or 'msmd[gpu]' with CUDA")
+        raise MsmdError("ONNX Runtime is not installed", hint=f"{install_command('cpu')}, or with [gpu] for CUDA")
 
 
 def _first_line(error: Exception) -> str:

@@ -19,7 +19,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 
 if TYPE_CHECKING:
     from mediapipe import Image
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LANDMARKS = 478
 SHAPES = 52  # scores: `_neutral`, then ARKit's without tongueOut
 DETECTOR = "face_detector.tflite"  # within the model file, which is a zip
-HOW_TO_INSTALL = 'pip install "msmd[video]"'
 LIBRARIES = "apt-get install libegl1 libgles2 libgl1"
 
 
@@ -176,7 +175,7 @@ def quiet_stderr() -> Iterator[None]:
 def need_mediapipe() -> None:
     """Refuse, in one sentence, where MediaPipe is not installed. (Whether it loads is found out when it is used.)"""
     if find_spec("mediapipe") is None:
-        raise UsageError("tracking needs MediaPipe, which is not installed", hint=HOW_TO_INSTALL)
+        raise UsageError("tracking needs MediaPipe, which is not installed", hint=install_command("video"))
 
 
 def _vision() -> Any:
@@ -205,7 +204,8 @@ def _cannot_load(error: Exception) -> MsmdError:
     text = " ".join(str(error).split())
     missing = any(name in text for name in ("libEGL", "libGLES", "libGL"))
     return UsageError(
-        f"MediaPipe cannot be loaded ({text})", hint=f"Debian and Ubuntu: {LIBRARIES}" if missing else HOW_TO_INSTALL
+        f"MediaPipe cannot be loaded ({text})",
+        hint=f"Debian and Ubuntu: {LIBRARIES}" if missing else install_command("video"),
     )
 
 

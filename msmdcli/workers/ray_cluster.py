@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from msmdcli import __version__
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.system import machine
 from msmdcli.workers.dispatch import Dispatcher
 from msmdcli.workers.line_worker import LineWorker, WorkerConfig, places_of
@@ -39,7 +39,6 @@ LOAD_TRIES = 3  # workers in a row that may fail while they load, before no more
 LOOK_AGAIN = 5.0  # seconds between two looks at how many workers the cluster has room for
 PATIENCE = 60.0  # seconds without any worker before a warning
 OBJECT_STORE = 128 << 20  # bytes, on this machine; tasks and outcomes are small and motion never goes through Ray
-INSTALL = 'pip install "msmd[cpu,ray]"'
 
 
 @dataclass(frozen=True)
@@ -280,7 +279,7 @@ def connected(address: str | None) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise UsageError("--engine ray needs Ray, which is not installed", hint=INSTALL) from error
+        raise UsageError("--engine ray needs Ray, which is not installed", hint=install_command("cpu,ray")) from error
     if ray.is_initialized():
         yield ray
         return
@@ -336,7 +335,8 @@ def _there(path: Path) -> Iterator[None]:
 def _load_error(error: BaseException | None) -> MsmdError:
     text = str(error)
     if "No module named" in text:
-        return MsmdError("the nodes of the Ray cluster have no msmd installed", hint=f"{INSTALL}, on every node")
+        hint = f"{install_command('cpu,ray')}, on every node"
+        return MsmdError("the nodes of the Ray cluster have no msmd installed", hint=hint)
     return MsmdError(f"a Ray worker ended while it loaded the models {_why(error)}", hint="memory may be short there")
 
 

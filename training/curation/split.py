@@ -1,4 +1,5 @@
-"""Who is trained on and who is kept apart. A split holds whole persons."""
+"""Splits of the persons of a data set, and shards of the work: who is trained on and who is kept apart, whole persons
+each; which clips one machine of several looks at."""
 
 from __future__ import annotations
 
@@ -49,3 +50,15 @@ def read_split_file(path: Path) -> dict[str, str]:
             if found.setdefault(str(person), split) != split:
                 raise UsageError(f"split file {path}: {person} is in two splits", hint=hint)
     return found
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """(i, n) of a text such as 3/16, 1 <= i <= n.
+
+    Raises:
+        UsageError: it is no such thing.
+    """
+    number, slash, count = text.partition("/")
+    if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+        return int(number), int(count)
+    raise UsageError(f"'{text}' is not a shard", hint="--shard 3/16 is the third of sixteen")

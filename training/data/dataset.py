@@ -9,7 +9,6 @@ number of processes.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from msmdcli.motion.rig import Rig
 from training.config import DataConfig
 from training.data.augment import AugmentConfig, Manners
 from training.data.features import CachedFeatures, FeatureCache
+from training.data.records import ClipRecord
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 JOIN = 5  # frames over which two chained clips are blended into each other
@@ -55,58 +55,40 @@ class TrainingClip:
         return None if self.features is None else self.features.rows(start, stop)
 
 
-def read_index(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a data set's index, with absolute paths in `audio` and `motion`.
-
-    Raises:
-        MsmdError: no index, or a row that is not what an index holds.
-    """
-    file = folder / "index.jsonl"
-    if not file.is_file():
-        raise MsmdError(
-            f"{folder} is not a data set: it has no index.jsonl",
-            hint="name a folder that holds one, such as `python -m training.speech.speech` writes",
-        )
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            row["motion"] = folder / row["motion"]
-            row["audio"] = folder / row["audio"] if row.get("audio") else None
-            rows.append(row)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise MsmdError(
-                f"{file}, line {number} is not a clip: {error!r}",
-                hint="The file may be cut off; make the data set again.",
-            ) from error
-    return rows
-
-
 def load_clips(
-    rows: Iterable[dict[str, Any]], rig: Rig, fps: Fraction, cache: FeatureCache, data: DataConfig, progress: Any = None
+    records: Iterable[tuple[Path, ClipRecord]],
+    rig: Rig,
+    fps: Fraction,
+    cache: FeatureCache,
+    data: DataConfig,
+    progress: Any = None,
 ) -> list[TrainingClip]:
     """Clips with their features, every clip once plus `data.voices[source]` times in another voice.
 
     Features that are not cached yet are computed here, once for all later runs.
+
+    Args:
+        records: data set folder and record of each clip.
+        rig, fps: of the training.
+        cache: of the audio features.
+        data: which voices, and how much memory features may take.
+        progress: called with the name of each clip that is loaded.
     """
     clips = []
     room = data.memory_gb * 1e9
-    for row in rows:
-        motion = load_npz(row["motion"], rig).resample(fps).values
-        known = None if row.get("known") is None else np.array([rig.index(name) for name in row["known"]])
-        sounds = range(1 + data.voices.get(row["source"], 0)) if row["audio"] is not None else [None]
+    for folder, record in records:
+        motion = load_npz(folder / record.motion, rig).resample(fps).values
+        known = None if record.known is None else np.array([rig.index(name) for name in record.known])
+        sounds = [None] if record.audio is None else range(1 + data.voices.get(record.source, 0))
         for variant in sounds:
-            features = None if variant is None else cache.get(row["audio"], variant)
+            features = None if variant is None else cache.get(folder / str(record.audio), variant)
             pace = 1.0 if features is None else features.pace
             if features is not None and (room := room - features.size) > 0:
                 features.hold()
-            clips.append(
-                TrainingClip(row["id"], row["speaker"], row["source"], _at_pace(motion, pace), features, known)
-            )
+            moved = _at_pace(motion, pace)
+            clips.append(TrainingClip(record.id, record.speaker, record.source, moved, features, known))
         if progress is not None:
-            progress(row["id"])
+            progress(record.id)
     return clips
 
 

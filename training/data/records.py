@@ -10,6 +10,20 @@ from pathlib import Path
 
 from msmdcli.errors import MsmdError
 
+# What a line of an index may leave out.
+NOT_STATED = {
+    "audio": None,
+    "known": None,
+    "tag": "",
+    "language": "und",
+    "seconds": 0.0,
+    "fps": "25/1",
+    "av_offset_frames": 0.0,
+    "found": 1.0,
+    "commercial": False,
+    "licence": "not stated",
+}
+
 
 @dataclass(frozen=True)
 class ClipRecord:
@@ -19,7 +33,7 @@ class ClipRecord:
         id: clip name, unique in the data set.
         audio: sound file relative to the data set, or None for a silent clip.
         motion: motion file relative to the data set.
-        known: None: every channel of the motion is observed (synthetic pairs name a mask file here).
+        known: the channels that the motion defines (synthetic speech defines those of the mouth); None: all.
         speaker: person (labels of the same person are merged).
         source: the corpus folder that the clip comes from, such as ``grid_s1`` or ``mead_dreamtalk``.
         tag: emotion or kind of recording.
@@ -36,7 +50,7 @@ class ClipRecord:
     id: str
     audio: str | None
     motion: str
-    known: str | None
+    known: list[str] | None
     speaker: str
     source: str
     tag: str
@@ -72,10 +86,10 @@ def read_index(dataset: Path) -> list[ClipRecord]:
     fields = set(ClipRecord.__dataclass_fields__)
     records = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
-            data = json.loads(line)
-            data.setdefault("commercial", False)
-            data.setdefault("licence", "not stated")
+            data = NOT_STATED | json.loads(line)
             records.append(ClipRecord(**{key: value for key, value in data.items() if key in fields}))
         except (ValueError, TypeError) as error:
             raise MsmdError(f"{path}, line {number}: not a clip ({error})", hint="make the data set again") from error

@@ -21,6 +21,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.motion.motion import Motion, load_npz, save_npz
 from msmdcli.motion.rig import Rig, write_numbers
 from msmdcli.paths import find_head
-from training.data.dataset import read_index
+from training.data.records import read_index
 
 WIDTH, BATCH, LEARNING_RATE = 64, 256, 3e-3
 OPSET, IR_VERSION = 20, 9
@@ -104,8 +105,8 @@ def make_code(dataset: Path, out: Path, head_file: Path, *, size: int = 16, step
     Raises:
         MsmdError: the data set or the head cannot be read.
     """
-    rows = read_index(dataset)
-    motions = [load_npz(row["motion"]) for row in rows]
+    records = read_index(dataset)
+    motions = [load_npz(dataset / record.motion) for record in records]
     if not motions:
         raise MsmdError(f"{dataset} holds no clip")
     source = motions[0].rig
@@ -122,15 +123,15 @@ def make_code(dataset: Path, out: Path, head_file: Path, *, size: int = 16, step
     rig_file.write_text(code_rig(rig_file.stem, size, source, head, digest), encoding="utf-8")
     rig = Rig.load(rig_file)
     lines = []
-    for row, motion in zip(rows, motions, strict=True):
+    for record, motion in zip(records, motions, strict=True):
         with torch.no_grad():
             code = model.encode(torch.from_numpy(motion.values[:, face])).numpy()  # [T, S]
         turned = motion.values[:, list(source.rotation_indices or ())]
-        target = Path("motion") / f"{row['id']}.npz"
+        target = Path("motion") / f"{record.id}.npz"
         (out / "data" / target).parent.mkdir(parents=True, exist_ok=True)
         save_npz(out / "data" / target, Motion(np.concatenate([code, turned], axis=1), motion.fps, rig, motion.meta))
-        audio = None if row["audio"] is None else str(Path(row["audio"]).resolve())
-        lines.append(json.dumps({**row, "motion": target.as_posix(), "audio": audio, "known": None}))
+        audio = None if record.audio is None else str((dataset / record.audio).resolve())
+        lines.append(json.dumps({**asdict(record), "motion": target.as_posix(), "audio": audio, "known": None}))
     (out / "data" / "index.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return error
 

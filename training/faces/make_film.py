@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from msmdcli.drawing.opengl.film_mesh import made_film_mesh, shipped_film
+from msmdcli.drawing.opengl.film_mesh import made_film_mesh, made_from, shipped_film
 from msmdcli.drawing.opengl.renderer import create_context
 from msmdcli.heads.loading import load_head
 from msmdcli.paths import SHIPPED_HEAD
@@ -21,7 +21,7 @@ def main() -> None:
     for old in SHIPPED_HEAD.parent.glob("*.film*.npz"):
         old.unlink()
     made = made_film_mesh(mesh, create_context())
-    np.savez_compressed(shipped_film(mesh), **made._asdict())  # type: ignore[arg-type]
+    np.savez_compressed(shipped_film(mesh), made_from=np.array(made_from(mesh)), **made._asdict())  # type: ignore[arg-type]
     print(f"{shipped_film(mesh)}: {len(made.triangles)} of {len(mesh.triangles)} triangles")
 
 

@@ -42,9 +42,9 @@ from training.data.dataset import (
     load_clips,
     measure_audio,
     measure_normalisation,
-    read_index,
 )
 from training.data.features import FeatureCache
+from training.data.records import read_index
 from training.loop.audio_directions import fit_audio_directions
 from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
@@ -108,13 +108,17 @@ def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tup
     rig = Rig.load(config.data.rig)
     fps = Fraction(config.data.fps)
     cache = FeatureCache(config.audio, fps)
-    rows = [row for folder in data for row in read_index(folder)]
+    records = [(folder, record) for folder in data for record in read_index(folder)]
     shares = config.data.sources
-    chosen = [r for r in rows if r["split"] == "train" and (shares is None or "*" in shares or r["source"] in shares)]
+    chosen = [
+        (folder, r)
+        for folder, r in records
+        if r.split == "train" and (shares is None or "*" in shares or r.source in shares)
+    ]
     held_out = [
-        r
-        for r in rows
-        if r["split"] == "val" and r["audio"] is not None and r["source"] not in config.data.validation_without
+        (folder, r)
+        for folder, r in records
+        if r.split == "val" and r.audio is not None and r.source not in config.data.validation_without
     ]
     total = len(chosen) + len(held_out)
     done = iter(range(1, total + 1))

@@ -18,9 +18,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +32,6 @@ SAMPLE_RATE = 16000
 FEATURE_RATE = Fraction(50)
 SAMPLES_PER_FEATURE = int(SAMPLE_RATE / FEATURE_RATE)  # 320
 
-EncoderName = Literal["whisper", "hubert", "wav2vec2", "wavlm"]
 HUB_NAMES: dict[str, str] = {
     "whisper": "openai/whisper-tiny.en",
     "hubert": "facebook/hubert-base-ls960",
@@ -212,8 +210,3 @@ def _wants_normalised(source: str | Path) -> bool:
         return bool(AutoFeatureExtractor.from_pretrained(source).do_normalize)  # type: ignore[no-untyped-call]
     except (OSError, ValueError):
         return True  # all the base models of this family do
-
-
-def feature_frames(samples: int) -> int:
-    """Number of feature frames of a waveform: ceil(samples / 320)."""
-    return ceil(samples / SAMPLES_PER_FEATURE)

@@ -17,6 +17,7 @@ V is the number of the head's vertices, F of its triangles.
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,6 +85,16 @@ def made_film_mesh(mesh: MeshDecoder, context: Any) -> FilmMesh:
 def shipped_film(mesh: MeshDecoder) -> Path:
     """The file of what the head that ships comes with; other heads have none."""
     return SHIPPED_HEAD.parent / f"{mesh.source[:16]}.film{VERSION}.npz"
+
+
+def made_from(mesh: MeshDecoder) -> str:
+    """What the film mesh of a head depends on, as JSON: the head's sha256, the version and the sizes above.
+
+    The file beside the head that ships holds it. Its arrays are not compared with newly made ones, because other
+    versions of the libraries leave other triangles and round other digits.
+    """
+    sizes = {"dense": DENSE, "smooth": SMOOTH, "features": FEATURES, "widest": WIDEST, "around_eyes": AROUND_EYES}
+    return json.dumps({"head": mesh.source, "version": VERSION, **sizes}, sort_keys=True)
 
 
 def whole(mesh: MeshDecoder) -> FilmMesh:

@@ -14,6 +14,7 @@ import msmdcli
 from msmdcli.checkup import doctor
 from msmdcli.checkup.doctor import EXTRAS, NEEDED, Check, examine
 from msmdcli.cli import app
+from msmdcli.errors import install_command
 
 ROOT = Path(msmdcli.__file__).parent.parent
 
@@ -48,7 +49,7 @@ def test_a_machine_that_lacks_everything_is_told_what_mends_it(
     (tmp_path / "styles").write_text("a file", encoding="utf-8")
     findings = found(stand_in_bundle)
     for extra in EXTRAS:
-        assert findings[f"extra {extra}"].mend == f'pip install "msmd[{extra}]"'
+        assert findings[f"extra {extra}"].mend == install_command(extra)
     for what in ("face model", "head", "your styles", "shared material"):
         assert not findings[what].fine and not findings[what].needed
     assert findings["face model"].mend.startswith(f"curl --create-dirs -o {tmp_path / 'cache'}")

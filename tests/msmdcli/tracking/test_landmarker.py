@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.errors import MsmdError, UsageError, install_command
 from msmdcli.tracking import landmarker
 from msmdcli.tracking.landmarker import Landmarker, quiet_stderr
 
@@ -16,7 +16,7 @@ def test_without_mediapipe_the_command_to_install_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(landmarker, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="not installed") as caught:
         Landmarker(Path("any.task"))
-    assert 'pip install "msmd[video]"' in caught.value.hint
+    assert install_command("video") in caught.value.hint
 
 
 @pytest.mark.parametrize("library", ["libEGL.so.1", "libGLESv2.so.2", "libGL.so.1"])

@@ -24,9 +24,8 @@ from training.curation.clip_data import ClipData, Measures
 from training.curation.clip_names import ClipFacts
 from training.curation.curate import CurateOptions, run_curate
 from training.curation.listing import SourceClip
-from training.curation.shard import parse_shard
+from training.curation.split import parse_shard
 from training.curation.store import Row, Store, write_bytes
-from training.data.dataset import read_index as rows_for_training
 from training.data.records import read_index
 
 RIG = Rig.load("arkit52")
@@ -113,15 +112,17 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_and_evaluation_read_it(data_set: Path) -> None:
-    rows = rows_for_training(data_set)
-    assert [row["id"] for row in rows] == ["takes_a1", "takes_a2", "takes_b1", "takes_c1"]
-    assert all(row["intensity"] == "high" and row["tag"] == "angry" for row in rows)
-    for row, record in zip(rows, read_index(data_set), strict=True):
-        motion = load_npz(row["motion"], RIG)
+    records = read_index(data_set)
+    assert [record.id for record in records] == ["takes_a1", "takes_a2", "takes_b1", "takes_c1"]
+    assert all(record.tag == "angry" for record in records)
+    lines = (data_set / "index.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all(json.loads(line)["intensity"] == "high" for line in lines)
+    for record in records:
+        motion = load_npz(data_set / record.motion, RIG)
         assert motion.fps == 25 and motion.frames == round(record.seconds * 25)
         import soundfile
 
-        info = soundfile.info(row["audio"])
+        info = soundfile.info(data_set / str(record.audio))
         assert (info.samplerate, info.channels) == (RATE, 1) and info.frames == round(record.seconds * RATE)
 
 

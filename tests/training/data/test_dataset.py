@@ -14,8 +14,9 @@ from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
 from training.config import DataConfig
 from training.data.augment import AugmentConfig
-from training.data.dataset import PairBatches, TrainingClip, measure_normalisation, read_index
+from training.data.dataset import PairBatches, TrainingClip, measure_normalisation
 from training.data.features import CachedFeatures
+from training.data.records import read_index
 
 RIG = Rig.load("arkit52")
 C = 4  # audio features
@@ -149,7 +150,7 @@ def test_a_channel_that_never_moves_comes_out_constant(tmp_path: Path) -> None:
 
 
 def test_an_index_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(MsmdError, match=r"no index\.jsonl"):
+    with pytest.raises(MsmdError, match="no data set in"):
         read_index(tmp_path)
     save_npz(tmp_path / "m.npz", Motion(np.zeros((3, RIG.size)), Fraction(25), RIG))
     rows = [{"id": "a", "audio": None, "motion": "m.npz", "speaker": "x", "source": "y", "split": "train"}]

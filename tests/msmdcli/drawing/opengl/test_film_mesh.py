@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from msmdcli.drawing.opengl import film_mesh as module
-from msmdcli.drawing.opengl.film_mesh import DENSE, FilmMesh, film_mesh, shipped_film, whole
+from msmdcli.drawing.opengl.film_mesh import DENSE, FilmMesh, film_mesh, made_from, shipped_film, whole
 from msmdcli.drawing.renderer import open_renderer, opengl_problem
 from msmdcli.drawing.scene import scene_of
 from msmdcli.heads.loading import load_head
@@ -41,11 +41,17 @@ def poses(mesh: MeshDecoder, count: int, turned: float = 0.2) -> np.ndarray:
 
 
 def test_the_head_that_ships_has_its_own(mesh: MeshDecoder, film: FilmMesh) -> None:
-    assert shipped_film(mesh).is_file()
+    """It was made from this head with the present sizes. After a change: `python -m training.faces.make_film`."""
+    with np.load(shipped_film(mesh), allow_pickle=False) as file:
+        assert str(file["made_from"]) == made_from(mesh)
     assert DENSE < len(film.triangles) < 0.5 * len(mesh.triangles)
-    colour, gloss = scene_of(mesh).materials
-    np.testing.assert_allclose(film.colour, colour, atol=1e-6)
-    np.testing.assert_allclose(film.gloss, gloss, atol=1e-6)
+    assert film.triangles.min() >= 0 and film.triangles.max() < mesh.size
+
+
+def test_its_colours_are_those_of_the_scene(mesh: MeshDecoder, film: FilmMesh) -> None:
+    """But for a vertex here and there: on the edge of an iris another library's last digit decides."""
+    for stored, now in zip((film.colour, film.gloss), scene_of(mesh).materials, strict=True):
+        assert (np.abs(stored - now) > 1e-3).mean() < 0.005
 
 
 def test_lips_lids_and_brows_stay_as_they_are(mesh: MeshDecoder, film: FilmMesh) -> None:
