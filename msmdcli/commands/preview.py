@@ -27,7 +27,7 @@ def preview(
     ] = None,
     head: Annotated[
         Path | None,
-        typer.Option(help="Head with morph targets (.glb, .gltf), or a rig file. (default: MSMD_HEAD, or ours)"),
+        typer.Option(help="Head with morph targets (.glb, .vrm, .gltf), or a rig file. (default: MSMD_HEAD, or ours)"),
     ] = None,
     beside: Annotated[
         Path | None, typer.Option(help="A video or another motion to show to the left of it, in a .mp4.")

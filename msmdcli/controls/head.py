@@ -38,7 +38,7 @@ def parse_head(text: str) -> float:
         raise MsmdError(
             f"head {text[:40]!r} is not generated, off or a factor from 0 to {MAX_SCALE:g}",
             hint="a head to preview on belongs to a character: characters: {guard: {head: guard.glb}}"
-            if text.lower().endswith((".glb", ".gltf"))
+            if text.lower().endswith((".glb", ".vrm", ".gltf"))
             else "head: 0.5 is half of the generated head motion",
         )
     return scale

@@ -31,7 +31,7 @@ COMMON = {
     "roll": "ease (from and to the neutral face, the default) or hold (repeat the first and the last pose)",
 }
 REDUCE = {"reduce_keys": "keep the fewest linear keys within this tolerance (default: a key on every frame)"}
-HEAD = {"head": "head with morph targets, .glb or .gltf (default: MSMD_HEAD, else the head that ships)"}
+HEAD = {"head": "head with morph targets, .glb, .vrm or .gltf (default: MSMD_HEAD, else the head that ships)"}
 START = {"start": "first frame: a number, or a timecode HH:MM:SS:FF at the motion's rate"}
 
 
@@ -137,7 +137,7 @@ FORMATS: dict[str, Format] = {
             },
             read_options={"fps": "frame rate (default: the file's note, else what its key times say)"},
             path_options=("head",),
-            also=(".gltf",),
+            also=(".gltf", ".vrm"),
             begins=(b"gltf",),
         ),
         Format(
