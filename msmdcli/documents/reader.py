@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from msmdcli.documents.names import path_problem
-from msmdcli.documents.tree import Key, Node
+from msmdcli.documents.nodes import Key, Node
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 
 T = TypeVar("T")

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from msmdcli.documents.names import id_problem
-from msmdcli.documents.tree import DocumentError, read_document
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.tree import read_document
 from msmdcli.errors import UsageError
 from msmdcli.manifest.lines import AUDIO_SUFFIXES, Choices, Line, Manifest, ManifestError, colliding_ids
 from msmdcli.manifest.reading import ManifestReader

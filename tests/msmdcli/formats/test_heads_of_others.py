@@ -11,8 +11,8 @@ import pytest
 from made_head import FLOAT, UNSIGNED_SHORT, head_tree, write_glb
 
 from msmdcli.errors import MsmdError
-from msmdcli.formats import read_motion, write_motion
 from msmdcli.formats.gltf_file import GltfFile
+from msmdcli.formats.registry import read_motion, write_motion
 from msmdcli.heads.loading import load_head
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
