@@ -8,19 +8,22 @@ motion is kept where it is wanted. Everything else is as for any other line.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msmdcli.documents.spelling import missing_hint
 from msmdcli.errors import MsmdError
 from msmdcli.formats.registry import FORMATS
-from msmdcli.manifest.lines import AUDIO_SUFFIXES, Dub, Line
+from msmdcli.manifest.lines import Dub, Line
+from msmdcli.media.suffixes import is_sound
 from msmdcli.styles.field import StyleField
 from msmdcli.styles.library import StyleReference, check_range, part_of, split_range
 from msmdcli.styles.timeline import SHORTEST_ORIGINAL, StyleTimeline, cut_stretches
-from msmdcli.system.files import sha256_of
+from msmdcli.system.files import encoded, sha256_of
 from msmdcli.system.processes import in_processes
 
 if TYPE_CHECKING:
@@ -131,12 +134,12 @@ def find_originals(line: Line) -> dict[Key, Original]:
         return {}
     path, start, stop = split_range(str(line.dub.original))
     if not path.exists():
-        raise MsmdError(f"no such original: {path}", hint=f"named at {line.where}")
+        raise MsmdError(f"no such original: {path}", hint=missing_hint(path, f"named at {line.where}"))
     if path.is_dir():
         raise MsmdError(f"the original {path} is a folder", hint="give a video, a Live Link Face CSV or a motion npz")
     if path.stat().st_size == 0:
         raise MsmdError(f"the original {path} is empty (0 bytes)", hint="copy or export it again")
-    if path.suffix.lower() in AUDIO_SUFFIXES:
+    if is_sound(path):
         raise MsmdError(f"the original {path} is a sound recording and shows no performance", hint=ORDER)
     if line.audio.is_dir():
         raise MsmdError(f"the recording {line.audio} is a folder", hint="give a sound file, or a video with sound")
@@ -147,7 +150,7 @@ def find_originals(line: Line) -> dict[Key, Original]:
         check_range(start, stop, _video_seconds(path), str(path))
         model = line.dub.face_model
         parts += [str(line.dub.face), sha256_of(model) if model else ""]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256(encoded("\n".join(parts))).hexdigest()
     dub = line.dub
     return {_key(line): Original(dub.name, (path,), digest, start, stop, face=dub.face, face_model=dub.face_model)}
 
@@ -184,7 +187,7 @@ def _is_sound(path: Path) -> bool:
     import soundfile
 
     try:
-        soundfile.info(path)
+        soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, OSError):
         return False
     return True

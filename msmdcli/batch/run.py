@@ -65,7 +65,9 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
     bundle = Bundle.load(options.bundle or shipped_bundle())
     options = options.resolved(bundle)
     given = options.manifest
-    manifest = given if isinstance(given, Manifest) else load_manifest(given, bundle.rig)
+    manifest = given if isinstance(given, Manifest) else load_manifest(given, bundle.rig, leave=[options.out])
+    for note in manifest.notes:
+        console.say(note)
     planner = Planner(options, bundle, manifest)
     lines = planner.planned_lines()
 

@@ -7,6 +7,7 @@ Findings either fail a line or are something that a person should listen to.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 
 from msmdcli.console import Console, duration
 from msmdcli.errors import MsmdError, did_you_mean
-from msmdcli.manifest.lines import AUDIO_SUFFIXES, Choices, Line, Manifest, style_field
+from msmdcli.manifest.lines import Choices, Line, Manifest, style_field
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import RATE, load_audio
+from msmdcli.media.folder_scan import scan_folder
+from msmdcli.media.suffixes import SOUND_SUFFIXES
 from msmdcli.media.voice import SILENCE_BELOW_SPEECH, SILENCE_FLOOR, level_db
 from msmdcli.model.bundle import Bundle
 from msmdcli.paths import shipped_bundle
@@ -153,7 +156,7 @@ def _own_rate(path: Path) -> int:
     import soundfile
 
     try:
-        return int(soundfile.info(path).samplerate)
+        return int(soundfile.info(os.fsencode(path)).samplerate)
     except (soundfile.LibsndfileError, OSError):
         return RATE  # FFmpeg will read it, or the reason comes from `load_audio`
 
@@ -281,11 +284,11 @@ def _orphans(manifest: Manifest) -> Iterator[Finding]:
     named = {line.audio.resolve() for line in manifest.lines}
     for folder in sorted({path.parent for path in named}):
         try:
-            files = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
-        except OSError:
+            files = scan_folder(folder, SOUND_SUFFIXES, below=False).files
+        except MsmdError:
             continue  # its lines are missing already
         for path in files:
-            if path.resolve() not in named and path.is_file():
+            if path.resolve() not in named:
                 yield Finding("orphaned", str(path), "no line names it")
 
 
@@ -369,6 +372,8 @@ def run_audit(
     """
     model = Bundle.load(bundle or shipped_bundle())
     manifest = load_manifest(path, model.rig)
+    for note in manifest.notes:
+        console.say(note)
     found = audit(manifest, folders, choices or Choices(), console)
     for finding in found.findings:
         console.event("finding", fails=finding.fails, problem=finding.kind, where=finding.where, text=finding.text)

@@ -144,7 +144,8 @@ def _film(
     from msmdcli.errors import MsmdError
     from msmdcli.formats.registry import read_motion
     from msmdcli.media.audio import load_audio
-    from msmdcli.media.video import is_video, probe_video
+    from msmdcli.media.suffixes import is_video
+    from msmdcli.media.video import probe_video
 
     audio, beside, head = inputs
     other: FilmTake | Path | None = None

@@ -18,6 +18,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.formats.gltf_extensions import check_extensions
+from msmdcli.system.files import encoded
 
 MAGIC = b"glTF"
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
@@ -88,7 +89,7 @@ class GltfFile:
         self.tree["buffers"] = [{"byteLength": len(self.blob)}] if self.blob else []
         if not self.blob:
             del self.tree["buffers"]
-        text = json.dumps(self.tree, ensure_ascii=False, separators=(",", ":")).encode()
+        text = encoded(json.dumps(self.tree, ensure_ascii=False, separators=(",", ":")))
         text += b" " * (-len(text) % 4)
         binary = bytes(self.blob) + b"\0" * (-len(self.blob) % 4)
         chunks = struct.pack("<II", len(text), JSON_CHUNK) + text

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
@@ -265,7 +266,7 @@ def write_temporary(motion: Motion, target: Path, fmt: str, options: Mapping[str
 
 def read_motion(path: Path | str, options: Mapping[str, Any] | None = None) -> Motion:
     """Read a motion file of any readable format, known by its suffix or, failing that, by its first bytes."""
-    path = Path(path)
+    path = spelled(Path(path))
     form = format_of(path)
     try:
         if form is None or form.read is None:
@@ -278,9 +279,9 @@ def read_motion(path: Path | str, options: Mapping[str, Any] | None = None) -> M
 
 def format_of(path: Path | str) -> Format | None:
     """The format of a file that is there; None where it is not one of ours."""
-    path = Path(path)
+    path = spelled(Path(path))
     if not path.exists():
-        raise MsmdError(f"no such file: {path}")
+        raise MsmdError(f"no such file: {path}", hint=missing_hint(path))
     if not path.is_file():
         raise MsmdError(f"{path} is not a file")
     name = path.name.lower()
