@@ -38,13 +38,13 @@ def load_gltf_head(path: Path, rig: Rig) -> MeshDecoder:
         MsmdError: no such file, no glTF file, no mesh with morph targets of the rig's names.
     """
     source = _source(path, rig)
-    cached = cached_arrays(source) if source else None
+    cached = cached_arrays(f"{source}.{READING}") if source else None
     if cached is not None:
         return replace(decoder_of_arrays(cached, rig, str(path)), source=source)
     gltf = read_gltf(path)
     made = replace(decoder_of_gltf(gltf, rig, str(path))[0], source=source)
     if source and all("uri" not in buffer for buffer in gltf.tree.get("buffers", ())):
-        cache_arrays(source, arrays_of_decoder(made))
+        cache_arrays(f"{source}.{READING}", arrays_of_decoder(made))
     return made
 
 
@@ -179,5 +179,5 @@ def _source(path: Path, rig: Rig) -> str:
     if path.suffix.lower() not in (".glb", ".vrm") or not path.is_file():
         return ""
     sets = sorted((name, list(numbers)) for name, numbers in rig.vertices.items())
-    decides = repr((FORMAT_VERSION, READING, face_channels(rig), sets))
+    decides = repr((FORMAT_VERSION, face_channels(rig), sets))
     return hashlib.sha256(decides.encode() + path.read_bytes()).hexdigest()

@@ -142,3 +142,23 @@ def test_compression_beside_plain_numbers_does_no_harm(tmp_path: Path) -> None:
     assert load_head(used).size == 3
     quantised = head(tmp_path / "b.glb", extensionsRequired=["KHR_mesh_quantization", "KHR_texture_transform"])
     assert load_head(quantised).size == 3
+
+
+def test_the_head_that_ships_has_eyes_and_brows_in_a_plain_viewer(tmp_path: Path) -> None:
+    """Colours of vertices times that of the material, which is all that a viewer of glTF knows."""
+    write_motion(motion(jawOpen=0.5), tmp_path / "out.glb", "glb")
+    file, mesh = GltfFile.load(tmp_path / "out.glb"), load_head(tmp_path / "out.glb")
+    colour = np.zeros((mesh.size, 3))
+    for part, primitive in zip(mesh.parts, file.tree["meshes"][0]["primitives"], strict=True):
+        colour[part.vertices] = np.array(part.colour) * file.values(primitive["attributes"]["COLOR_0"])[:, :3]
+    light = colour.mean(axis=1)
+    (sclera,) = (part.vertices for part in mesh.parts if part.name == "sclera")
+    balls = [(mesh.neutral[eye].min(axis=0) + mesh.neutral[eye].max(axis=0)) / 2 for eye in mesh.eyes]
+    from_middle = mesh.neutral[sclera] - np.where(mesh.neutral[sclera][:, :1] > 0, *balls)
+    angle = np.degrees(np.arccos(from_middle[:, 2] / np.linalg.norm(from_middle, axis=1)))
+    assert light[sclera][angle < 4].max() < 0.1 < light[sclera][(angle > 12) & (angle < 18)].min()  # pupil, iris
+    assert light[sclera][(angle > 12) & (angle < 18)].max() < 0.5 < 0.9 < light[sclera][angle > 30].min()  # iris, white
+    skin = light[mesh.skin]
+    above_eyes = mesh.neutral[mesh.skin]
+    brow = (above_eyes[:, 1] > 58) & (above_eyes[:, 1] < 75) & (above_eyes[:, 2] > 70)
+    assert skin[brow].min() < 0.5 * np.median(skin)
