@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from msmdcli.model.stores import StyleStore
     from msmdcli.model.style_codes import StyleCode
     from msmdcli.motion.motion import Motion
+    from msmdcli.tracking.track import Track, TrackOptions
 
 Key = tuple[str, Path]  # of a StyleRef
 
@@ -55,6 +56,18 @@ class Original(StyleReference):
     def load(self) -> list[Motion]:
         """The performance as one motion; a video is tracked, or taken from the cache of tracked videos."""
         return [_motion_of(self)]
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the video, once it is tracked."""
+        (path,) = self.clips
+        track = None if is_motion_file(path) else self.track(path)
+        return [] if track is None else list(track.warnings)
+
+    def track(self, clip: Path) -> Track | None:
+        """What is kept of the tracking of the original, which is a video; None where nothing is."""
+        from msmdcli.tracking.tracker import kept_track
+
+        return kept_track(clip, _track_options(self))
 
 
 @dataclass(frozen=True)
@@ -274,11 +287,15 @@ def _motion_of(original: Original) -> Motion:
         from msmdcli.formats.registry import read_motion
 
         return part_of(read_motion(path), original.start, original.stop, str(path))
-    from msmdcli.tracking.track import TrackOptions
     from msmdcli.tracking.tracker import tracked_motion
 
-    options = TrackOptions(original.face_model, original.face, start=original.start, stop=original.stop)
-    return tracked_motion(path, options)
+    return tracked_motion(path, _track_options(original))
+
+
+def _track_options(original: Original) -> TrackOptions:
+    from msmdcli.tracking.track import TrackOptions
+
+    return TrackOptions(original.face_model, original.face, start=original.start, stop=original.stop)
 
 
 def _track(original: Original) -> None:

@@ -174,7 +174,7 @@ def _tasks(options: BatchOptions, engine: Engine, making: Sequence[PlannedLine],
     def refuse(planned: PlannedLine, error: MsmdError) -> None:
         teller.tell(teller.record(planned.failed(error), "failed"))
 
-    return tasks_of(making, out, engine, refuse)
+    return tasks_of(making, out, engine, refuse, teller.console.warn)
 
 
 def make(

@@ -46,6 +46,7 @@ LENGTHS_DIFFER = 0.25  # share by which a translation may be longer or shorter t
 FAILS = ("missing", "unreadable", "empty", "unknown style", "unusable style")
 WARNINGS = (
     "silent",
+    "recording",
     "clipped",
     "too quiet",
     "mostly silence",
@@ -95,6 +96,7 @@ class Sound:
         silent: share of silent frames.
         flat_tops: runs of equal samples at the peak.
         digest: of the samples: equal sound in any container.
+        notes: what its reader has to say (`msmdcli.media.audio.Audio.notes`).
     """
 
     seconds: float
@@ -104,6 +106,7 @@ class Sound:
     silent: float
     flat_tops: int
     digest: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -148,6 +151,7 @@ def measure_sound(path: Path) -> Sound:
         loud=loud,
         silent=float((level < max(loud - SILENCE_BELOW_SPEECH, SILENCE_FLOOR)).mean()),
         flat_tops=_flat_tops(audio.samples),
+        notes=audio.notes,
         digest=hashlib.blake2b(audio.samples.tobytes() + str(audio.rate).encode(), digest_size=16).hexdigest(),
     )
 
@@ -251,6 +255,8 @@ def _sound_findings(line: str, sound: Sound) -> Iterator[Finding]:
     if sound.loud < NO_SOUND:
         yield Finding("silent", line, "nothing is to be heard in it")
         return
+    for note in sound.notes:
+        yield Finding("recording", line, note)
     if sound.flat_tops >= CLIPPED_RUNS:
         yield Finding("clipped", line, f"clipped in {sound.flat_tops} places")
     if sound.loud < QUIET:

@@ -35,6 +35,7 @@ from msmdcli.system.files import sha256_of
 if TYPE_CHECKING:
     from msmdcli.motion.motion import Motion
     from msmdcli.motion.rig import Rig
+    from msmdcli.tracking.track import Track
 
 FORMAT_VERSION = 1
 FORMAT_WITH_ORIGIN = 2  # with the optional keys
@@ -70,6 +71,19 @@ class StyleReference:
     def load(self) -> list[Motion]:
         """The clips as motion; videos are tracked, once for each content and part (`msmdcli.tracking.tracker`)."""
         return [read_take(clip, self.start, self.stop) for clip in self.clips]
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the takes, once they are loaded: such as several faces in a video."""
+        tracks = [(clip, self.track(clip)) for clip in self.clips if is_video(clip)]
+        told = [f"{clip.name}: {text}" for clip, track in tracks if track is not None for text in track.warnings]
+        return [text.replace("--face chooses another", "`msmd styles add --face N` takes another") for text in told]
+
+    def track(self, clip: Path) -> Track | None:
+        """What is kept of the tracking of a video among the clips; None where nothing is."""
+        from msmdcli.tracking.track import TrackOptions
+        from msmdcli.tracking.tracker import kept_track
+
+        return kept_track(clip, TrackOptions(start=self.start, stop=self.stop))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
     python -m training.faces.make_head SOURCE.glb
 
-Vertices have colours (COLOR_0): brows, red lips, irises and pupils, the dark of the mouth, as our own pictures show them
-(`msmdcli.drawing.scene`). The material alone would leave a viewer with blank eyeballs and a face without brows.
+Vertices have colours (COLOR_0): brows, red lips, irises and pupils, the dark of the mouth, as our own pictures show
+them (`msmdcli.drawing.scene`). The material alone would leave a viewer with blank eyeballs and a face without brows.
 
 Same vertices, triangles and targets, in less room: positions and deltas as 16-bit integers in units of 0.01 mm, normals
 as 8-bit integers (glTF extension KHR_mesh_quantization), deltas below 0.015 mm left out. The node Head has the scale.
