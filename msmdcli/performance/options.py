@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 
 from msmdcli.documents.tree import number_in
 from msmdcli.errors import MsmdError
-from msmdcli.motion.rig import Rig, did_you_mean
+from msmdcli.motion.rig import Rig
+from msmdcli.errors import did_you_mean
 
 Source = Literal["reference", "generated", "off"]
 SOURCES: tuple[Source, ...] = get_args(Source)
