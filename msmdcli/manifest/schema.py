@@ -60,6 +60,9 @@ ABOUT = {
     "text": "What is said; carried to the report",
     "character": "Whose line it is: a name in `characters`",
     "fields": "Columns of your own, carried to the report",
+    "performance": "Head, brows, eyes, cheeks: the style's own movement placed by rhythm, the model's, or none",
+    "performance_amount": "How much of that movement, 0 to 1.5, or a factor per region",
+    "keep_head_pose": "Keep a reference's mean yaw and roll of the head, which are the camera's",
     "head": "Head motion: generated, off, or a factor",
     "blinks": "style, off, or a rate per minute",
     "silence_gate": "true: the mouth rests where nobody speaks; or the level in dB under which it is silent",
@@ -98,7 +101,8 @@ ABOUT_PIN = {
 ABOUT_DUB = {
     "original": "The performance: a video, a Live Link Face CSV or a motion npz",
     "style_follow": "One style from the whole performance, or its style through time",
-    "head": "Head motion: generated, off, or the original's stretched to the dub",
+    "head": "Head motion: performed (see keep), generated, off, or the original's stretched to the dub",
+    "keep": "What runs along with the original where lengths allow: upper, head, none",
     "face": "Which face of a video with several, 1 being the most prominent",
 }
 

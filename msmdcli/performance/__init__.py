@@ -4,7 +4,6 @@ A model that is asked for what speech does not tell (where the head turns, when 
 with the mean of all that could be, which is next to nothing. The reference shows what this performer does. So
 stretches of its head, brows, eyes, cheeks and nose are placed on the new line by the rhythm of its speech:
 
-    options.py         what can be asked for: reference, generated, off; how much; the head's pose
     reference.py       a style's clips, prepared: blinks apart, the camera taken out, rhythm measured
     rhythm.py          stress, activity and pauses of a mouth and of a sound
     stretches.py       a stretch of the reference on a line, its emphasis on the stressed syllables

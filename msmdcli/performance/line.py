@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.controls.performance import PerformanceOptions
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.performance.blinks import LineBlink, choose_blinks, lay_blinks
 from msmdcli.performance.joins import Movement
-from msmdcli.performance.options import PerformanceOptions
 from msmdcli.performance.placing import place
 from msmdcli.performance.reference import Reference, groups_of
 from msmdcli.performance.rhythm import RATE, Rhythm
@@ -54,6 +54,7 @@ class Performance:
         rig: of the line. fps: the rate of the parts' weights.
         neutral: [D] the pose at intensity 0.
         options: what was asked for.
+        generated: groups whose movement is the model's. left: groups that stay as they are.
         movements: group of channels -> its movement; a group that is not there stays as it is.
         stretches: group -> what it is made of.
         blinks: of the line.
@@ -64,6 +65,8 @@ class Performance:
     fps: float
     neutral: Array
     options: PerformanceOptions
+    generated: Sequence[str]
+    left: Sequence[str]
     movements: Mapping[str, Movement]
     stretches: Mapping[str, Sequence[Stretch]]
     blinks: Sequence[LineBlink]
@@ -75,6 +78,8 @@ class Performance:
         times = np.arange(motion.frames) / fps
         amounts = np.array(self.options.per_channel(self.rig))
         for group, columns in groups_of(self.rig).items():
+            if group in self.left:
+                continue
             generated = values[:, columns]
             base, share = np.zeros_like(generated), np.zeros_like(generated)
             for part in self.parts:
@@ -82,7 +87,7 @@ class Performance:
                     continue
                 weight = weights_at(part.weight, times * self.fps, columns)
                 generated = generated - weight * part.intensity * part.reference.camera[columns]
-                if self.options.source != "generated" and group in part.reference.moving:
+                if group not in self.generated and group in part.reference.moving:
                     neutral, rest = self.neutral[columns], part.reference.rest[columns]
                     base += weight * (neutral + part.intensity * (rest - neutral))
                     share += weight
@@ -112,6 +117,8 @@ def plan(
     options: PerformanceOptions,
     neutral: NDArray[np.floating] | None = None,
     kept: Sequence[str] = (),
+    generated: Sequence[str] = (),
+    left: Sequence[str] = (),
 ) -> Performance:
     """Plan a line's performance.
 
@@ -125,6 +132,8 @@ def plan(
         neutral: [D] the pose at intensity 0; None is all zeros. The head's is always straight.
         kept: groups in which the first reference is performed from its start to its end over the line (a dub), where
             the lengths allow it.
+        generated: groups whose movement is the model's.
+        left: groups that stay as they are.
     """
     rest = np.zeros(rig.size) if neutral is None else np.array(neutral, np.float64)
     rest[list(rig.rotation_indices or ())] = 0
@@ -133,7 +142,12 @@ def plan(
     blinks: Sequence[LineBlink] = ()
     plans: dict[tuple[object, ...], Sequence[Stretch]] = {}
     frames = np.arange(int(np.ceil(seconds * float(RATE))) + 1) / float(RATE) * fps
-    for group, columns in groups_of(rig).items() if options.source == "reference" else ():
+    groups = groups_of(rig)
+    if options.source == "generated":
+        generated = tuple(groups)
+    for group, columns in groups.items() if options.source == "reference" else ():
+        if group in generated or group in left:
+            continue
         taking = [part for part in parts if part.reference is not None and group in part.reference.moving]
         references = [part.reference for part in taking if part.reference is not None]
         if not references:
@@ -155,7 +169,7 @@ def plan(
             shapes = [blink for reference in references for take in reference.takes for blink in take.blinks]
             rng = stream(seed, name, "performed blinks")
             blinks = choose_blinks(natural, shapes, expected, seconds, rhythm.pause, float(RATE), rng)
-    return Performance(parts, rig, fps, rest, options, movements, stretches, blinks)
+    return Performance(parts, rig, fps, rest, options, generated, left, movements, stretches, blinks)
 
 
 def stream(seed: int, name: str, part: str) -> np.random.Generator:

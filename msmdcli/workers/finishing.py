@@ -1,8 +1,8 @@
 """From the model's motion to a line's: what its task asks for beyond the style, and measures. No file is written.
 
-The order: the rig's ranges, the frame rate of the output, another head motion, the controls, the ranges again, the
-character's own curves. Controls are applied at the frame rate of the output. The measures are always taken at the
-model's, of a motion with the same controls but the line's own length.
+The order: the rig's ranges, the frame rate of the output, another head motion, the controls (the performance is the
+second), the ranges again, the character's own curves. Controls are applied at the frame rate of the output. The
+measures are taken at the model's, whatever the output's, of what is delivered but for the line's own length.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from msmdcli.media.voice import frames_below_speech, measure_voice
 from msmdcli.model.style_codes import SAFE_INTENSITY
 from msmdcli.motion.health import Health, measure_health
 from msmdcli.motion.motion import Motion, frame_count
+from msmdcli.performance.line import Performance
 from msmdcli.workers.task import LineTask
 
 
@@ -41,7 +42,12 @@ class Finished:
 
 
 def finished(
-    motion: Motion, audio: Audio, task: LineTask, window: int, rest: NDArray[np.float32] | None = None
+    motion: Motion,
+    audio: Audio,
+    task: LineTask,
+    window: int,
+    rest: NDArray[np.float32] | None = None,
+    performance: Performance | None = None,
 ) -> Finished:
     """Finish a line.
 
@@ -51,13 +57,15 @@ def finished(
         task: what is asked of the line.
         window: N, frames of the model's windows, for the measures.
         rest: [D] the pose of the line's styles while their mouths are closed, for the silence gate; None: not known.
+        performance: of the line; None leaves it as it was generated.
 
     Raises:
         MsmdError: a control cannot be met.
     """
 
     def controlled(line: Motion, controls: Controls) -> Controlled:
-        return control(line, controls, audio, task.seed, task.noise_name, rest)
+        performed = None if performance is None else performance.on
+        return control(line, controls, audio, task.seed, task.noise_name, rest, performed)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
     silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))
@@ -72,7 +80,8 @@ def finished(
     motion.meta.update(task.meta)
     if task.curves is not None:
         motion = task.curves.apply(motion)
-    facts = {"controls": dict(result.facts), "voice": measure_voice(audio.samples, audio.rate)}
+    performed = performance.facts() if performance is not None else {}
+    facts = {"controls": {**performed, **result.facts}, "voice": measure_voice(audio.samples, audio.rate)}
     return Finished(
         motion, health, facts, (*audio.notes, *_style_warnings(task, float(audio.seconds)), *result.warnings)
     )

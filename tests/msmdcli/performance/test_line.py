@@ -11,11 +11,11 @@ from itertools import chain
 import numpy as np
 import pytest
 
+from msmdcli.controls.performance import PerformanceOptions
 from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
 from msmdcli.performance.line import Part, Performance, plan
-from msmdcli.performance.options import PerformanceOptions
 from msmdcli.performance.reference import Reference, groups_of
 from msmdcli.performance.rhythm import Rhythm, rhythm_of
 from msmdcli.performance.stretches import peaks

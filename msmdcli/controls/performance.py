@@ -8,15 +8,15 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from msmdcli.documents.tree import number_in
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.motion.rig import Rig
-from msmdcli.errors import did_you_mean
 
 Source = Literal["reference", "generated", "off"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 REGIONS = ("head", "brows", "eyes", "cheeks", "nose")
 ALL = "all"
 MAX_AMOUNT = 1.5
+YES, NO = ("true", "yes", "on"), ("false", "no", "off")
 NONE: Mapping[str, float] = MappingProxyType({})
 
 
@@ -70,12 +70,20 @@ class PerformanceOptions:
 def parse_performance(text: str) -> Source:
     """One of `SOURCES`."""
     word = text.strip().lower()
-    if word in ("false", "no"):  # what YAML makes of `off`
+    if word in NO:  # what YAML makes of `off`
         word = "off"
     for source in SOURCES:
         if word == source:
             return source
     raise MsmdError(f"performance {text[:40]!r} is not known", hint=did_you_mean(word, SOURCES))
+
+
+def parse_keep(text: str) -> bool:
+    """`true` or `false`."""
+    word = text.strip().lower()
+    if word not in (*YES, *NO):
+        raise MsmdError(f"keep_head_pose {text[:40]!r} is not true or false")
+    return word in YES
 
 
 def parse_amounts(text: str) -> tuple[tuple[str, float], ...]:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from msmdcli.controls.performance import PerformanceOptions, checked_amounts, parse_amounts, parse_performance
 from msmdcli.errors import MsmdError
 from msmdcli.motion.rig import Rig
-from msmdcli.performance.options import PerformanceOptions, checked_amounts, parse_amounts, parse_performance
 
 RIG = Rig.load("arkit52")
 
