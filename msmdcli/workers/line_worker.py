@@ -30,7 +30,7 @@ from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
 from msmdcli.system.files import Written, sha256_of
 from msmdcli.system.machine import available_cores
-from msmdcli.workers.finishing import finished
+from msmdcli.workers.finishing import Finished, finished
 from msmdcli.workers.performers import Performers
 from msmdcli.workers.read_ahead import read_ahead
 from msmdcli.workers.task import LineTask, Outcome
@@ -169,13 +169,17 @@ class LineWorker:
                 share += weight
         return total / share if (share > 0).all() else None
 
+    def finished(self, task: LineTask, audio: Audio, motion: Motion) -> Finished:
+        """A generated line with its performance and its controls; see `msmdcli.workers.finishing`."""
+        rest = self.rest(task, motion.frames) if task.controls.gate.on else None
+        performance = self.performers.perform(task, audio, motion)
+        return finished(motion, audio, task, self.engine.bundle.window, rest, performance)
+
     def _written(self, task: LineTask, audio: Audio, motion: Motion) -> Outcome:
         """Finish a line and write its files under temporary names."""
         written: list[Written] = []
         try:
-            rest = self.rest(task, motion.frames) if task.controls.gate.on else None
-            performance = self.performers.perform(task, audio, motion)
-            line = finished(motion, audio, task, self.engine.bundle.window, rest, performance)
+            line = self.finished(task, audio, motion)
             for fmt, target in task.targets.items():
                 written.append(write_temporary(line.motion, target, fmt, (task.format_options or {}).get(fmt)))
             return Outcome(
