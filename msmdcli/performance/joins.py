@@ -20,7 +20,7 @@ from msmdcli.performance.stretches import Stretch
 
 Array = NDArray[np.float64]
 
-WITHIN = 0.36  # seconds around a cut in which a group looks for its own moment
+WITHIN, GAZE_WITHIN = 0.36, 0.8  # seconds around a cut in which a group, and the gaze, looks for its own moment
 TRIED = 0.04  # seconds between the moments
 HAIR = 0.02  # seconds over which a speed is taken
 DECAY = (0.3, 1.8)  # seconds
@@ -122,8 +122,9 @@ class Movement:
     def _moment(self, i: int) -> float:
         """When stretch i takes this group over."""
         stretch = self.stretches[i]
-        low = max(stretch.start - WITHIN, self.cuts[i - 1] + 0.2)
-        high = stretch.start + WITHIN
+        within = GAZE_WITHIN if self.group == "gaze" else WITHIN
+        low = max(stretch.start - within, self.cuts[i - 1] + 0.2)
+        high = stretch.start + within
         if i + 1 < len(self.stretches):
             high = min(high, 0.5 * (stretch.start + self.stretches[i + 1].start))
         if high <= low:
@@ -136,9 +137,12 @@ class Movement:
             inside &= (at >= -1e-6) & (at <= take.seconds + 1e-6)
         if self.group == "gaze":
             before, after = self._whole(i - 1, times - HAIR * 2), self._plain(i, times + HAIR * 2)
-            jumps = np.square(self._plain(i, times + HAIR * 2) - self._plain(i, times - HAIR * 2)).sum(axis=1)
-            jumps += np.square(self._whole(i - 1, times + HAIR * 2) - before).sum(axis=1)
-            cost = np.square(after - before).sum(axis=1) - 0.8 * jumps
+            own = self._plain(i, times + HAIR * 2) - self._plain(i, times - HAIR * 2)
+            others = self._whole(i - 1, times + HAIR * 2) - before
+            cost = np.linalg.norm(
+                after - before, axis=1
+            )  # the way that the eyes jump there, less what they jump anyway
+            cost -= np.linalg.norm(own, axis=1) + np.linalg.norm(others, axis=1)
         else:
             old_speed = (old - self._whole(i - 1, times - HAIR)) / HAIR
             new_speed = (self._plain(i, times + HAIR) - new) / HAIR

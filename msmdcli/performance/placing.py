@@ -32,7 +32,7 @@ RATES = (0.9, 1.0, 1.1)
 MOST_PLACES = 700  # tried at a time; of a long reference a random part
 AGAIN = 1.2  # seconds from its start by which a stretch is known again
 FORGETS = 25.0  # seconds after which a stretch is half as familiar
-COUNTS = {"head": 1.0, "brows": 0.6, "gaze": 0.35, "lids": 0.3, "cheeks": 0.3}  # of groups, in a join
+COUNTS = {"head": 1.0, "brows": 0.6, "gaze": 0.7, "lids": 0.3, "cheeks": 0.3}  # of groups, in a join
 JOIN, RHYTHM, SEEN, LENGTH, IN_PAUSE, CHANCE = 0.8, 1.0, 1.6, 0.12, 0.15, 0.12  # what things cost
 OTHER_HAND = 0.15  # of a mirrored stretch that was never seen
 LEAST = 1e-5  # variance below which a group does not count
@@ -46,6 +46,7 @@ class _Pool:
         pose, speed: [F, C] its movement and its change per second, scaled so that squares add up to what a join costs;
             column signs of a mirrored one in `mirror` [C].
         features: [F, 3]. first, last: [F] first and last frame of the frame's take. take: [F] its number.
+        mirrored: whether it may be mirrored.
         seen: [2, F] seconds on the line when a frame was last performed, plain and mirrored.
     """
 
@@ -56,6 +57,7 @@ class _Pool:
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     take: NDArray[np.int64]
+    mirrored: bool
     seen: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +99,7 @@ class _Pool:
             np.concatenate(first),
             np.concatenate(last),
             np.concatenate(takes),
+            reference.symmetric,
         )
 
 
@@ -167,7 +170,7 @@ def _costs(
     places = np.arange(0, len(pool.pose), STEP)
     if len(places) > MOST_PLACES:
         places = np.sort(rng.choice(places, MOST_PLACES, replace=False))
-    ways = [(rate, mirrored) for rate in RATES for mirrored in (False, True)]
+    ways = [(rate, mirrored) for rate in RATES for mirrored in ((False, True) if pool.mirrored else (False,))]
     ahead = np.arange(0, int(HORIZON * FPS), 2)  # [H]
     target = line[np.minimum(cuts[:, None] + ahead, len(line) - 1)]  # [cuts, H, 3]
     age = np.maximum(cuts.mean() / FPS - pool.seen, 0)  # [2, F]

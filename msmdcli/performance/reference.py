@@ -37,6 +37,7 @@ FEWEST_BLINKS, MOST_BLINKS = 3.0, 60.0  # a minute: less is no rate that a line 
 LEAST_SECONDS = 0.9  # of a take that shows how somebody moves
 UNFOLDED, SOFT = 5.0, 0.06  # seconds: a shorter take runs to and fro until it is as long, and turns softly
 SLOW = 0.5  # seconds: standard deviation of what is no gesture but where the head is
+ASIDE = np.radians(2.0)  # a head that rests further from straight is no symmetric one
 STILL = 1e-3  # a channel whose values lie within this does not move
 
 
@@ -146,6 +147,12 @@ class Reference:
         missing = max(0.0, ENOUGH_SECONDS - seconds)
         rate = 60 * (count + USUAL_BLINKS / 60 * missing) / (seconds + missing)
         return min(max(rate, FEWEST_BLINKS), MOST_BLINKS)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether left and right may be exchanged: a head that rests turned or tilted does so on purpose."""
+        aside = self.rest[list(self.rig.rotation_indices or ())][1:]
+        return bool(np.all(np.abs(aside) < ASIDE))
 
     @cached_property
     def moving(self) -> frozenset[str]:
