@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.controls.smoothing import lower_envelope
+from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -193,7 +194,7 @@ def _usual() -> BlinkEvent:
     """A blink for references that show none: 80 ms down, 200 ms up (Trutoiu et al. 2011; see `msmdcli.blinks`)."""
     offsets = np.arange(-0.10, 0.261, 0.02)
     u = np.clip(np.where(offsets < 0, 1 + offsets / 0.09, 1 - offsets / 0.22), 0, 1)
-    shape = u * u * (3 - 2 * u)
+    shape = smooth_step(u)
     shape[[0, -1]] = 0
     lids = np.stack([shape, shape], axis=1)
     return BlinkEvent(0.0, offsets, lids, shape[:, None] * (0.1, 0.1, 0.05, 0.05))

@@ -19,18 +19,18 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.controls.smoothing import mouth_opening
+from msmdcli.media.voice import frame_levels, frames_below_speech
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.mouth import MOUTH_REGIONS, mouth_opening
 
 Array = NDArray[np.float64]
 
 RATE = Fraction(25)
-MOUTH = ("jaw", "lips", "tongue")
 SYLLABLE, PHRASE = 0.07, 0.9  # seconds: standard deviations of what is smoothed away, and of what is usual around it
 BUSY = 0.12  # seconds over which a mouth's speed is averaged
 QUIET = 0.18  # of the usual activity: less is a pause ...
 SHORTEST_PAUSE = 0.28  # ... if it lasts so long, in seconds
-BELOW_SPEECH = 35.0  # dB under the loud parts of a recording (95th percentile) is silence
+FAINT = 60.0  # dB under the loud parts of a recording: fainter is no louder than this
 LOUDNESS = 0.6  # share of the sound in a line's stress; the rest is its mouth
 
 
@@ -63,7 +63,7 @@ def rhythm_of(motion: Motion, samples: NDArray[np.float32] | None = None, rate: 
     motion = motion.resample(RATE)
     fps = float(RATE)
     values = motion.values.astype(np.float64)
-    columns = [c for name in MOUTH if name in motion.rig.regions for c in motion.rig.indices(name)]
+    columns = [c for name in MOUTH_REGIONS if name in motion.rig.regions for c in motion.rig.indices(name)]
     columns = columns or list(range(motion.rig.size))  # a learned rig: all that it has
     speed = np.zeros(len(values))
     speed[1:] = np.abs(np.diff(values[:, columns], axis=0)).mean(axis=1) * fps
@@ -72,19 +72,11 @@ def rhythm_of(motion: Motion, samples: NDArray[np.float32] | None = None, rate: 
     stress = _stress(np.maximum(mouth_opening(values, motion.rig), 0))
     pause = _pauses(activity < QUIET)
     if samples is not None and rate and len(samples):
-        level = loudness(samples, rate, len(values))
-        usual = float(np.percentile(level, 95))
-        stress = (1 - LOUDNESS) * stress + LOUDNESS * _stress(10 ** (np.maximum(level, usual - 60) / 20))
-        pause = _pauses(level < max(usual - BELOW_SPEECH, -60.0))
+        level = frame_levels(samples, rate, RATE, len(values))
+        loud = float(np.percentile(level, 95))
+        stress = (1 - LOUDNESS) * stress + LOUDNESS * _stress(10 ** (np.maximum(level, loud - FAINT) / 20))
+        pause = _pauses(frames_below_speech(samples, rate, RATE, len(values)))
     return Rhythm(stress, activity, pause)
-
-
-def loudness(samples: NDArray[np.float32], rate: int, frames: int) -> Array:
-    """[frames] level of the sound in dB of full scale, at `RATE`."""
-    edges = np.minimum((np.arange(frames + 1) * rate / float(RATE)).astype(np.int64), len(samples))
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    power = (energy[edges[1:]] - energy[edges[:-1]]) / np.maximum(np.diff(edges), 1)
-    return np.asarray(10 * np.log10(power + 1e-12))
 
 
 def _stress(curve: Array) -> Array:

@@ -23,6 +23,8 @@ from msmdcli.motion.motion import Motion, frame_count
 from msmdcli.performance.line import Performance
 from msmdcli.workers.task import LineTask
 
+MOVES = 0.4  # of the movement: with less asked for, a head is not called frozen
+
 
 @dataclass(frozen=True, eq=False)
 class Finished:
@@ -69,7 +71,10 @@ def finished(
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
     silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))
-    health = measure_health(own_length, motion.fps, motion.rig, window, silent)
+    delivered = np.clip(own_length, motion.rig.lower, motion.rig.upper)
+    health = measure_health(
+        delivered, motion.fps, motion.rig, window, silent, own_length, tuple(_asked_still(task.controls))
+    )
     motion = motion.clip()
     if task.fps is not None and task.fps != motion.fps:
         motion = motion.resample(task.fps, frame_count(audio.seconds, task.fps))
@@ -85,6 +90,18 @@ def finished(
     return Finished(
         motion, health, facts, (*audio.notes, *_style_warnings(task, float(audio.seconds)), *result.warnings)
     )
+
+
+def _asked_still(controls: Controls) -> Iterator[str]:
+    """Measures of health that say nothing because the line was asked not to move."""
+    performance, amount = controls.performance, controls.performance.amount
+    off = performance.source == "off"
+    if off or controls.head * amount("head") < MOVES:
+        yield "head_speed"
+    if off or amount("brows") < MOVES:
+        yield "brow_speed"
+    if controls.blinks.rate == 0 or (controls.blinks.rate is None and (off or amount("eyes") == 0)):
+        yield "blinks_per_minute"
 
 
 def _style_warnings(task: LineTask, seconds: float) -> Iterator[str]:
