@@ -69,7 +69,7 @@ class Health:
         outside_share: share of all values that leave their channel's range by more than 2 % of it.
         outside_most: by how much at most, as a share of the range.
         seam_jump: the largest step between frames across a join of windows, relative to the 95th percentile of all
-            other steps (a step is the mean absolute change over the face channels).
+            other steps (a step is the mean absolute change over the face channels but the eyes').
         seconds: duration of the line.
         lips_apart: the least opening of the mouth in a line of speech, in units of jawOpen (`mouth_opening`).
         head_speed: degrees per second; brow_speed: rig units per second; of the curves smoothed by `SMOOTH`.
@@ -154,7 +154,8 @@ def measure_health(
     """
     seconds = len(values) / float(fps)
     face = rig.face_columns
-    steps = np.abs(np.diff(values[:, face], axis=0)).mean(axis=1) if len(face) else np.zeros(0)  # [T - 1]
+    still = np.setdiff1d(face, _columns(rig, "eyes"))  # a blink or a saccade at a join is no jump
+    steps = np.abs(np.diff(values[:, still], axis=0)).mean(axis=1) if len(still) else np.zeros(0)  # [T - 1]
     jitter = float(np.abs(np.diff(values[:, face], n=2, axis=0)).mean()) if len(values) > 2 and len(face) else None
     share, most = _outside(values if unclipped is None else unclipped, rig)
     in_silence = None if silent is None else _mouth_in_silence(values, silent, fps, rig)
