@@ -105,10 +105,10 @@ class Movement:
         stretch = self.stretches[i]
         reference = self.references[stretch.reference]
         take = reference.takes[stretch.take]
-        values = take.at(stretch.source(times), self.columns) - reference.rest[self.columns]
-        if stretch.mirrored:
-            values = values[:, self._mirror] * self._signs
-        return values * self.gains[stretch.reference]
+        values, rest = take.at(stretch.source(times), self.columns), reference.rest[self.columns]
+        if stretch.mirrored:  # eyes that looked left look right; a head turns as far the other way
+            values = rest + (values[:, self._mirror] - rest) * self._signs
+        return (values - rest) * self.gains[stretch.reference]
 
     def _usual_speed(self) -> float:
         """Per second, mean over the takes of the length of the group's velocity."""

@@ -94,6 +94,7 @@ class Performance:
             performed = base
             if group in self.movements:
                 performed = base + share * amounts[columns] * self.movements[group].seen(times, fps)
+            performed = np.clip(performed, self.rig.lower[columns], self.rig.upper[columns])
             values[:, columns] = performed + (1 - share) * generated
         lay_blinks(values, self.rig, fps, self.blinks)
         return replace(motion, values=values.astype(np.float32), meta=dict(motion.meta))

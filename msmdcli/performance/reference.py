@@ -195,20 +195,21 @@ def to_and_fro(values: Array, folds: int) -> Array:
 
 
 def without_camera(values: Array, rig: Rig) -> Array:
-    """Values [T, D] without the mean yaw and roll of the head, taken out as a rotation, half of its mean pitch, and the
-    mean look to a side: eyes that looked into a camera beside the face look ahead again."""
+    """Values [T, D] without the usual yaw and roll of the head (taken out as a rotation), half of its usual pitch and the
+    usual look to a side: eyes that looked into a camera beside the face look ahead again. What is usual is the median:
+    somebody who turns away for a while rests where he comes back to."""
     values = values.copy()
     if rig.rotation_indices is not None:
         head = list(rig.rotation_indices)
         angles = np.unwrap(values[:, head], axis=0)  # [T, 3] pitch, yaw, roll
-        aside = angles.mean(axis=0) * (0, 1, 1)
+        aside = np.median(angles, axis=0) * (0, 1, 1)
         turned = multiply(inverse(quaternion_from_euler(aside))[None], quaternion_from_euler(angles))
         angles = nearest_euler(euler_from_quaternion(turned), angles - aside)
-        values[:, head] = angles - angles.mean(axis=0) * (1 - PITCH_KEPT, 1, 1)
+        values[:, head] = angles - np.median(angles, axis=0) * (1 - PITCH_KEPT, 1, 1)
     for toward, away in (("eyeLookOutLeft", "eyeLookInLeft"), ("eyeLookInRight", "eyeLookOutRight")):
         if toward in rig.channels and away in rig.channels:
             a, b = rig.channels.index(toward), rig.channels.index(away)
             both, side = np.minimum(values[:, a], values[:, b]), values[:, a] - values[:, b]
-            side = side - side.mean()
+            side = side - np.median(side)
             values[:, a], values[:, b] = both + np.maximum(side, 0), both + np.maximum(-side, 0)
     return values
