@@ -84,6 +84,29 @@ GuidanceRescale = Annotated[
     float | None,
     typer.Option(help="Bring guided motion back to the spread of the unguided, 0 (off) to 1.", metavar="X"),
 ]
+Performance = Annotated[
+    str | None,
+    typer.Option(
+        help="Head, brows, eyes, cheeks: reference (the style's own movement, placed by rhythm), generated (the "
+        "model's) or off. (default: reference)",
+        metavar="SOURCE",
+    ),
+]
+PerformanceAmount = Annotated[
+    str | None,
+    typer.Option(
+        help="How much of that movement, 0 to 1.5: 0.8, or head=0.5,brows=1.2. (default: 1)", metavar="AMOUNT"
+    ),
+]
+KeepHeadPose = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-head-pose/--no-keep-head-pose",
+        help="Keep a reference's mean yaw and roll of the head, which are the camera's. (default: of "
+        "synthetic styles only)",
+        show_default=False,
+    ),
+]
 Blinks = Annotated[
     str | None, typer.Option(help="style, off, or a rate per minute such as 18. (default: style)", metavar="HOW")
 ]
