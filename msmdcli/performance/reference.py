@@ -195,9 +195,9 @@ def to_and_fro(values: Array, folds: int) -> Array:
 
 
 def without_camera(values: Array, rig: Rig) -> Array:
-    """Values [T, D] without the usual yaw and roll of the head (taken out as a rotation), half of its usual pitch and the
-    usual look to a side: eyes that looked into a camera beside the face look ahead again. What is usual is the median:
-    somebody who turns away for a while rests where he comes back to."""
+    """Values [T, D] without the usual yaw and roll of the head (taken out as a rotation), half of its usual pitch and
+    the usual look to a side: eyes that looked into a camera beside the face look ahead again. What is usual is the
+    median: somebody who turns away for a while rests where he comes back to."""
     values = values.copy()
     if rig.rotation_indices is not None:
         head = list(rig.rotation_indices)
