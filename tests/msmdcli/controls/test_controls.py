@@ -92,8 +92,9 @@ def test_each_control_does_its_own_and_is_told(project: Project) -> None:
     report = project.report()
     assert report["shot"]["controlled"]["overrun_ms"] == pytest.approx(2700 - 50 / 30 * 1000, abs=1)  # type: ignore[index]
     assert "1033 ms longer" in report["shot"]["warnings"][0]  # type: ignore[index]
-    assert report["posed"]["controls"] == "2 pins" and report["posed"]["controlled"] == {"pins_met": 2}
-    assert report["blinking"]["controlled"]["blinks_placed"] >= 1  # type: ignore[index]
+    assert report["posed"]["controls"] == "2 pins" and report["posed"]["controlled"]["pins_met"] == 2  # type: ignore[index]
+    blinks = report["blinking"]["controlled"]
+    assert blinks["blinks_placed"] + blinks["blinks_kept"] >= 1  # type: ignore[index]
     assert "silent_seconds" in report["gated"]["controlled"] and "controls" not in report["smooth"].get("dub", {})  # type: ignore[operator]
     assert report["nodding"]["controls"] == "head off, nod at 1 s"
 
