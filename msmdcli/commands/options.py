@@ -68,7 +68,7 @@ Sampler = Annotated[str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (defa
 Steps = Annotated[int | None, typer.Option(help="Network evaluations per window: speed against accuracy.")]
 Quality = Annotated[
     str | None,
-    typer.Option(help="draft (1 step), standard (what the model recommends) or reference (all steps of ddpm)."),
+    typer.Option(help="draft (1 step) or standard (what the model recommends)."),
 ]
 GuidanceAudio = Annotated[
     float | None, typer.Option(help="Guidance scale of the sound; 0 is off and fastest.", metavar="X")
