@@ -112,7 +112,7 @@ Blinks = Annotated[
 ]
 SilenceGate = Annotated[
     str | None,
-    typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: off)", metavar="HOW"),
+    typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: on)", metavar="HOW"),
 ]
 Smooth = Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")]
 DryRun = Annotated[

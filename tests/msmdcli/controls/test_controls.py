@@ -169,7 +169,7 @@ def test_levels_and_the_command_line(project: Project, tmp_path: Path) -> None:
     assert project.run([line("a"), line("b", head="generated", blinks="off")], {"head": 0.5}, choices=choices) == 0
     assert np.abs(project.values("a")[:, HEAD]).max() == 0 < np.abs(project.values("b")[:, HEAD]).max()
     assert not find_blinks(read_motion(project.out / "b.npz"))
-    assert project.report()["a"]["controls"] == "head off, 30 blinks/min, silence gate, smooth 0.1"
+    assert project.report()["a"]["controls"] == "head off, 30 blinks/min, smooth 0.1"
     for option, text in (("blinks", "often"), ("smooth", "9"), ("takes", "0"), ("head_motion", "x")):
         with pytest.raises(MsmdError) as error:
             parse_choices(None, None, None, None, **{option: text})  # type: ignore[arg-type]
