@@ -68,7 +68,7 @@ ABOUT = {
     "keep_head_pose": "Keep a reference's mean yaw and roll of the head, which are the camera's",
     "head": "Head motion: generated, off, or a factor",
     "blinks": "style, off, or a rate per minute",
-    "silence_gate": "true (default): the mouth rests where nobody speaks; off; or a level in dB under which it is silent",
+    "silence_gate": "true (default): the mouth rests where nobody speaks; off; or the level in dB of silence",
     "smooth": "Light smoothing without lag, 0 to 1",
     "length": "Length of the shot: 4.2 (seconds), 4200 ms, 126 frames",
     "when_longer": "A line longer than its shot: cut its end, keep it, or fail",
