@@ -97,6 +97,7 @@ def tasks_of(
                 performers={key: "" if code == NO_STYLE else code for key, code in codes.items()},
                 kept=dub.kept if dub else (),
                 generated=dub.generated if dub else (),
+                guidance=planned.guidance,
             )
         )
     return result

@@ -160,6 +160,8 @@ def dub(
                 formats=formats,
                 fps=fps,
                 seed=seed,
+                guidance_audio=guidance_audio,
+                guidance_style=guidance_style,
                 performance=performance,
                 performance_amount=performance_amount,
                 keep_head_pose=keep_head_pose,

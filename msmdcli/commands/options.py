@@ -68,7 +68,7 @@ Sampler = Annotated[str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (defa
 Steps = Annotated[int | None, typer.Option(help="Network evaluations per window: speed against accuracy.")]
 Quality = Annotated[
     str | None,
-    typer.Option(help="draft (1 step), standard (what the model recommends) or reference (all steps of ddpm)."),
+    typer.Option(help="draft (1 step) or standard (what the model recommends)."),
 ]
 GuidanceAudio = Annotated[
     float | None, typer.Option(help="Guidance scale of the sound; 0 is off and fastest.", metavar="X")
@@ -112,7 +112,7 @@ Blinks = Annotated[
 ]
 SilenceGate = Annotated[
     str | None,
-    typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: off)", metavar="HOW"),
+    typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: on)", metavar="HOW"),
 ]
 Smooth = Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")]
 DryRun = Annotated[

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Controls:
-    """The controls of one line, all levels taken together. The defaults change nothing.
+    """The controls of one line, all levels taken together.
 
     Attributes:
         performance: where the movement beside the mouth comes from.
@@ -58,7 +58,7 @@ class Controls:
     performance: PerformanceOptions = field(default_factory=PerformanceOptions)
     head: float = 1.0
     blinks: Blinks = field(default_factory=Blinks)
-    gate: SilenceGate = field(default_factory=SilenceGate)
+    gate: SilenceGate = field(default_factory=lambda: SilenceGate(on=True))
     smooth: float = 0.0
     length: ShotLength | None = None
     longer: WhenLonger = "trim"
@@ -94,7 +94,7 @@ class Controls:
             "performance": {},
             "head": 1.0,
             "blinks": None,
-            "silence_gate": [False, None],
+            "silence_gate": [True, None],
             "smooth": 0.0,
             "length": None,
         }
@@ -107,8 +107,10 @@ class Controls:
             words.append("head off" if self.head == 0 else f"head x{self.head:g}")
         if self.blinks.rate is not None:
             words.append("no blinks" if self.blinks.rate == 0 else f"{self.blinks.rate:g} blinks/min")
-        if self.gate.on:
-            words.append("silence gate" + ("" if self.gate.threshold is None else f" at {self.gate.threshold:g} dB"))
+        if not self.gate.on:
+            words.append("no silence gate")
+        elif self.gate.threshold is not None:
+            words.append(f"silence gate at {self.gate.threshold:g} dB")
         if self.smooth:
             words.append(f"smooth {self.smooth:g}")
         if self.length is not None:

@@ -31,6 +31,7 @@ from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import read_format_options
 from msmdcli.manifest.lines import CHOICES, MAX_INTENSITY, MAX_SEED, Choices
 from msmdcli.manifest.takes import parse_takes
+from msmdcli.model.sampling import MAX_GUIDANCE
 from msmdcli.motion.motion import parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import DEFAULT_FADE, NO_STYLE, Segment, StyleMix, StyleRef
@@ -76,6 +77,8 @@ class ChoicesReader(Reader):
             format_options=when("format_options", lambda node: read_format_options(self, node)),
             fps=when("fps", self.fps),
             language=when("language", lambda node: self.text_of(node, "language")),
+            guidance_audio=when("guidance_audio", lambda node: self.number_of(node, "guidance_audio", 0, MAX_GUIDANCE)),
+            guidance_style=when("guidance_style", lambda node: self.number_of(node, "guidance_style", 0, MAX_GUIDANCE)),
             performance=when("performance", lambda node: self.parsed(node, "performance", parse_performance)),
             performance_amount=when("performance_amount", self.performance_amount),
             keep_head_pose=when("keep_head_pose", lambda node: self.parsed(node, "keep_head_pose", parse_keep)),

@@ -49,6 +49,7 @@ AUDIO_SUFFIXES = (
 )
 
 STYLING = ("style", "regions", "segments", "intensity", "seed", "formats", "format_options", "fps", "language")
+GUIDANCE = ("guidance_audio", "guidance_style")  # see msmdcli.model.guidance
 CONTROLS = (  # see msmdcli.controls.controls
     "performance",
     "performance_amount",
@@ -64,7 +65,7 @@ CONTROLS = (  # see msmdcli.controls.controls
     "pins",
     "takes",
 )
-CHOICES = (*STYLING, *CONTROLS)
+CHOICES = (*STYLING, *GUIDANCE, *CONTROLS)
 LINE_KEYS = ("id", "audio", *CHOICES, "text", "character", "fields")
 
 StyleFollow = Literal["whole", "timeline"]
@@ -94,6 +95,8 @@ class Choices:
     format_options: FormatOptions | None = None
     fps: Fraction | None = None
     language: str | None = None
+    guidance_audio: float | None = None
+    guidance_style: float | None = None
     performance: Source | None = None
     performance_amount: tuple[tuple[str, float], ...] | None = None
     keep_head_pose: bool | None = None

@@ -31,6 +31,7 @@ from msmdcli.manifest.dubs import MOST_FACES, NOT_FOR_DUBS, OWN_KEYS
 from msmdcli.manifest.lines import CHOICES, HEADS, KEEPS, LINE_KEYS, MAX_INTENSITY, MAX_SEED, STYLE_FOLLOWS
 from msmdcli.manifest.reading import CHARACTER_KEYS, TOP_KEYS, VERSION
 from msmdcli.manifest.takes import MAX_TAKES
+from msmdcli.model.sampling import MAX_GUIDANCE
 from msmdcli.motion.motion import MAX_FPS
 from msmdcli.motion.rig import Rig
 
@@ -60,12 +61,14 @@ ABOUT = {
     "text": "What is said; carried to the report",
     "character": "Whose line it is: a name in `characters`",
     "fields": "Columns of your own, carried to the report",
+    "guidance_audio": "Guidance scale of the sound: more makes the mouth larger and closer to it; 0 is off and fastest",
+    "guidance_style": "Guidance scale of the style; 0 is off and fastest",
     "performance": "Head, brows, eyes, cheeks: the style's own movement placed by rhythm, the model's, or none",
     "performance_amount": "How much of that movement, 0 to 1.5, or a factor per region",
     "keep_head_pose": "Keep a reference's mean yaw and roll of the head, which are the camera's",
     "head": "Head motion: generated, off, or a factor",
     "blinks": "style, off, or a rate per minute",
-    "silence_gate": "true: the mouth rests where nobody speaks; or the level in dB under which it is silent",
+    "silence_gate": "true (default): the mouth rests where nobody speaks; off; or the level in dB of silence",
     "smooth": "Light smoothing without lag, 0 to 1",
     "length": "Length of the shot: 4.2 (seconds), 4200 ms, 126 frames",
     "when_longer": "A line longer than its shot: cut its end, keep it, or fail",
@@ -211,6 +214,8 @@ def _choices() -> dict[str, Schema]:
             ]
         },
         "language": TEXT,
+        "guidance_audio": _number(0, MAX_GUIDANCE),
+        "guidance_style": _number(0, MAX_GUIDANCE),
         "performance": _spelled((*performance.SOURCES, "no", "false")),
         "performance_amount": {
             "anyOf": [

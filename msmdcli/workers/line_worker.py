@@ -154,7 +154,7 @@ class LineWorker:
         constrain = None
         if task.controls.pins:
             constrain = Pinned.of(task.controls.pins, bundle.rig, bundle.fps, len(features)).met_by
-        return Job(task.id, features, entries, task.seed, task.noise, constrain)
+        return Job(task.id, features, entries, task.seed, task.noise, constrain, guidance=task.guidance)
 
     def rest(self, task: LineTask, frames: int) -> NDArray[np.float32] | None:
         """[D] the pose of the line's styles while their mouths are closed, each with its share; None: not known."""

@@ -40,6 +40,7 @@ class LineTask:
         performers: `StyleRef.key` -> key into the worker's clips of styles; empty: none performs (no style).
         kept: groups of channels that run along with the original that is dubbed; see `msmdcli.performance.line.plan`.
         generated: groups whose movement is the model's.
+        guidance: scales of the sound and the style; None is the batch's.
     """
 
     id: str
@@ -59,6 +60,7 @@ class LineTask:
     performers: Mapping[tuple[str, Path], str] = dataclasses.field(default_factory=dict)
     kept: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()
+    guidance: tuple[float | None, float | None] = (None, None)
 
     @property
     def noise_name(self) -> str:
