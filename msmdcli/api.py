@@ -40,7 +40,6 @@ from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import DEFAULT_INTENSITY, StyleRef
 from msmdcli.styles.library import StyleLibrary, StyleReference
 from msmdcli.system.files import sha256_of
-from msmdcli.workers.finishing import finished
 from msmdcli.workers.line_worker import EncodedRecording, LineWorker
 from msmdcli.workers.task import LineTask
 
@@ -207,7 +206,7 @@ class Animator:
         located = controls.located(self._gestures)
         planned = [self._planned(key, audio, found, choices, located) for key, audio in recordings.items()]
         tasks = tasks_of(planned, Path(), self.engine, _raise)
-        worker = LineWorker(self.engine, tasks.styles)
+        worker = LineWorker(self.engine, tasks.styles, tasks.clips)
         by_id: dict[str, tuple[LineTask, Audio]] = {}
 
         def jobs() -> Iterator[Job]:
@@ -222,8 +221,7 @@ class Animator:
 
         for job, motion in self.engine.animate(jobs(), clip=False):
             task, audio = by_id.pop(job.id)
-            rest = worker.rest(task, motion.frames) if task.controls.gate.on else None
-            yield job.id, finished(motion, audio, task, self.bundle.window, rest).motion
+            yield job.id, worker.finished(task, audio, motion).motion
 
     def _planned(self, key: str, audio: Recording, style: Style, choices: Choices, controls: Controls) -> PlannedLine:
         why = id_problem(key)

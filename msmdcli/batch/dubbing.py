@@ -39,6 +39,7 @@ Key = tuple[str, Path]  # of a StyleRef
 
 ORDER = "the performance comes first: msmd dub ORIGINAL AUDIO"
 STRAINED = 2.0  # a dub so many times longer or shorter than its original strains what is stretched to it
+KEPT = {"upper": ("brows", "gaze", "lids", "cheeks"), "head": ("head",)}  # groups of `msmdcli.performance.reference`
 SAME_LENGTH = 0.005  # seconds; said as "as long as"
 
 
@@ -77,10 +78,11 @@ class PreparedDub:
     Attributes:
         field: the style field, with the original's stretches where it follows them.
         codes: for each of its references -> key into the worker's encoded styles.
-        head: the head motion that replaces the model's; None keeps the model's.
+        head: the head motion that takes the place of all other; None leaves it to the performance.
         original_seconds: the duration of the original.
         facts: for the report: original, style_follow, stretches, head.
         warnings: what a person should know.
+        kept: groups of channels that run along with the original. generated: those whose movement is the model's.
     """
 
     field: StyleField
@@ -89,6 +91,8 @@ class PreparedDub:
     original_seconds: float
     facts: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()
 
     def length_facts(self, seconds: float) -> dict[str, Any]:
         """What the report says of a dub of that length: the facts, and how much longer it is than its original."""
@@ -170,7 +174,7 @@ def find_originals(line: Line) -> dict[Key, Original]:
 
 def key_part(line: Line) -> dict[str, str]:
     """What belongs to the content key of a dub besides its style and its original."""
-    return {} if line.dub is None else {"head": line.dub.head}
+    return {} if line.dub is None else {"head": line.dub.head, "keep": ",".join(line.dub.keep)}
 
 
 def notes(line: Line) -> dict[str, str]:
@@ -261,7 +265,9 @@ def prepare(
     elif dub.head == "original":
         head = HeadMotion.of(motion)
     facts = {"original": dub.name, "style_follow": dub.style_follow, "stretches": number, "head": dub.head}
-    return PreparedDub(field, found, head, seconds, facts, tuple(warnings))
+    kept = [group for keep in dub.keep for group in KEPT[keep]]
+    generated = ("head",) if dub.head == "generated" else ()
+    return PreparedDub(field, found, head, seconds, facts, tuple(warnings), tuple(kept), generated)
 
 
 def track_originals(references: Iterable[StyleReference | None], jobs: int, console: Console) -> None:

@@ -205,7 +205,7 @@ def _outcomes(options: BatchOptions, engine: Engine, tasks: Tasks, out: Path, co
     jobs, threads = _workers(options, len(tasks.tasks))
     bundle = engine.bundle
     config = WorkerConfig(
-        bundle.path.absolute(), options.device, threads, options.batch_size, options.sampling, tasks.styles
+        bundle.path.absolute(), options.device, threads, options.batch_size, options.sampling, tasks.styles, tasks.clips
     )
     if options.engine == "ray":
         from msmdcli.workers.ray_cluster import run_with_ray
@@ -215,7 +215,7 @@ def _outcomes(options: BatchOptions, engine: Engine, tasks: Tasks, out: Path, co
         return run_with_ray(config, tasks.tasks, wanted, options.ray_address, seen, bundle.sha256, console.warn)
     if jobs == 1:
         engine.load()
-        return LineWorker(engine, tasks.styles).run(tasks.tasks)
+        return LineWorker(engine, tasks.styles, tasks.clips).run(tasks.tasks)
     return run_in_processes(config, tasks.tasks, jobs)
 
 

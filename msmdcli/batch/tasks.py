@@ -16,6 +16,7 @@ from msmdcli.model.engine import Engine
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import StyleStore
 from msmdcli.model.style_codes import StyleCode
+from msmdcli.motion.motion import Motion
 from msmdcli.styles.field import NO_STYLE, style_words
 from msmdcli.styles.library import StyleReference
 from msmdcli.workers.task import LineTask
@@ -28,11 +29,13 @@ class Tasks:
     Attributes:
         tasks: the longest lines first, and lines that share a recording one after the other.
         styles: the encoded styles by the keys that the tasks use.
+        clips: of the styles that perform, likewise.
         dubs: line id -> what was read of its original.
     """
 
     tasks: list[LineTask] = field(default_factory=list)
     styles: dict[str, StyleCode | None] = field(default_factory=lambda: {NO_STYLE: None})
+    clips: dict[str, list[Motion]] = field(default_factory=dict)
     dubs: dict[str, PreparedDub] = field(default_factory=dict)
 
 
@@ -62,7 +65,9 @@ def tasks_of(
             if reference is None or digest in result.styles or digest in broken:
                 continue
             try:
-                result.styles[digest] = engine.encode_style(reference.load(), store)
+                clips = reference.load()
+                result.styles[digest] = engine.encode_style(clips, store)
+                result.clips[digest] = clips
                 for text in reference.warnings():
                     warn(f"{_kind(reference)} {reference.name}: {text}")
             except MsmdError as error:
@@ -96,6 +101,10 @@ def tasks_of(
                 controls=planned.controls,
                 noise=planned.line.noise,
                 head=dub.head if dub else None,
+                performers={key: "" if code == NO_STYLE else code for key, code in codes.items()},
+                kept=dub.kept if dub else (),
+                generated=dub.generated if dub else (),
+                guidance=planned.guidance,
             )
         )
     return result

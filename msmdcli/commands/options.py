@@ -68,7 +68,7 @@ Sampler = Annotated[str | None, typer.Option(help="ddpm, ddim or dpmpp-2m. (defa
 Steps = Annotated[int | None, typer.Option(help="Network evaluations per window: speed against accuracy.")]
 Quality = Annotated[
     str | None,
-    typer.Option(help="draft (1 step), standard (what the model recommends) or reference (all steps of ddpm)."),
+    typer.Option(help="draft (1 step) or standard (what the model recommends)."),
 ]
 GuidanceAudio = Annotated[
     float | None, typer.Option(help="Guidance scale of the sound; 0 is off and fastest.", metavar="X")
@@ -84,12 +84,35 @@ GuidanceRescale = Annotated[
     float | None,
     typer.Option(help="Bring guided motion back to the spread of the unguided, 0 (off) to 1.", metavar="X"),
 ]
+Performance = Annotated[
+    str | None,
+    typer.Option(
+        help="Head, brows, eyes, cheeks: reference (the style's own movement, placed by rhythm), generated (the "
+        "model's) or off. (default: reference)",
+        metavar="SOURCE",
+    ),
+]
+PerformanceAmount = Annotated[
+    str | None,
+    typer.Option(
+        help="How much of that movement, 0 to 1.5: 0.8, or head=0.5,brows=1.2. (default: 1)", metavar="AMOUNT"
+    ),
+]
+KeepHeadPose = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-head-pose/--no-keep-head-pose",
+        help="Keep a reference's mean yaw and roll of the head, which are the camera's. (default: of "
+        "synthetic styles only)",
+        show_default=False,
+    ),
+]
 Blinks = Annotated[
     str | None, typer.Option(help="style, off, or a rate per minute such as 18. (default: style)", metavar="HOW")
 ]
 SilenceGate = Annotated[
     str | None,
-    typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: off)", metavar="HOW"),
+    typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: on)", metavar="HOW"),
 ]
 Smooth = Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")]
 DryRun = Annotated[

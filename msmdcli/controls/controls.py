@@ -3,6 +3,7 @@
 =============  ===========================================================================  =================
 key            what                                                                         file
 =============  ===========================================================================  =================
+performance    head, brows, eyes, cheeks and nose as the reference performs them           performance.py
 head           head motion as generated, off, or times a factor                             head.py
 blinks         as the style has them, off, or a rate per minute                             blinks.py
 silence_gate   the mouth rests where nobody speaks                                          silence_gate.py
@@ -13,14 +14,14 @@ pins           key poses and whole channels that are met exactly                
 takes          several variants to choose from                                              takes.py
 =============  ===========================================================================  =================
 
-All but `takes` work on the finished motion, in this order: length, head, silence gate, smoothing, blinks, gestures,
-pins; so what was asked for by name and time (gestures, then pins) has the last word. They are applied at the frame rate
-of the output, where a pin or a blink falls on real frames. Pins take part in the sampling too.
+All but `takes` work on the finished motion, in this order: length, performance, head, silence gate, smoothing, blinks,
+gestures, pins; so what was asked for by name and time (gestures, then pins) has the last word. They are applied at the
+frame rate of the output, where a pin or a blink falls on real frames. Pins take part in the sampling too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from msmdcli.controls.blinks import Blinks, control_blinks
 from msmdcli.controls.gesture import Gesture, GestureLibrary, place
 from msmdcli.controls.head import scale_head
+from msmdcli.controls.performance import PerformanceOptions
 from msmdcli.controls.pins import Pin, Pinned, meet
 from msmdcli.controls.shot_length import ShotLength, WhenLonger, WhenShorter, fit
 from msmdcli.controls.silence_gate import SilenceGate, gate_motion
@@ -42,9 +44,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Controls:
-    """The controls of one line, all levels taken together. The defaults change nothing.
+    """The controls of one line, all levels taken together.
 
     Attributes:
+        performance: where the movement beside the mouth comes from.
         head: factor of the head motion.
         blinks, gate, smooth: see their files.
         length: of the shot; None is the line's own.
@@ -52,9 +55,10 @@ class Controls:
         gestures, pins: in the order of the manifest.
     """
 
+    performance: PerformanceOptions = field(default_factory=PerformanceOptions)
     head: float = 1.0
     blinks: Blinks = field(default_factory=Blinks)
-    gate: SilenceGate = field(default_factory=SilenceGate)
+    gate: SilenceGate = field(default_factory=lambda: SilenceGate(on=True))
     smooth: float = 0.0
     length: ShotLength | None = None
     longer: WhenLonger = "trim"
@@ -77,6 +81,7 @@ class Controls:
     def description(self) -> dict[str, Any]:
         """Plain data of all that changes the motion, for content keys; empty if nothing does."""
         plain: dict[str, Any] = {
+            "performance": self.performance.description(),
             "head": self.head,
             "blinks": self.blinks.rate,
             "silence_gate": [self.gate.on, self.gate.threshold if self.gate.on else None],
@@ -85,18 +90,27 @@ class Controls:
             "gestures": [gesture.description() for gesture in self.gestures],
             "pins": [pin.description() for pin in self.pins],
         }
-        idle = {"head": 1.0, "blinks": None, "silence_gate": [False, None], "smooth": 0.0, "length": None}
+        idle: dict[str, Any] = {
+            "performance": {},
+            "head": 1.0,
+            "blinks": None,
+            "silence_gate": [True, None],
+            "smooth": 0.0,
+            "length": None,
+        }
         return {name: value for name, value in plain.items() if value != idle.get(name, [])}
 
     def words(self) -> str:
         """In a few words, for reports; empty if nothing is changed."""
-        words = []
+        words = self.performance.words()
         if self.head != 1:
             words.append("head off" if self.head == 0 else f"head x{self.head:g}")
         if self.blinks.rate is not None:
             words.append("no blinks" if self.blinks.rate == 0 else f"{self.blinks.rate:g} blinks/min")
-        if self.gate.on:
-            words.append("silence gate" + ("" if self.gate.threshold is None else f" at {self.gate.threshold:g} dB"))
+        if not self.gate.on:
+            words.append("no silence gate")
+        elif self.gate.threshold is not None:
+            words.append(f"silence gate at {self.gate.threshold:g} dB")
         if self.smooth:
             words.append(f"smooth {self.smooth:g}")
         if self.length is not None:
@@ -126,7 +140,13 @@ class Controlled:
 
 
 def control(
-    motion: Motion, controls: Controls, audio: Audio, seed: int, name: str, rest: np.ndarray | None = None
+    motion: Motion,
+    controls: Controls,
+    audio: Audio,
+    seed: int,
+    name: str,
+    rest: np.ndarray | None = None,
+    performed: Callable[[Motion], Motion] | None = None,
 ) -> Controlled:
     """Do to a line what its controls ask for.
 
@@ -136,6 +156,7 @@ def control(
         audio: its recording.
         seed, name: of the line: all that the randomness of the blinks depends on.
         rest: [D] the style's pose while its mouth is closed; None if it is not known.
+        performed: lays the line's performance on it (`msmdcli.performance.line`); None leaves it as it was generated.
 
     Raises:
         MsmdError: the line is longer than its shot and may not be; a gesture or a curve cannot be used.
@@ -149,6 +170,8 @@ def control(
         facts["overrun_ms"] = round(fitted.overrun_ms, 1)
         if fitted.warning:
             warnings.append(fitted.warning)
+    if performed is not None:
+        motion = performed(motion)
     motion = scale_head(motion, controls.head)
     if controls.head != 1 and motion.rig.rotation_indices is None:
         warnings.append(f"rig {motion.rig.name} has no head, so `head` changes nothing")

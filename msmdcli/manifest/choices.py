@@ -11,6 +11,13 @@ from msmdcli.controls.blinks import parse_blinks
 from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS, Gesture
 from msmdcli.controls.gesture import DEFAULT_FADE as GESTURE_FADE
 from msmdcli.controls.head import parse_head
+from msmdcli.controls.performance import (
+    MAX_AMOUNT,
+    checked_amounts,
+    parse_amounts,
+    parse_keep,
+    parse_performance,
+)
 from msmdcli.controls.pins import DEFAULT_BLEND, MAX_BLEND, Pin, clash
 from msmdcli.controls.shot_length import LONGER, SHORTER, parse_length
 from msmdcli.controls.silence_gate import parse_gate
@@ -24,6 +31,7 @@ from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import read_format_options
 from msmdcli.manifest.lines import CHOICES, MAX_INTENSITY, MAX_SEED, Choices
 from msmdcli.manifest.takes import parse_takes
+from msmdcli.model.sampling import MAX_GUIDANCE
 from msmdcli.motion.motion import parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import DEFAULT_FADE, NO_STYLE, Segment, StyleMix, StyleRef
@@ -69,6 +77,11 @@ class ChoicesReader(Reader):
             format_options=when("format_options", lambda node: read_format_options(self, node)),
             fps=when("fps", self.fps),
             language=when("language", lambda node: self.text_of(node, "language")),
+            guidance_audio=when("guidance_audio", lambda node: self.number_of(node, "guidance_audio", 0, MAX_GUIDANCE)),
+            guidance_style=when("guidance_style", lambda node: self.number_of(node, "guidance_style", 0, MAX_GUIDANCE)),
+            performance=when("performance", lambda node: self.parsed(node, "performance", parse_performance)),
+            performance_amount=when("performance_amount", self.performance_amount),
+            keep_head_pose=when("keep_head_pose", lambda node: self.parsed(node, "keep_head_pose", parse_keep)),
             head=when("head", lambda node: self.parsed(node, "head", parse_head)),
             blinks=when("blinks", lambda node: self.parsed(node, "blinks", parse_blinks)),
             silence_gate=when("silence_gate", lambda node: self.parsed(node, "silence_gate", parse_gate)),
@@ -80,6 +93,22 @@ class ChoicesReader(Reader):
             pins=when("pins", self.pins),
             takes=when("takes", lambda node: self.parsed(node, "takes", parse_takes)),
         )
+
+    def performance_amount(self, node: Node) -> tuple[tuple[str, float], ...] | None:
+        """A factor, or a factor per region."""
+        if not isinstance(node.content, dict):
+            return self.parsed(node, "performance_amount", parse_amounts)
+        before = len(self.problems)
+        amounts = {}
+        for key, value in self.named(node, "performance_amount"):
+            number = self.number_of(value, f"performance_amount of {key.text}", 0, MAX_AMOUNT)
+            if number is not None:
+                amounts[key.text] = number
+        try:
+            return checked_amounts(amounts) if len(self.problems) == before else None
+        except MsmdError as error:
+            self.wrong(node, error.message, error.hint)
+            return None
 
     def gestures(self, node: Node) -> tuple[Gesture, ...] | None:
         """A list of {name, at, ...}. An empty list takes those of a weaker level away."""

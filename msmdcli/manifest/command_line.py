@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from msmdcli.controls.blinks import parse_blinks
 from msmdcli.controls.head import parse_head
+from msmdcli.controls.performance import parse_amounts, parse_performance
 from msmdcli.controls.silence_gate import parse_gate
 from msmdcli.controls.smoothing import parse_smooth
 from msmdcli.errors import MsmdError, UsageError
@@ -26,6 +27,11 @@ def parse_choices(
     formats: str | None,
     fps: str | None,
     seed: int | None,
+    guidance_audio: float | None = None,
+    guidance_style: float | None = None,
+    performance: str | None = None,
+    performance_amount: str | None = None,
+    keep_head_pose: bool | None = None,
     head_motion: str | None = None,
     blinks: str | None = None,
     silence_gate: str | None = None,
@@ -45,6 +51,11 @@ def parse_choices(
         ),
         fps=_parsed("--fps", fps, parse_fps),
         seed=seed,
+        guidance_audio=guidance_audio,
+        guidance_style=guidance_style,
+        performance=_parsed("--performance", performance, parse_performance),
+        performance_amount=_parsed("--performance-amount", performance_amount, parse_amounts),
+        keep_head_pose=keep_head_pose,
         head=_parsed("--head-motion", head_motion, parse_head),
         blinks=_parsed("--blinks", blinks, parse_blinks),
         silence_gate=_parsed("--silence-gate", silence_gate, parse_gate),

@@ -16,11 +16,11 @@ from typing import NoReturn, TypeVar
 from msmdcli.documents.nodes import Key, Node
 from msmdcli.documents.reader import Reader
 from msmdcli.errors import UsageError, did_you_mean
-from msmdcli.manifest.lines import HEADS, LINE_KEYS, STYLE_FOLLOWS, Dub, Head, Line, StyleFollow
+from msmdcli.manifest.lines import HEADS, KEEPS, LINE_KEYS, STYLE_FOLLOWS, Dub, Head, Keep, Line, StyleFollow
 
 T = TypeVar("T", bound=str)
 
-OWN_KEYS = ("original", "style_follow", "head", "face")
+OWN_KEYS = ("original", "style_follow", "head", "keep", "face")
 NOT_FOR_DUBS = ("style", "segments")  # the original is the style
 MOST_FACES = 20
 
@@ -43,6 +43,21 @@ def parse_dub_head(text: str) -> Head:
         UsageError: it is none.
     """
     return next((known for known in HEADS if known == text), None) or _unknown("head", text, HEADS)
+
+
+def parse_keep(text: str) -> tuple[Keep, ...]:
+    """Some of `KEEPS` with commas, or `none`.
+
+    Raises:
+        UsageError: a word that is none of them.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if words in (["none"], ["off"]):
+        return ()
+    for word in words:
+        if word not in KEEPS:
+            _unknown("keep", word, (*KEEPS, "none"))
+    return tuple(known for known in KEEPS if known in words)
 
 
 def _unknown(option: str, text: str, known: Sequence[str]) -> NoReturn:
@@ -75,6 +90,13 @@ def _read_dub(reader: Reader, node: Node, read_line: ReadLine) -> Line | None:
         reader.wrong(node, "the dub has no original", "original: the video, Live Link CSV or npz of the performance")
     follow = _choice(reader, entries, "style_follow", STYLE_FOLLOWS, Dub.style_follow)
     head = _choice(reader, entries, "head", HEADS, Dub.head)
+    keep = Dub.keep
+    if "keep" in entries:
+        items = entries["keep"].items if isinstance(entries["keep"].content, list) else [entries["keep"]]
+        try:
+            keep = parse_keep(",".join(reader.text_of(item, "keep") or "" for item in items) or "none")
+        except UsageError as error:
+            reader.wrong(entries["keep"], error.message.removeprefix("--"), error.hint)
     face = None
     if "face" in entries:
         face = entries["face"].integer
@@ -84,7 +106,7 @@ def _read_dub(reader: Reader, node: Node, read_line: ReadLine) -> Line | None:
     line = read_line(Node(rest, node.line, node.column))
     if line is None or original is None or len(reader.problems) > before:
         return None
-    dub = Dub(original, entries["original"].text or "", follow, head, face)
+    dub = Dub(original, entries["original"].text or "", follow, head, keep, face)
     style = dub.style(reader.base, reader.place(entries["original"]))
     return replace(line, choices=replace(line.choices, style=(style,)), dub=dub)
 

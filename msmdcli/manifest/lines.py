@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from msmdcli.controls.blinks import Blinks
 from msmdcli.controls.controls import Controls
 from msmdcli.controls.gesture import Gesture
+from msmdcli.controls.performance import PerformanceOptions, Source
 from msmdcli.controls.pins import Pin
 from msmdcli.controls.shot_length import ShotLength, WhenLonger, WhenShorter
 from msmdcli.controls.silence_gate import SilenceGate
@@ -30,7 +31,11 @@ MAX_SEED = 2**63 - 1
 MAX_INTENSITY = 3.0
 
 STYLING = ("style", "regions", "segments", "intensity", "seed", "formats", "format_options", "fps", "language")
+GUIDANCE = ("guidance_audio", "guidance_style")  # see msmdcli.model.guidance
 CONTROLS = (  # see msmdcli.controls.controls
+    "performance",
+    "performance_amount",
+    "keep_head_pose",
     "head",
     "blinks",
     "silence_gate",
@@ -42,13 +47,15 @@ CONTROLS = (  # see msmdcli.controls.controls
     "pins",
     "takes",
 )
-CHOICES = (*STYLING, *CONTROLS)
+CHOICES = (*STYLING, *GUIDANCE, *CONTROLS)
 LINE_KEYS = ("id", "audio", *CHOICES, "text", "character", "fields")
 
 StyleFollow = Literal["whole", "timeline"]
-Head = Literal["generated", "off", "original"]
+Head = Literal["performed", "generated", "off", "original"]
+Keep = Literal["upper", "head"]
 STYLE_FOLLOWS: tuple[StyleFollow, ...] = get_args(StyleFollow)
 HEADS: tuple[Head, ...] = get_args(Head)
+KEEPS: tuple[Keep, ...] = get_args(Keep)
 
 
 class ManifestError(ProblemList):
@@ -70,6 +77,11 @@ class Choices:
     format_options: FormatOptions | None = None
     fps: Fraction | None = None
     language: str | None = None
+    guidance_audio: float | None = None
+    guidance_style: float | None = None
+    performance: Source | None = None
+    performance_amount: tuple[tuple[str, float], ...] | None = None
+    keep_head_pose: bool | None = None
     head: float | None = None
     blinks: Blinks | None = None
     silence_gate: SilenceGate | None = None
@@ -83,7 +95,11 @@ class Choices:
 
     def controls(self) -> Controls:
         """The controls that merged choices ask for."""
+        performance = PerformanceOptions(
+            self.performance or "reference", self.performance_amount or (), self.keep_head_pose
+        )
         given = {
+            "performance": performance,
             "head": self.head,
             "blinks": self.blinks,
             "gate": self.silence_gate,
@@ -124,7 +140,10 @@ class Dub:
         original: the performance: a video, a Live Link Face CSV or a motion npz.
         name: the original as it was written.
         style_follow: `whole`, one style from all of it; `timeline`, the style follows it through time.
-        head: head motion: `generated` by the model, `off`, or the `original`'s stretched in time.
+        head: head motion: `performed` like all that is not the mouth, `generated` by the model, `off`, or the
+            `original`'s stretched in time whatever the lengths are, turned as it was before the camera.
+        keep: what runs along with the original from its start to its end where the lengths allow it: `upper` (brows,
+            eyes, blinks, cheeks, nose) and `head`. What is not kept, or cannot be, is placed by the rhythm of speech.
         face: which face of a video with several, 1 being the most prominent; None takes that.
         face_model: the face landmarker's file; None looks in the usual places.
     """
@@ -132,7 +151,8 @@ class Dub:
     original: Path
     name: str
     style_follow: StyleFollow = "whole"
-    head: Head = "generated"
+    head: Head = "performed"
+    keep: tuple[Keep, ...] = KEEPS
     face: int | None = None
     face_model: Path | None = None
 

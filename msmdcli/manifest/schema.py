@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
-from msmdcli.controls import blinks, head, silence_gate, smoothing
+from msmdcli.controls import blinks, head, performance, silence_gate, smoothing
 from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS
 from msmdcli.controls.pins import MAX_BLEND
 from msmdcli.controls.shot_length import LONGER, SHORTER
@@ -28,9 +28,10 @@ from msmdcli.manifest.choices import (
     SEGMENT_KEYS,
 )
 from msmdcli.manifest.dubs import MOST_FACES, NOT_FOR_DUBS, OWN_KEYS
-from msmdcli.manifest.lines import CHOICES, HEADS, LINE_KEYS, MAX_INTENSITY, MAX_SEED, STYLE_FOLLOWS
+from msmdcli.manifest.lines import CHOICES, HEADS, KEEPS, LINE_KEYS, MAX_INTENSITY, MAX_SEED, STYLE_FOLLOWS
 from msmdcli.manifest.reading import CHARACTER_KEYS, TOP_KEYS, VERSION
 from msmdcli.manifest.takes import MAX_TAKES
+from msmdcli.model.sampling import MAX_GUIDANCE
 from msmdcli.motion.motion import MAX_FPS
 from msmdcli.motion.rig import Rig
 
@@ -60,9 +61,14 @@ ABOUT = {
     "text": "What is said; carried to the report",
     "character": "Whose line it is: a name in `characters`",
     "fields": "Columns of your own, carried to the report",
+    "guidance_audio": "Guidance scale of the sound: more makes the mouth larger and closer to it; 0 is off and fastest",
+    "guidance_style": "Guidance scale of the style; 0 is off and fastest",
+    "performance": "Head, brows, eyes, cheeks: the style's own movement placed by rhythm, the model's, or none",
+    "performance_amount": "How much of that movement, 0 to 1.5, or a factor per region",
+    "keep_head_pose": "Keep a reference's mean yaw and roll of the head, which are the camera's",
     "head": "Head motion: generated, off, or a factor",
     "blinks": "style, off, or a rate per minute",
-    "silence_gate": "true: the mouth rests where nobody speaks; or the level in dB under which it is silent",
+    "silence_gate": "true (default): the mouth rests where nobody speaks; off; or the level in dB of silence",
     "smooth": "Light smoothing without lag, 0 to 1",
     "length": "Length of the shot: 4.2 (seconds), 4200 ms, 126 frames",
     "when_longer": "A line longer than its shot: cut its end, keep it, or fail",
@@ -95,10 +101,19 @@ ABOUT_PIN = {
     "blend": "Seconds over which the motion bends towards it, before and after",
     "file": "A motion file whose curves are followed",
 }
+ABOUT_AMOUNT = {
+    "all": "Factor of every region that is not named",
+    "head": "Factor of the head's movement",
+    "brows": "Factor of the brows' movement",
+    "eyes": "Factor of the movement of gaze and lids; at 0 there are no blinks",
+    "cheeks": "Factor of the cheeks' movement",
+    "nose": "Factor of the nose's movement",
+}
 ABOUT_DUB = {
     "original": "The performance: a video, a Live Link Face CSV or a motion npz",
     "style_follow": "One style from the whole performance, or its style through time",
-    "head": "Head motion: generated, off, or the original's stretched to the dub",
+    "head": "Head motion: performed (see keep), generated, off, or the original's stretched to the dub",
+    "keep": "What runs along with the original where lengths allow: upper, head, none",
     "face": "Which face of a video with several, 1 being the most prominent",
 }
 
@@ -199,6 +214,21 @@ def _choices() -> dict[str, Schema]:
             ]
         },
         "language": TEXT,
+        "guidance_audio": _number(0, MAX_GUIDANCE),
+        "guidance_style": _number(0, MAX_GUIDANCE),
+        "performance": _spelled((*performance.SOURCES, "no", "false")),
+        "performance_amount": {
+            "anyOf": [
+                _number(0, performance.MAX_AMOUNT),
+                _object(
+                    dict.fromkeys((performance.ALL, *performance.REGIONS), _number(0, performance.MAX_AMOUNT)),
+                    (),
+                    ABOUT_AMOUNT,
+                ),
+                {"type": "string"},
+            ]
+        },
+        "keep_head_pose": _spelled((*performance.YES, *performance.NO)),
         "head": _words(head.WORDS, _number(0, head.MAX_SCALE)),
         "blinks": _words((*blinks.AS_STYLE, *blinks.OFF), _number(0, blinks.MAX_RATE)),
         "silence_gate": _words(
@@ -263,6 +293,7 @@ def _dub(choices: Mapping[str, Schema]) -> dict[str, Schema]:
         "original": TEXT,
         "style_follow": {"enum": list(STYLE_FOLLOWS)},
         "head": {"enum": list(HEADS)},
+        "keep": {"anyOf": [{"type": "array", "items": {"enum": list(KEEPS)}}, {"type": "string"}]},
         "face": {"type": "integer", "minimum": 1, "maximum": MOST_FACES},
     }
     line = {key: schema for key, schema in _line(choices).items() if key not in NOT_FOR_DUBS}
@@ -304,6 +335,12 @@ def _names(groups: list[str]) -> Schema:
 
 def _words(words: Iterable[str], number: Schema) -> Schema:
     """A number or one of a few words in the usual spellings; true and false as YAML reads them."""
+    return {"anyOf": [number, _spelled(words)]}
+
+
+def _spelled(words: Iterable[str]) -> Schema:
+    """One of a few words in the usual spellings; true and false as YAML reads them."""
+    words = tuple(words)
     spelled = [form for word in words for form in (word, word.capitalize(), word.upper())]
     truth = [value for word, value in (("true", True), ("false", False)) if word in words]
-    return {"anyOf": [number, {"enum": [*dict.fromkeys(spelled), *truth]}]}
+    return {"enum": [*dict.fromkeys(spelled), *truth]}

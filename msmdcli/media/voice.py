@@ -35,11 +35,15 @@ def level_db(power: T, least: float = 1e-12) -> T:
 
 def frames_below_speech(samples: Array, rate: int, fps: Fraction, frames: int) -> NDArray[np.bool_]:
     """[T] whether there is no speech during a motion frame: the level is low against the line's own loud parts."""
+    level = frame_levels(samples, rate, fps, frames)
+    return level < max(float(np.percentile(level, 95)) - SILENCE_BELOW_SPEECH, SILENCE_FLOOR)
+
+
+def frame_levels(samples: Array, rate: int, fps: Fraction, frames: int) -> NDArray[np.float64]:
+    """[T] level of the sound [S] during each motion frame, in dB of full scale."""
     edges = np.minimum((np.arange(frames + 1) * (rate / float(fps))).astype(np.int64), len(samples))
     energy = _energy_before(samples, edges)  # [T + 1]
-    power = (energy[1:] - energy[:-1]) / np.maximum(edges[1:] - edges[:-1], 1)  # [T]
-    level = level_db(power)
-    return level < max(float(np.percentile(level, 95)) - SILENCE_BELOW_SPEECH, SILENCE_FLOOR)
+    return level_db((energy[1:] - energy[:-1]) / np.maximum(edges[1:] - edges[:-1], 1))
 
 
 def _energy_before(samples: Array, edges: NDArray[np.int64]) -> NDArray[np.float64]:

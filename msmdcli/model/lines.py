@@ -34,6 +34,7 @@ class Job:
         watch_alpha: called once per window, after its last step, with alpha [n, K] of eq. 4 for the line's frames from
             `first` on: the coefficients of the style basis, of the first style that has weight there. It changes
             nothing.
+        guidance: lambda of eq. 6 for sound and style; None is the engine's.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Job:
     noise: str | None = None
     constrain: Callable[[Array, int], Array] | None = None
     watch_alpha: Callable[[Array, int], None] | None = None
+    guidance: tuple[float | None, float | None] = (None, None)
 
     @property
     def noise_name(self) -> str:
@@ -64,6 +66,7 @@ class ActiveLine:
             raise MsmdError(f"line {job.id}: no audio features", hint="the recording is empty")
         self.job = job
         self.failed = False
+        sampling = sampling.guided_by(*job.guidance)
         weights = normalised_weights(job, bundle.rig.size)
         self.layers = [
             Layer(job, channels, own, number == 0, bundle, sampling)
@@ -115,6 +118,11 @@ class Layer:
         self.values = np.empty((len(job.features), bundle.rig.size), np.float32)  # [T, D], rig units
         self.previous = np.zeros((bundle.previous, bundle.rig.size), np.float32)  # [P, D], normalised
         self._go_to(0)
+
+    @property
+    def guided(self) -> bool:
+        """Whether there is any guidance."""
+        return self._sampling.guided
 
     def _go_to(self, index: int) -> None:
         self.window: Window = window_at(index, len(self.values), self._bundle.window)

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from msmdcli.errors import UsageError
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.guidance import WHOLE, Interval, check_interval
 from msmdcli.model.samplers import make_sampler
+
+MAX_GUIDANCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ class Sampling:
             del described["guidance_rescale"]
         return described
 
+    def guided_by(self, audio: float | None, style: float | None) -> Sampling:
+        """The same with other guidance scales; None leaves one as it is."""
+        return replace(
+            self,
+            guidance_audio=self.guidance_audio if audio is None else audio,
+            guidance_style=self.guidance_style if style is None else style,
+        )
+
     def resolve(self, bundle: Bundle) -> Sampling:
         """With the bundle's recommendations in place of None. Its number of steps goes with its sampler only."""
         defaults = bundle.defaults
@@ -58,7 +68,7 @@ class Sampling:
         scales = []
         for what, given in (("audio", self.guidance_audio), ("style", self.guidance_style)):
             scale = float(guidance.get(what, 0.0) if given is None else given)
-            if not 0 <= scale <= 10:
+            if not 0 <= scale <= MAX_GUIDANCE:
                 raise UsageError(f"guidance scale {scale} for {what}", hint="give 0 (off) to 10; 0.5 to 1 is usual")
             scales.append(scale)
         interval = check_interval(self.guidance_interval or guidance.get("interval", WHOLE))
@@ -79,7 +89,6 @@ class Quality:
 QUALITIES = {
     "draft": Quality("dpmpp-2m", 1),  # one evaluation of the network: the mean of what could be said
     "standard": Quality(None, None),
-    "reference": Quality("ddpm", None),  # every diffusion step, what the paper does
 }
 
 

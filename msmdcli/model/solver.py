@@ -63,7 +63,7 @@ class Solver:
         return (
             self._graphs.runtime.bound
             and rows <= self._graphs.max_batch
-            and not (self._sampling.guided and self._sampling.guidance_rescale)
+            and not (self._sampling.guidance_rescale and any(layer.guided for layer in layers))
             and not any(layer.job.constrain for layer in layers)
         )
 
@@ -76,12 +76,13 @@ class Solver:
             wanted = process.wanted if process.is_last(i) else ("x0",)
             predictions, alphas = predict(self._graphs, calls, x, int(t), wanted)
             x0_hat = mix(predictions, calls.rows, calls.owner, guided)  # [R, N, D] -> [L, N, D]
-            if guided and sampling.guided and sampling.guidance_rescale:
+            if guided and sampling.guidance_rescale:
                 plain = mix(predictions, calls.rows, calls.owner, False)
                 for number, layer in enumerate(layers):
-                    x0_hat[number] = rescaled(
-                        x0_hat[number], plain[number], layer.window.frames, sampling.guidance_rescale
-                    )
+                    if layer.guided:
+                        x0_hat[number] = rescaled(
+                            x0_hat[number], plain[number], layer.window.frames, sampling.guidance_rescale
+                        )
             for number, layer in enumerate(layers):
                 layer.constrain(x0_hat[number])
             if alphas:

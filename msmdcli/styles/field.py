@@ -16,6 +16,7 @@ from msmdcli.motion.easing import smooth_step
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from msmdcli.model.style_codes import StyleCode, StyleEntry
     from msmdcli.motion.rig import Rig
@@ -106,23 +107,35 @@ class StyleField:
             frames, fps: T and the frame rate of the line.
             rig: whose regions are meant.
         """
-        import numpy as np
-
         from msmdcli.model.style_codes import StyleEntry
 
-        weights: dict[tuple[str, float], Any] = {}  # style and intensity -> [T or 1, D or 1]
-        codes: dict[str, StyleCode | None] = {}
+        codes = {"" if code is None else code.key: code for code in styles.values()}
+        names = {key: "" if code is None else code.key for key, code in styles.items()}
+        shares = self.shares_over_time(names, frames, fps, rig)
+        return [StyleEntry(codes[name], weight, intensity) for name, intensity, weight in shares]
+
+    def shares_over_time(
+        self, names: Mapping[tuple[str, Path], str], frames: int, fps: Fraction, rig: Rig
+    ) -> list[tuple[str, float, NDArray[np.float32]]]:
+        """(name, intensity, weight [T or 1, D or 1]) of every style of the field; styles of one name are one.
+
+        Args:
+            names: of each `StyleRef.key`; empty is the null style, which has no intensity.
+            frames, fps, rig: see `entries`.
+        """
+        import numpy as np
+
+        weights: dict[tuple[str, float], Any] = {}  # name and intensity -> [T or 1, D or 1]
         for segment, time in zip(self.segments, self._time_weights(frames, fps), strict=True):
             intensity = self.intensity if segment.intensity is None else segment.intensity
             for mix, channels in _channel_weights(segment, rig):
                 total = sum(ref.weight for ref in mix)
                 for ref in mix:
-                    code = styles[ref.key]
-                    key = ("" if code is None else code.key, 1.0 if code is None else intensity)
+                    name = names[ref.key]
+                    key = (name, intensity if name else 1.0)
                     share = time * channels * np.float32(ref.weight / total)
                     weights[key] = weights[key] + share if key in weights else share
-                    codes[key[0]] = code
-        return [StyleEntry(codes[key], weight, intensity) for (key, intensity), weight in weights.items()]
+        return [(name, intensity, weight) for (name, intensity), weight in weights.items()]
 
     def _time_weights(self, frames: int, fps: Fraction) -> list[np.ndarray]:
         """Each segment's weight over time, [T, 1] (or [1, 1] where there is but one), with a sum of 1 at each frame.

@@ -1,8 +1,8 @@
 """From the model's motion to a line's: what its task asks for beyond the style, and measures. No file is written.
 
-The order: the rig's ranges, the frame rate of the output, another head motion, the controls, the ranges again, the
-character's own curves. Controls are applied at the frame rate of the output. The measures are always taken at the
-model's, of a motion with the same controls but the line's own length.
+The order: the rig's ranges, the frame rate of the output, another head motion, the controls (the performance is the
+second), the ranges again, the character's own curves. Controls are applied at the frame rate of the output. The
+measures are taken at the model's, whatever the output's, of what is delivered but for the line's own length.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from msmdcli.media.voice import frames_below_speech, measure_voice
 from msmdcli.model.style_codes import SAFE_INTENSITY
 from msmdcli.motion.health import Health, measure_health
 from msmdcli.motion.motion import Motion, frame_count
+from msmdcli.performance.line import Performance
 from msmdcli.workers.task import LineTask
+
+MOVES = 0.4  # of the movement: with less asked for, a head is not called frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,12 @@ class Finished:
 
 
 def finished(
-    motion: Motion, audio: Audio, task: LineTask, window: int, rest: NDArray[np.float32] | None = None
+    motion: Motion,
+    audio: Audio,
+    task: LineTask,
+    window: int,
+    rest: NDArray[np.float32] | None = None,
+    performance: Performance | None = None,
 ) -> Finished:
     """Finish a line.
 
@@ -51,17 +59,22 @@ def finished(
         task: what is asked of the line.
         window: N, frames of the model's windows, for the measures.
         rest: [D] the pose of the line's styles while their mouths are closed, for the silence gate; None: not known.
+        performance: of the line; None leaves it as it was generated.
 
     Raises:
         MsmdError: a control cannot be met.
     """
 
     def controlled(line: Motion, controls: Controls) -> Controlled:
-        return control(line, controls, audio, task.seed, task.noise_name, rest)
+        performed = None if performance is None else performance.on
+        return control(line, controls, audio, task.seed, task.noise_name, rest, performed)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
     silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))
-    health = measure_health(own_length, motion.fps, motion.rig, window, silent)
+    delivered = np.clip(own_length, motion.rig.lower, motion.rig.upper)
+    health = measure_health(
+        delivered, motion.fps, motion.rig, window, silent, own_length, tuple(_asked_still(task.controls))
+    )
     motion = motion.clip()
     if task.fps is not None and task.fps != motion.fps:
         motion = motion.resample(task.fps, frame_count(audio.seconds, task.fps))
@@ -72,10 +85,23 @@ def finished(
     motion.meta.update(task.meta)
     if task.curves is not None:
         motion = task.curves.apply(motion)
-    facts = {"controls": dict(result.facts), "voice": measure_voice(audio.samples, audio.rate)}
+    performed = performance.facts() if performance is not None else {}
+    facts = {"controls": {**performed, **result.facts}, "voice": measure_voice(audio.samples, audio.rate)}
     return Finished(
         motion, health, facts, (*audio.notes, *_style_warnings(task, float(audio.seconds)), *result.warnings)
     )
+
+
+def _asked_still(controls: Controls) -> Iterator[str]:
+    """Measures of health that say nothing because the line was asked not to move."""
+    performance, amount = controls.performance, controls.performance.amount
+    off = performance.source == "off"
+    if off or controls.head * amount("head") < MOVES:
+        yield "head_speed"
+    if off or amount("brows") < MOVES:
+        yield "brow_speed"
+    if controls.blinks.rate == 0 or (controls.blinks.rate is None and (off or amount("eyes") == 0)):
+        yield "blinks_per_minute"
 
 
 def _style_warnings(task: LineTask, seconds: float) -> Iterator[str]:

@@ -10,8 +10,9 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
 from msmdcli.system.files import Written, sha256_of
 from msmdcli.system.machine import available_cores
-from msmdcli.workers.finishing import finished
+from msmdcli.workers.finishing import Finished, finished
+from msmdcli.workers.performers import Performers
 from msmdcli.workers.read_ahead import read_ahead
 from msmdcli.workers.task import LineTask, Outcome
 
@@ -52,11 +54,18 @@ class LineWorker:
     Args:
         engine: the model.
         styles: encoded styles by the keys that tasks use.
+        clips: of the styles that perform, likewise.
     """
 
-    def __init__(self, engine: Engine, styles: Mapping[str, StyleCode | None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        styles: Mapping[str, StyleCode | None],
+        clips: Mapping[str, Sequence[Motion]] = MappingProxyType({}),
+    ) -> None:
         self.engine = engine
         self.styles = styles
+        self.performers = Performers(clips, engine.bundle)
         self._readers = min(max(1, (engine.runtime.threads or available_cores()) // 2), MOST_READERS)
         self._recordings: OrderedDict[str, Future[EncodedRecording]] = OrderedDict()  # by sha256
         self._features = FeatureStore()
@@ -145,7 +154,7 @@ class LineWorker:
         constrain = None
         if task.controls.pins:
             constrain = Pinned.of(task.controls.pins, bundle.rig, bundle.fps, len(features)).met_by
-        return Job(task.id, features, entries, task.seed, task.noise, constrain)
+        return Job(task.id, features, entries, task.seed, task.noise, constrain, guidance=task.guidance)
 
     def rest(self, task: LineTask, frames: int) -> NDArray[np.float32] | None:
         """[D] the pose of the line's styles while their mouths are closed, each with its share; None: not known."""
@@ -160,12 +169,17 @@ class LineWorker:
                 share += weight
         return total / share if (share > 0).all() else None
 
+    def finished(self, task: LineTask, audio: Audio, motion: Motion) -> Finished:
+        """A generated line with its performance and its controls; see `msmdcli.workers.finishing`."""
+        rest = self.rest(task, motion.frames) if task.controls.gate.on else None
+        performance = self.performers.perform(task, audio, motion)
+        return finished(motion, audio, task, self.engine.bundle.window, rest, performance)
+
     def _written(self, task: LineTask, audio: Audio, motion: Motion) -> Outcome:
         """Finish a line and write its files under temporary names."""
         written: list[Written] = []
         try:
-            rest = self.rest(task, motion.frames) if task.controls.gate.on else None
-            line = finished(motion, audio, task, self.engine.bundle.window, rest)
+            line = self.finished(task, audio, motion)
             for fmt, target in task.targets.items():
                 written.append(write_temporary(line.motion, target, fmt, (task.format_options or {}).get(fmt)))
             return Outcome(
@@ -198,6 +212,7 @@ class WorkerConfig:
         bundle: the folder.
         device, threads, max_batch, sampling: see `Engine`.
         styles: encoded styles by the keys that tasks use.
+        clips: of the styles that perform, likewise.
     """
 
     bundle: Path
@@ -206,6 +221,7 @@ class WorkerConfig:
     max_batch: int | None
     sampling: Sampling
     styles: Mapping[str, StyleCode | None]
+    clips: Mapping[str, Sequence[Motion]] = field(default_factory=dict)
 
     def make_worker(self) -> LineWorker:
         """Load the models."""
@@ -213,7 +229,7 @@ class WorkerConfig:
             Bundle.load(self.bundle, verify=False), self.device, self.threads, self.max_batch, self.sampling
         )
         engine.load()
-        return LineWorker(engine, self.styles)
+        return LineWorker(engine, self.styles, self.clips)
 
 
 def places_of(worker: LineWorker) -> int:

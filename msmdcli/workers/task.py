@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ class LineTask:
         curves: the curve map that makes the character's own controls of the motion; None leaves it on the bundle's rig.
         controls: what is asked of the line beyond its style.
         noise: what stands for the id where something is random; None is the id.
+        performers: `StyleRef.key` -> key into the worker's clips of styles; empty: none performs (no style).
+        kept: groups of channels that run along with the original that is dubbed; see `msmdcli.performance.line.plan`.
+        generated: groups whose movement is the model's.
+        guidance: scales of the sound and the style; None is the batch's.
     """
 
     id: str
@@ -52,6 +57,10 @@ class LineTask:
     controls: Controls = NO_CONTROLS
     noise: str | None = None
     format_options: FormatOptions | None = None
+    performers: Mapping[tuple[str, Path], str] = dataclasses.field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()
+    guidance: tuple[float | None, float | None] = (None, None)
 
     @property
     def noise_name(self) -> str:

@@ -77,7 +77,7 @@ class Stage:
 
     def dub(self, audio: Path | None = None, original: Path | None = None, **changes: Any) -> int:
         path = original or self.original
-        own = {name: changes.pop(name) for name in ("style_follow", "head") if name in changes}
+        own = {name: changes.pop(name) for name in ("style_follow", "head", "keep") if name in changes}
         batch = {name: changes.pop(name) for name in ("choices", "force", "dry_run", "out") if name in changes}
         options = DubOptions(Dub(path, str(path), **own), audio or self.audio, replace(self.batch, **batch), **changes)
         return self.told(lambda console: run_dub(options, console))
@@ -133,12 +133,31 @@ def test_the_style_follows_the_original_through_time(stage: Stage) -> None:
     brow = RIG.index("browInnerUp")
     rise = {}
     for follow in ("whole", "timeline"):
-        assert stage.dub(style_follow=follow, id=follow) == 0
+        generated = parse_choices(None, "npz", None, None, performance="generated")
+        assert stage.dub(style_follow=follow, id=follow, choices=generated) == 0
         curve = stage.made(follow).values[:, brow]
         rise[follow] = float(curve[-35:].mean() - curve[:35].mean())
     assert rise["timeline"] > 0.3 > 0.15 > abs(rise["whole"])
     assert stage.line("timeline")["dub"]["stretches"] > 2
     assert stage.made("timeline").meta["style"].endswith("take.npz through time")
+
+
+def test_upper_face_and_head_run_along_with_the_original(stage: Stage) -> None:
+    """Over the whole dub, from the original's start to its end; what is not kept is placed by rhythm."""
+    brow, original = RIG.index("browInnerUp"), performance()
+    write_sound(stage.audio, 5.6)
+    curves = {}
+    for name, keep in (("both", ("upper", "head")), ("head", ("head",)), ("none", ())):
+        assert stage.dub(keep=keep, id=name) == 0
+        curves[name] = stage.made(name).values
+    along = HeadMotion.of(original).stretched(len(curves["both"]))
+    for name in ("both", "head"):
+        moved = curves[name][:, HEAD] - curves[name][:, HEAD].mean(axis=0)
+        np.testing.assert_allclose(moved, along - along.mean(axis=0), atol=np.radians(1.5))
+    assert np.abs(curves["none"][:, HEAD] - curves["both"][:, HEAD]).max() > 0.01
+    rise = {name: float(values[-35:, brow].mean() - values[:35, brow].mean()) for name, values in curves.items()}
+    assert rise["both"] > 0.3
+    assert curves["head"][:, brow].tobytes() != curves["both"][:, brow].tobytes()
 
 
 def test_an_original_too_short_to_follow_is_used_as_a_whole(stage: Stage) -> None:

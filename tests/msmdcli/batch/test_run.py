@@ -76,14 +76,14 @@ def test_a_line_that_fails_never_stops_the_others(project: Project) -> None:
 def test_even_our_own_mistake_in_one_line_does_not_stop_the_others(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure = finishing.measure
+    measure = finishing.measure_health
 
     def faulty(values: np.ndarray, *args: Any) -> Any:
         if len(values) == 23:  # line3
             raise ZeroDivisionError("a bug")
         return measure(values, *args)
 
-    monkeypatch.setattr(finishing, "measure", faulty)
+    monkeypatch.setattr(finishing, "measure_health", faulty)
     assert project.run() == 1
     assert project.statuses()["line3"] == "failed" and list(project.statuses().values()).count("made") == 3
     (failed,) = (line for line in project.report()["lines"] if line["status"] == "failed")

@@ -31,6 +31,7 @@ defaults: {style: neutral, formats: "livelink-csv, npz", fps: 29.97, head: off, 
 characters:
   guard: {head: guard.glb, styles: tags, defaults: {style: angry, silence_gate: true, smooth: 0.3}, lines: []}
   queen:
+    defaults: {performance: Generated, performance_amount: 0.8}
     lines: [{id: q1, audio: q1.wav, length: 126 frames, when_longer: trim, when_shorter: hold}]
 lines:
   - {id: 007, audio: a.wav, character: guard, language: no, text: 12, fields: {scene: 3, mood: ~}}
@@ -39,6 +40,11 @@ lines:
   - id: d
     audio: d.wav
     segments: [{start: 0, style: neutral}, {start: 1.5, regions: {mouth: sad}, fade: 0.4, intensity: 1.2}]
+    guidance_audio: 0.5
+    guidance_style: 1
+    performance: off
+    performance_amount: {head: 0.5, all: 1.2}
+    keep_head_pose: true
     head: 0.5
     blinks: Off
     silence_gate: -45
@@ -54,7 +60,7 @@ lines:
       - {channels: [brows], file: brows.npz}
     takes: ~
 dub:
-  - {id: e, audio: e.wav, original: e.mov, style_follow: timeline, head: original, face: 1, blinks: style}
+  - {id: e, audio: e.wav, original: e.mov, style_follow: timeline, head: original, face: 1, blinks: style, keep: [head]}
 """
 
 BAD = [  # what a schema can see as well as the parser
@@ -84,6 +90,9 @@ BAD = [  # what a schema can see as well as the parser
                 "fps: 2000",
             ),
             *("head: 4", "head: maybe", "head: guard.glb", "blinks: 100", "blinks: often", "blinks: true"),
+            *("guidance_audio: -1", "guidance_style: much"),
+            *("performance: some", "performance: true", "performance_amount: 1.6", "performance_amount: {ears: 1}"),
+            *("performance_amount: {head: 2}", "performance_amount: [1]", "keep_head_pose: maybe"),
             *("silence_gate: 45", "silence_gate: loud", "smooth: 2", "smooth: true", "length: 0", "length: long"),
             *("length: -1", "length: 3 parsecs", "when_longer: hold", "when_shorter: trim", "takes: 0", "takes: 101"),
             *("takes: many", "gestures: nod", "gestures: [nod]", "gestures: [{name: nod}]", "gestures: [{at: 1}]"),
@@ -105,6 +114,7 @@ BAD = [  # what a schema can see as well as the parser
     "version: 1\ndub: [{id: a, audio: a.wav, original: o.mov, style: sad}]",
     "version: 1\ndub: [{id: a, audio: a.wav, original: o.mov, head: 0.5}]",
     "version: 1\ndub: [{id: a, audio: a.wav, original: o.mov, face: 0}]",
+    "version: 1\ndub: [{id: a, audio: a.wav, original: o.mov, keep: [ears]}]",
     *(f"version: 1\nlines: [{{id: '{name}', audio: a.wav}}]" for name in ("../a", "/a", "a/../b", "a:b", "a*", "")),
 ]
 

@@ -54,6 +54,21 @@ def test_guidance_of_zero_costs_nothing(stand_in_bundle: Path) -> None:
     assert solve(Bundle.load(stand_in_bundle), Sampling(guidance_audio=0.5))[1] == [2] * 4
 
 
+@pytest.mark.parametrize("rescale", [0.0, 0.7])
+def test_a_line_has_its_own_guidance_beside_others(stand_in_bundle: Path, rescale: float) -> None:
+    """Bit for bit as in a batch with that guidance for all."""
+    bundle, entries = Bundle.load(stand_in_bundle), [StyleEntry(STYLE)]
+    scales = {"off": (0.0, 0.0), "sound": (1.0, 0.0), "both": (0.5, 2.0), "usual": (None, None)}
+    engine = Engine(bundle, "cpu", 1, sampling=Sampling(guidance_audio=0.25, guidance_rescale=rescale))
+    jobs = [Job(name, FEATURES, entries, guidance=scale) for name, scale in scales.items()]
+    together = {job.id: motion.values for job, motion in engine.animate(jobs, clip=False)}
+    for name, (audio, style) in scales.items():
+        own = Sampling(guidance_audio=0.25 if audio is None else audio, guidance_style=style, guidance_rescale=rescale)
+        alone = Engine(bundle, "cpu", 1, sampling=own)
+        ((_, motion),) = alone.animate([Job(name, FEATURES, entries)], clip=False)
+        np.testing.assert_array_equal(together[name], motion.values)
+
+
 def test_rescaled_motion_has_the_spread_of_the_unguided(stand_in_bundle: Path) -> None:
     bundle = Bundle.load(stand_in_bundle)
 
@@ -101,7 +116,7 @@ def test_quality_is_a_sampler_and_steps(stand_in_bundle: Path) -> None:
     for word in QUALITIES:
         chosen = apply_quality(word, None, None)
         steps[word] = Sampling(chosen.sampler, chosen.steps).resolve(bundle).steps
-    assert steps == {"draft": 1, "standard": 4, "reference": 1000}
+    assert steps == {"draft": 1, "standard": 4}
     assert apply_quality(None, "ddim", 3).steps == 3
     with pytest.raises(UsageError, match="quality"):
         apply_quality("best", None, None)

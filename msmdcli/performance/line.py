@@ -1,0 +1,203 @@
+"""A line's performance: the reference's own movement in place of what a model guesses above the mouth.
+
+`plan` decides, in seconds, which stretches are performed where; `Performance.on` lays the result on the line at the
+frame rate of the output. Per channel, with w_k the share of style k, i_k its intensity, r_k its rest, m_k its movement:
+
+    value = sum_k w_k (n + i_k (r_k - n)) + (sum_k w_k) amount movement        n: the pose at intensity 0
+
+The rests of styles mix; their movements take turns (`placing`), because a mean of two movements is neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msmdcli.controls.performance import PerformanceOptions
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
+from msmdcli.performance.blinks import LineBlink, choose_blinks, lay_blinks
+from msmdcli.performance.joins import Movement
+from msmdcli.performance.placing import place
+from msmdcli.performance.reference import Reference, groups_of
+from msmdcli.performance.rhythm import RATE, Rhythm
+from msmdcli.performance.stretches import Stretch, along
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A style's part in a line.
+
+    Attributes:
+        reference: its performance; None (no style) leaves the generated movement.
+        weight: [T or 1, D or 1] its share for each frame and channel; over all parts of a line 1.
+        intensity: of the style.
+    """
+
+    reference: Reference | None
+    weight: NDArray[np.floating]
+    intensity: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """A planned performance, in seconds.
+
+    Attributes:
+        parts: of the line's styles.
+        rig: of the line. fps: the rate of the parts' weights.
+        neutral: [D] the pose at intensity 0.
+        options: what was asked for.
+        generated: groups whose movement is the model's. left: groups that stay as they are.
+        movements: group of channels -> its movement; a group that is not there stays as it is.
+        stretches: group -> what it is made of.
+        blinks: of the line.
+    """
+
+    parts: Sequence[Part]
+    rig: Rig
+    fps: float
+    neutral: Array
+    options: PerformanceOptions
+    generated: Sequence[str]
+    left: Sequence[str]
+    movements: Mapping[str, Movement]
+    stretches: Mapping[str, Sequence[Stretch]]
+    blinks: Sequence[LineBlink]
+
+    def on(self, motion: Motion) -> Motion:
+        """The line with this performance, at its own frame rate; it may be longer or shorter than it was planned."""
+        fps = float(motion.fps)
+        values = motion.values.astype(np.float64)
+        times = np.arange(motion.frames) / fps
+        amounts = np.array(self.options.per_channel(self.rig))
+        for group, columns in groups_of(self.rig).items():
+            if group in self.left:
+                continue
+            generated = values[:, columns]
+            base, share = np.zeros_like(generated), np.zeros_like(generated)
+            for part in self.parts:
+                if part.reference is None:
+                    continue
+                weight = weights_at(part.weight, times * self.fps, columns)
+                generated = generated - weight * part.intensity * part.reference.camera[columns]
+                if group not in self.generated and group in part.reference.moving:
+                    neutral, rest = self.neutral[columns], part.reference.rest[columns]
+                    base += weight * (neutral + part.intensity * (rest - neutral))
+                    share += weight
+            performed = base
+            if group in self.movements:
+                performed = base + share * amounts[columns] * self.movements[group].seen(times, fps)
+            performed = np.clip(performed, self.rig.lower[columns], self.rig.upper[columns])
+            values[:, columns] = performed + (1 - share) * generated
+        lay_blinks(values, self.rig, fps, self.blinks)
+        return replace(motion, values=values.astype(np.float32), meta=dict(motion.meta))
+
+    def facts(self) -> dict[str, float]:
+        """What was done, in numbers, for reports."""
+        if not self.movements:
+            return {}
+        joins = max(len(stretches) for stretches in self.stretches.values()) - 1
+        return {"performance_joins": joins, "performance_blinks": len(self.blinks)}
+
+
+def plan(
+    parts: Sequence[Part],
+    rig: Rig,
+    fps: float,
+    rhythm: Rhythm,
+    seconds: float,
+    seed: int,
+    name: str,
+    options: PerformanceOptions,
+    neutral: NDArray[np.floating] | None = None,
+    kept: Sequence[str] = (),
+    generated: Sequence[str] = (),
+    left: Sequence[str] = (),
+) -> Performance:
+    """Plan a line's performance.
+
+    Args:
+        parts: of its styles; their references are on `rig`.
+        rig, fps: of the line's motion, and of the parts' weights.
+        rhythm: of the line.
+        seconds: that are to be performed.
+        seed, name: of the line: the chance in it depends on nothing else.
+        options: what is asked for.
+        neutral: [D] the pose at intensity 0; None is all zeros. The head's is always straight.
+        kept: groups in which the first reference is performed from its start to its end over the line (a dub), where
+            the lengths allow it.
+        generated: groups whose movement is the model's.
+        left: groups that stay as they are.
+    """
+    rest = np.zeros(rig.size) if neutral is None else np.array(neutral, np.float64)
+    rest[list(rig.rotation_indices or ())] = 0
+    movements: dict[str, Movement] = {}
+    stretches: dict[str, Sequence[Stretch]] = {}
+    blinks: Sequence[LineBlink] = ()
+    plans: dict[tuple[object, ...], Sequence[Stretch]] = {}
+    frames = np.arange(int(np.ceil(seconds * float(RATE))) + 1) / float(RATE) * fps
+    groups = groups_of(rig)
+    if options.source == "generated":
+        generated = tuple(groups)
+    for group, columns in groups.items() if options.source == "reference" else ():
+        if group in generated or group in left:
+            continue
+        taking = [part for part in parts if part.reference is not None and group in part.reference.moving]
+        references = [part.reference for part in taking if part.reference is not None]
+        if not references:
+            continue
+        weights = np.stack([weights_at(part.weight, frames, columns).mean(axis=1) for part in taking])  # [K, F]
+        whole = along(references[0].takes[0], rhythm, seconds) if group in kept else None
+        key = (whole is None, weights.round(4).tobytes(), *(id(reference) for reference in references))
+        if key not in plans:
+            rng = stream(seed, name, f"performance {len(plans)}")
+            plans[key] = whole or place(references, weights, rhythm, seconds, rng)
+        stretches[group] = plans[key]
+        gains = [part.intensity for part in taking]
+        cuts = movements["gaze"].cuts if group == "lids" and stretches.get("gaze") is plans[key] else None
+        movements[group] = Movement(references, plans[key], gains, group, columns, cuts)
+        if group == "lids" and options.amount("eyes") > 0:
+            natural = brought_along(references, plans[key], seconds)
+            wanted = [w * reference.blinks_per_minute for w, reference in zip(weights, references, strict=True)]
+            expected = len(natural) if whole else float(np.mean(np.sum(wanted, axis=0))) * seconds / 60
+            shapes = [blink for reference in references for take in reference.takes for blink in take.blinks]
+            rng = stream(seed, name, "performed blinks")
+            blinks = choose_blinks(natural, shapes, expected, seconds, rhythm.pause, float(RATE), rng)
+    return Performance(parts, rig, fps, rest, options, generated, left, movements, stretches, blinks)
+
+
+def stream(seed: int, name: str, part: str) -> np.random.Generator:
+    """The random numbers of one part of a line's performance."""
+    digest = hashlib.sha256(f"{seed}\0{name}\0{part}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+
+
+def brought_along(references: Sequence[Reference], stretches: Sequence[Stretch], seconds: float) -> list[LineBlink]:
+    """The blinks that fall into the stretches, each whole and at its moment."""
+    found = []
+    for stretch, after in zip(stretches, [*stretches[1:], None], strict=True):
+        times = np.arange(stretch.start, seconds if after is None else after.start, 0.01)
+        source = stretch.source(times)
+        for event in references[stretch.reference].takes[stretch.take].blinks if len(times) else ():
+            nearest = int(np.argmin(np.abs(source - event.time)))
+            if abs(source[nearest] - event.time) < 0.02:
+                found.append(LineBlink(float(times[nearest]), event))
+    return found
+
+
+def weights_at(weight: NDArray[np.floating], frames: Array, columns: Sequence[int]) -> Array:
+    """[n, C] of weights [T or 1, D or 1] at fractional frames [n]; the last holds beyond the end."""
+    weight = np.atleast_2d(np.asarray(weight, np.float64))
+    weight = weight[:, columns] if weight.shape[1] > 1 else np.repeat(weight, len(columns), axis=1)
+    at = np.clip(frames, 0, len(weight) - 1)
+    left = np.clip(at.astype(np.int64), 0, max(len(weight) - 2, 0))
+    right = np.minimum(left + 1, len(weight) - 1)
+    u = (at - left)[:, None]
+    return weight[left] * (1 - u) + weight[right] * u

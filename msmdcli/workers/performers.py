@@ -1,0 +1,72 @@
+"""Who performs a line: the clips of its styles, prepared once, and the line's performance planned from them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from msmdcli.media.audio import Audio
+from msmdcli.model.bundle import Bundle
+from msmdcli.motion.motion import Motion
+from msmdcli.performance.line import Part, Performance, plan
+from msmdcli.performance.reference import Reference
+from msmdcli.performance.rhythm import rhythm_of
+from msmdcli.workers.task import LineTask
+
+
+class Performers:
+    """The styles' performances that a worker knows.
+
+    Args:
+        clips: of styles, by the keys that tasks use.
+        bundle: whose rig and usual pose are meant.
+    """
+
+    def __init__(self, clips: Mapping[str, Sequence[Motion]], bundle: Bundle) -> None:
+        self.clips = clips
+        self.bundle = bundle
+        self._prepared: dict[tuple[str, bool | None], Reference] = {}
+        self._lock = threading.Lock()
+
+    def reference(self, key: str, keep_head_pose: bool | None) -> Reference:
+        """The performance in the clips of a style."""
+        with self._lock:
+            found = self._prepared.get((key, keep_head_pose))
+            if found is None:
+                found = self._prepared[key, keep_head_pose] = Reference.of(self.clips[key], keep_head_pose)
+            return found
+
+    def perform(self, task: LineTask, audio: Audio, motion: Motion) -> Performance | None:
+        """The performance of a line; None where no style performs.
+
+        Args:
+            task: the line.
+            audio: its recording.
+            motion: as the model generated it.
+        """
+        if not any(task.performers.values()):
+            return None
+        options, rig, fps = task.controls.performance, motion.rig, motion.fps
+        shares = task.field.shares_over_time(task.performers, motion.frames, fps, rig)
+        parts = [
+            Part(self.reference(name, options.keep_head_pose) if name else None, weight, intensity)
+            for name, intensity, weight in shares
+        ]
+        seconds = float(motion.seconds)
+        if task.controls.length is not None:
+            out = task.fps or fps
+            seconds = max(seconds, task.controls.length.frames_at(out) / float(out))
+        return plan(
+            parts,
+            rig,
+            float(fps),
+            rhythm_of(motion.clip(), audio.samples, audio.rate),
+            seconds,
+            task.seed,
+            task.noise_name,
+            options,
+            self.bundle.normalisation.mean,
+            kept=task.kept,
+            generated=task.generated,
+            left=("head",) if task.head is not None else (),
+        )
