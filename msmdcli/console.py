@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # exit code after Ctrl-C, as the shell has it: 128 + SIGINT
 PLAIN_EVERY = 10.0  # seconds between two lines of progress where stderr is no terminal
 
+# What may not reach a terminal or a log as it is: control characters (C0, C1, DEL: they start escape sequences), halves
+# of surrogate pairs (they stand for bytes of a name that are no UTF-8), line ends of Unicode, and what turns the
+# direction of text. A line end followed by two spaces continues one of our own messages.
+UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\n(?!  )")
+UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def printable(text: object) -> str:
+    """A text with its control characters shown as `\\x1b`, `\\n`: it may hold names of files, or words of others."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
 
 
 class Progress(Protocol):
@@ -34,7 +46,7 @@ class Progress(Protocol):
 
 
 class Console:
-    """Where a command talks.
+    """Where a command talks. All that it prints is `printable`.
 
     Args:
         json_lines: events go to stdout as NDJSON.
@@ -60,33 +72,35 @@ class Console:
     def say(self, text: str) -> None:
         """Something the user wants to know."""
         if self.verbosity >= 0:
-            print(text, file=self._stderr, flush=True)
+            print(printable(text), file=self._stderr, flush=True)
 
     def detail(self, text: str) -> None:
         """Something a curious user wants to know (--verbose)."""
         if self.verbosity > 0:
-            print(text, file=self._stderr, flush=True)
+            print(printable(text), file=self._stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Something that is not right but stops nothing."""
-        print(f"Warning: {text}", file=self._stderr, flush=True)
+        print(f"Warning: {printable(text)}", file=self._stderr, flush=True)
 
     def error(self, error: MsmdError) -> None:
         """The one place where errors are printed."""
-        print(f"Error: {error.message}", file=self._stderr)
+        print(f"Error: {printable(error.message)}", file=self._stderr)
         if error.hint:
-            print(f"Hint: {error.hint}", file=self._stderr)
+            print(f"Hint: {printable(error.hint)}", file=self._stderr)
         self._stderr.flush()
 
     def result(self, text: str) -> None:
-        """What a command was asked for, as text; with --json its event takes this place."""
+        """What a command was asked for, a line of text; with --json its event takes this place."""
         if not self.json_lines:
-            print(text, file=self._stdout, flush=True)
+            print(printable(text), file=self._stdout, flush=True)
 
     def event(self, kind: str, **data: Any) -> None:
         """One event, as a line of JSON on stdout; nothing without --json."""
         if self.json_lines:
-            print(json.dumps({"event": kind, **data}, ensure_ascii=False), file=self._stdout, flush=True)
+            line = json.dumps({"event": kind, **data}, ensure_ascii=False)
+            line = UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+            print(line, file=self._stdout, flush=True)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

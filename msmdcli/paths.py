@@ -90,5 +90,5 @@ def find_head(given: object = None) -> Path:
     path = Path(named).expanduser() if named else SHIPPED_HEAD
     if not path.is_file():
         where = "" if given or not named else " (named by MSMD_HEAD)"
-        raise UsageError(f"no such head: {path}{where}", hint="a .glb or .gltf with the rig's morph targets")
+        raise UsageError(f"no such head: {path}{where}", hint="a .glb, .vrm or .gltf with the rig's morph targets")
     return path

@@ -20,7 +20,8 @@ LAYERS = {  # a package imports only what stands further left; packages between 
 }
 STEPS = {top: [step.split() for step in text.split("<")] for top, text in LAYERS.items()}
 RANKS = {f"{top}.{name}": i for top, steps in STEPS.items() for i, step in enumerate(steps) for name in step}
-NO_LAYER = {"msmdcli.__main__", "msmdcli.audio", "training.config"}  # two only import; the last is read by all, reads:
+# old addresses only import; the configuration is read by all, and reads CONFIG_READS
+NO_LAYER = {"msmdcli.__main__", "msmdcli.audio", "msmdcli.rig", "msmdcli.video", "training.config"}
 CONFIG_READS = {"training.network.model", "training.network.losses", "training.data.augment"}
 HAND_OVER = {f"msmdcli.commands.{name}" for name in ("train", "evaluate", "curate", "export_onnx")}  # in a function
 CALLED_AS_API = ("msmdcli.batch", "msmdcli.api")  # the package is also the function `msmdcli.batch`; in a function

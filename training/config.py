@@ -14,7 +14,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from msmdcli.documents.tree import DocumentError, load_small_yaml
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import UsageError
 from training.data.augment import AugmentConfig
 from training.network.losses import LossWeights

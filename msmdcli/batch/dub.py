@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from msmdcli.motion.motion import Motion
 
 PREVIEW_SUFFIX = ".mp4"
-PREVIEW_VERSION = 1  # raise it when previews look different
+PREVIEW_VERSION = 2  # raise it when previews look different
 WHERE = "the command line"
 
 
@@ -142,7 +142,7 @@ def _drawn(
         source: the dub's motion file.
         original, line, options, head, console: as everywhere here.
     """
-    from msmdcli.drawing.side_by_side import write_side_by_side
+    from msmdcli.drawing.side_by_side import face_window, write_side_by_side
     from msmdcli.formats.registry import read_motion
     from msmdcli.media.audio import load_audio
     from msmdcli.motion.roll import without_roll
@@ -152,6 +152,10 @@ def _drawn(
     audio = load_audio(line.audio)
     (path,) = original.clips
     shown: Path | Motion = original.load()[0] if is_motion_file(path) else path
+    track = None if is_motion_file(path) else original.track(path)
+    window = None
+    if track is not None and track.found.any():
+        window = face_window(track.box[track.found], track.info.width / track.info.height)
     try:
         with console.progress("Preview", float(motion.seconds), motion.frames) as progress:
             write_side_by_side(
@@ -164,6 +168,7 @@ def _drawn(
                 start=original.start,
                 stop=original.stop,
                 height=options.preview_height,
+                window=window,
                 advance=progress.advance,
             )
         return Written(target, temporary, sha256_of(temporary))

@@ -8,19 +8,22 @@ motion is kept where it is wanted. Everything else is as for any other line.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msmdcli.documents.spelling import missing_hint
 from msmdcli.errors import MsmdError
 from msmdcli.formats.registry import FORMATS
-from msmdcli.manifest.lines import AUDIO_SUFFIXES, Dub, Line
+from msmdcli.manifest.lines import Dub, Line
+from msmdcli.media.suffixes import is_sound
 from msmdcli.styles.field import StyleField
 from msmdcli.styles.library import StyleReference, check_range, part_of, split_range
 from msmdcli.styles.timeline import SHORTEST_ORIGINAL, StyleTimeline, cut_stretches
-from msmdcli.system.files import sha256_of
+from msmdcli.system.files import encoded, sha256_of
 from msmdcli.system.processes import in_processes
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from msmdcli.model.stores import StyleStore
     from msmdcli.model.style_codes import StyleCode
     from msmdcli.motion.motion import Motion
+    from msmdcli.tracking.track import Track, TrackOptions
 
 Key = tuple[str, Path]  # of a StyleRef
 
@@ -53,6 +57,18 @@ class Original(StyleReference):
     def load(self) -> list[Motion]:
         """The performance as one motion; a video is tracked, or taken from the cache of tracked videos."""
         return [_motion_of(self)]
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the video, once it is tracked."""
+        (path,) = self.clips
+        track = None if is_motion_file(path) else self.track(path)
+        return [] if track is None else list(track.warnings)
+
+    def track(self, clip: Path) -> Track | None:
+        """What is kept of the tracking of the original, which is a video; None where nothing is."""
+        from msmdcli.tracking.tracker import kept_track
+
+        return kept_track(clip, _track_options(self))
 
 
 @dataclass(frozen=True)
@@ -135,12 +151,12 @@ def find_originals(line: Line) -> dict[Key, Original]:
         return {}
     path, start, stop = split_range(str(line.dub.original))
     if not path.exists():
-        raise MsmdError(f"no such original: {path}", hint=f"named at {line.where}")
+        raise MsmdError(f"no such original: {path}", hint=missing_hint(path, f"named at {line.where}"))
     if path.is_dir():
         raise MsmdError(f"the original {path} is a folder", hint="give a video, a Live Link Face CSV or a motion npz")
     if path.stat().st_size == 0:
         raise MsmdError(f"the original {path} is empty (0 bytes)", hint="copy or export it again")
-    if path.suffix.lower() in AUDIO_SUFFIXES:
+    if is_sound(path):
         raise MsmdError(f"the original {path} is a sound recording and shows no performance", hint=ORDER)
     if line.audio.is_dir():
         raise MsmdError(f"the recording {line.audio} is a folder", hint="give a sound file, or a video with sound")
@@ -151,7 +167,7 @@ def find_originals(line: Line) -> dict[Key, Original]:
         check_range(start, stop, _video_seconds(path), str(path))
         model = line.dub.face_model
         parts += [str(line.dub.face), sha256_of(model) if model else ""]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256(encoded("\n".join(parts))).hexdigest()
     dub = line.dub
     return {_key(line): Original(dub.name, (path,), digest, start, stop, face=dub.face, face_model=dub.face_model)}
 
@@ -188,7 +204,7 @@ def _is_sound(path: Path) -> bool:
     import soundfile
 
     try:
-        soundfile.info(path)
+        soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, OSError):
         return False
     return True
@@ -277,11 +293,15 @@ def _motion_of(original: Original) -> Motion:
         from msmdcli.formats.registry import read_motion
 
         return part_of(read_motion(path), original.start, original.stop, str(path))
-    from msmdcli.tracking.track import TrackOptions
     from msmdcli.tracking.tracker import tracked_motion
 
-    options = TrackOptions(original.face_model, original.face, start=original.start, stop=original.stop)
-    return tracked_motion(path, options)
+    return tracked_motion(path, _track_options(original))
+
+
+def _track_options(original: Original) -> TrackOptions:
+    from msmdcli.tracking.track import TrackOptions
+
+    return TrackOptions(original.face_model, original.face, start=original.start, stop=original.stop)
 
 
 def _track(original: Original) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from msmdcli.errors import MsmdError
+from msmdcli.system.files import encoded
 
 FORMAT_VERSION = 1
 NAME = "ledger.jsonl"
@@ -107,7 +108,7 @@ class Ledger:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             try:
                 # One write: entries of two processes cannot mix. A torn line of a killed run is closed off first.
-                os.write(descriptor, (b"\n" if self._torn else b"") + line.encode() + b"\n")
+                os.write(descriptor, (b"\n" if self._torn else b"") + encoded(line) + b"\n")
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -117,4 +118,4 @@ class Ledger:
 
 def key_of(content: Mapping[str, Any]) -> str:
     """sha256 of plain data, the same for equal data."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(encoded(json.dumps(content, sort_keys=True, ensure_ascii=False))).hexdigest()

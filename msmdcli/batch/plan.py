@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,8 +13,10 @@ from msmdcli.batch.ledger import Ledger
 from msmdcli.batch.planned import DEFAULT_FORMATS, BatchOptions, Libraries, Plan, PlannedLine, content_key
 from msmdcli.controls.gesture import GestureLibrary
 from msmdcli.documents.names import folded
+from msmdcli.documents.spelling import missing_hint
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats.registry import get_format
+from msmdcli.formats.unreal_import import asset_name
 from msmdcli.manifest.format_options import OptionKeys, options_for, unused_options
 from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, style_field
 from msmdcli.manifest.loading import curve_maps_of
@@ -57,6 +60,7 @@ class Planner:
         _check_tags(planned, self.libraries, path)
         _check_gestures(planned, self.gestures, path)
         _check_outputs(planned, path)
+        _check_assets(planned, path)
         _check_curves(planned, path)
         _check_options(planned, self.options.choices)
         return planned
@@ -106,7 +110,7 @@ class Planner:
                 raise MsmdError(f"{out / path} would be written outside {out}", hint="a folder there is a link")
         originals = dubbing.find_originals(line)
         if not line.audio.is_file():
-            raise MsmdError(f"no such recording: {line.audio}", hint=f"named at {line.where}")
+            raise MsmdError(f"no such recording: {line.audio}", hint=missing_hint(line.audio, f"named at {line.where}"))
         audio_sha256, seconds = sha256_of(line.audio), _seconds(line.audio)
         others = (ref for ref in planned.styling.refs() if ref.key not in originals)
         planned = replace(
@@ -164,7 +168,7 @@ def _seconds(audio: Path) -> float:
     import soundfile
 
     try:
-        return float(soundfile.info(audio).duration)
+        return float(soundfile.info(os.fsencode(audio)).duration)
     except (soundfile.LibsndfileError, OSError):
         return 0.0
 
@@ -206,6 +210,19 @@ def _check_outputs(plan: Iterable[PlannedLine], path: Path) -> None:
     ]
     if problems:
         raise ManifestError(problems, path)
+
+
+def _check_assets(plan: Iterable[PlannedLine], path: Path) -> None:
+    """Refuse ids that are different files and one asset in Unreal, whose names have letters, digits and _ only."""
+    first: dict[str, Line] = {}
+    problems = []
+    for line in (planned.line for planned in plan if "unreal" in planned.outputs):
+        other = first.setdefault(asset_name(line.id).lower(), line)
+        if other is not line:
+            name = asset_name(line.id)
+            problems.append(f"{line.where}: {line.id!r} and {other.id!r} would be one Unreal asset, {name}")
+    if problems:
+        raise ManifestError(problems, path, hint="change these ids, or leave out the format unreal")
 
 
 def _check_curves(plan: Iterable[PlannedLine], path: Path) -> None:

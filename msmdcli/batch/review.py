@@ -27,7 +27,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion.roll import without_roll
-from msmdcli.system.files import write_text
+from msmdcli.system.files import encoded, write_text
 
 PAGE, FOLDER, SOUNDS = "review.html", "review", "review/audio"
 TEMPLATE = Path(__file__).with_name("review_page.html")
@@ -96,7 +96,7 @@ def write_review(out: Path, options: ReviewOptions = ReviewOptions(), progress: 
         sound = Path(line["audio"]) if line.get("audio") else None
         if sound is not None and sound.is_file():
             entry["audio"] = _sound_address(sound, out, options)
-        script = f"{FOLDER}/{hashlib.sha256(line['id'].encode()).hexdigest()[:16]}.js"
+        script = f"{FOLDER}/{hashlib.sha256(encoded(line['id'])).hexdigest()[:16]}.js"
         try:
             data = line_data(out, line.get("outputs", ()), sound)
         except MsmdError as error:
@@ -117,7 +117,7 @@ def write_review(out: Path, options: ReviewOptions = ReviewOptions(), progress: 
         "bundle": report.get("bundle", {}).get("name", ""),
         "counts": report.get("counts", {}),
         "limits": report.get("limits", {}),
-        "key": hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16],
+        "key": hashlib.sha256(encoded(str(out.resolve()))).hexdigest()[:16],
     }
     page = out / PAGE
     write_text(page, as_page(about, entries, _head()))
@@ -192,14 +192,14 @@ def _report(out: Path) -> dict[str, Any]:
 def _sound_address(sound: Path, out: Path, options: ReviewOptions) -> str:
     """Where the page finds a recording: beside it, or on this machine."""
     if options.copy_audio:
-        name = f"{hashlib.sha256(str(sound.resolve()).encode()).hexdigest()[:16]}{sound.suffix}"
+        name = f"{hashlib.sha256(encoded(str(sound.resolve()))).hexdigest()[:16]}{sound.suffix}"
         target = out / SOUNDS / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.is_file() or target.stat().st_mtime < sound.stat().st_mtime:
             shutil.copyfile(sound, target)
         return quote(f"{SOUNDS}/{name}")
     try:
-        return quote(Path(os.path.relpath(sound.resolve(), out.resolve())).as_posix())
+        return quote(os.fsencode(Path(os.path.relpath(sound.resolve(), out.resolve())).as_posix()))
     except ValueError:  # another drive
         return sound.resolve().as_uri()
 

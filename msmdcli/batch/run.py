@@ -65,7 +65,9 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
     bundle = Bundle.load(options.bundle or shipped_bundle())
     options = options.resolved(bundle)
     given = options.manifest
-    manifest = given if isinstance(given, Manifest) else load_manifest(given, bundle.rig)
+    manifest = given if isinstance(given, Manifest) else load_manifest(given, bundle.rig, leave=[options.out])
+    for note in manifest.notes:
+        console.say(note)
     planner = Planner(options, bundle, manifest)
     lines = planner.planned_lines()
 
@@ -172,7 +174,7 @@ def _tasks(options: BatchOptions, engine: Engine, making: Sequence[PlannedLine],
     def refuse(planned: PlannedLine, error: MsmdError) -> None:
         teller.tell(teller.record(planned.failed(error), "failed"))
 
-    return tasks_of(making, out, engine, refuse)
+    return tasks_of(making, out, engine, refuse, teller.console.warn)
 
 
 def make(

@@ -40,7 +40,11 @@ class Tasks:
 
 
 def tasks_of(
-    making: Iterable[PlannedLine], out: Path, engine: Engine, refuse: Callable[[PlannedLine, MsmdError], None]
+    making: Iterable[PlannedLine],
+    out: Path,
+    engine: Engine,
+    refuse: Callable[[PlannedLine, MsmdError], None],
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Tasks:
     """Encode each style once, and make the tasks of the lines whose styles are fine.
 
@@ -49,6 +53,7 @@ def tasks_of(
         out: OUT, absolute: workers elsewhere have another current folder.
         engine: encodes the styles; its sampling is noted in the files.
         refuse: called for each line with a style or an original that cannot be used.
+        warn: called once with what a person should know of a style or an original, such as several faces in its video.
     """
     store = StyleStore()
     result = Tasks()
@@ -63,6 +68,8 @@ def tasks_of(
                 clips = reference.load()
                 result.styles[digest] = engine.encode_style(clips, store)
                 result.clips[digest] = clips
+                for text in reference.warnings():
+                    warn(f"{_kind(reference)} {reference.name}: {text}")
             except MsmdError as error:
                 broken[digest] = _named(reference, error)
         bad = next((broken[digest] for digest in codes.values() if digest in broken), None)
@@ -119,5 +126,8 @@ def provenance(planned: PlannedLine, bundle: Bundle, sampling: Sampling) -> dict
 
 def _named(reference: StyleReference, error: MsmdError) -> MsmdError:
     """The error with the name of the style that it is about."""
-    what = "original" if isinstance(reference, dubbing.Original) else "style"
-    return MsmdError(f"{what} {reference.name}: {error.message}", hint=error.hint)
+    return MsmdError(f"{_kind(reference)} {reference.name}: {error.message}", hint=error.hint)
+
+
+def _kind(reference: StyleReference) -> str:
+    return "original" if isinstance(reference, dubbing.Original) else "style"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msmdcli.batch import dubbing
 from msmdcli.batch.ledger import Ledger
+from msmdcli.batch.plan import path_beside
 from msmdcli.batch.planned import PlannedLine, Result
 from msmdcli.batch.report import Record, Report
 from msmdcli.console import Console, duration
@@ -88,11 +89,12 @@ class Teller:
         entry = self.ledger.latest(line.id)
         there = result in ("made", "unchanged")
         facts = entry.facts if there and entry is not None and entry.key == planned.key else {}
+        written = (tuple(planned.targets.values()) if outputs is None else outputs) if there else ()
         return Record(
             id=line.id,
             status=result,
             audio=str(line.audio),
-            outputs=(tuple(planned.targets.values()) if outputs is None else outputs) if there else (),
+            outputs=written,
             kept=planned.kept,
             seconds=float(facts.get("seconds") or planned.seconds),
             frames=int(facts.get("frames") or 0),
@@ -101,7 +103,7 @@ class Teller:
             controlled=facts.get("controls") or {},
             seed=planned.seed,
             health=facts.get("health") or {},
-            warnings=tuple(facts.get("warnings") or ()),
+            warnings=(*(facts.get("warnings") or ()), *self._mixed(planned, result, written)),
             error=planned.error,
             hint=planned.hint,
             details=details,
@@ -111,6 +113,17 @@ class Teller:
             fields=dict(line.fields),
             dub=facts.get("dub") or {},
         )
+
+    def _mixed(self, planned: PlannedLine, result: Result, written: Sequence[str]) -> list[str]:
+        """That a kept file does not show the motion of those that were made, in a sentence; none where it may."""
+        entry = self.ledger.latest(planned.id)
+        same = set(entry.outputs) if entry is not None and entry.key == planned.key else set()
+        other = [path for path in planned.kept if path not in same and path_beside(path, frozenset()) not in written]
+        if result != "made" or not written or not other:
+            return []
+        what = f"{', '.join(written)} {'is' if len(written) == 1 else 'are'} new"
+        stays = "stay" if len(other) > 1 else "stays"
+        return [f"{what}, while {', '.join(other)} {stays} as it was: the files of the line show different motion"]
 
     def tell(self, record: Record) -> None:
         """Say what became of a line that is done with, and remember it."""

@@ -7,6 +7,7 @@ Findings either fail a line or are something that a person should listen to.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 
 from msmdcli.console import Console, duration
 from msmdcli.errors import MsmdError, did_you_mean
-from msmdcli.manifest.lines import AUDIO_SUFFIXES, Choices, Line, Manifest, style_field
+from msmdcli.manifest.lines import Choices, Line, Manifest, style_field
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import RATE, load_audio
+from msmdcli.media.folder_scan import scan_folder
+from msmdcli.media.suffixes import SOUND_SUFFIXES
 from msmdcli.media.voice import SILENCE_BELOW_SPEECH, SILENCE_FLOOR, level_db
 from msmdcli.model.bundle import Bundle
 from msmdcli.paths import shipped_bundle
@@ -43,6 +46,7 @@ LENGTHS_DIFFER = 0.25  # share by which a translation may be longer or shorter t
 FAILS = ("missing", "unreadable", "empty", "unknown style", "unusable style")
 WARNINGS = (
     "silent",
+    "recording",
     "clipped",
     "too quiet",
     "mostly silence",
@@ -92,6 +96,7 @@ class Sound:
         silent: share of silent frames.
         flat_tops: runs of equal samples at the peak.
         digest: of the samples: equal sound in any container.
+        notes: what its reader has to say (`msmdcli.media.audio.Audio.notes`).
     """
 
     seconds: float
@@ -101,6 +106,7 @@ class Sound:
     silent: float
     flat_tops: int
     digest: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -145,6 +151,7 @@ def measure_sound(path: Path) -> Sound:
         loud=loud,
         silent=float((level < max(loud - SILENCE_BELOW_SPEECH, SILENCE_FLOOR)).mean()),
         flat_tops=_flat_tops(audio.samples),
+        notes=audio.notes,
         digest=hashlib.blake2b(audio.samples.tobytes() + str(audio.rate).encode(), digest_size=16).hexdigest(),
     )
 
@@ -153,7 +160,7 @@ def _own_rate(path: Path) -> int:
     import soundfile
 
     try:
-        return int(soundfile.info(path).samplerate)
+        return int(soundfile.info(os.fsencode(path)).samplerate)
     except (soundfile.LibsndfileError, OSError):
         return RATE  # FFmpeg will read it, or the reason comes from `load_audio`
 
@@ -248,6 +255,8 @@ def _sound_findings(line: str, sound: Sound) -> Iterator[Finding]:
     if sound.loud < NO_SOUND:
         yield Finding("silent", line, "nothing is to be heard in it")
         return
+    for note in sound.notes:
+        yield Finding("recording", line, note)
     if sound.flat_tops >= CLIPPED_RUNS:
         yield Finding("clipped", line, f"clipped in {sound.flat_tops} places")
     if sound.loud < QUIET:
@@ -281,11 +290,11 @@ def _orphans(manifest: Manifest) -> Iterator[Finding]:
     named = {line.audio.resolve() for line in manifest.lines}
     for folder in sorted({path.parent for path in named}):
         try:
-            files = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
-        except OSError:
+            files = scan_folder(folder, SOUND_SUFFIXES, below=False).files
+        except MsmdError:
             continue  # its lines are missing already
         for path in files:
-            if path.resolve() not in named and path.is_file():
+            if path.resolve() not in named:
                 yield Finding("orphaned", str(path), "no line names it")
 
 
@@ -369,6 +378,8 @@ def run_audit(
     """
     model = Bundle.load(bundle or shipped_bundle())
     manifest = load_manifest(path, model.rig)
+    for note in manifest.notes:
+        console.say(note)
     found = audit(manifest, folders, choices or Choices(), console)
     for finding in found.findings:
         console.event("finding", fails=finding.fails, problem=finding.kind, where=finding.where, text=finding.text)

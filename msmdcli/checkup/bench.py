@@ -38,7 +38,8 @@ import numpy as np
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.manifest.lines import AUDIO_SUFFIXES
+from msmdcli.media.folder_scan import scan_all
+from msmdcli.media.suffixes import SOUND_SUFFIXES
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.graph_store import GraphStore
 from msmdcli.model.runtime import installed_builds
@@ -212,16 +213,12 @@ def _recordings(given: Sequence[Path], scratch: Path) -> list[Path]:
         folder = scratch / "made"
         folder.mkdir()
         return [_made_up(folder / f"line_{n:02d}.wav", MADE_SECONDS, n) for n in range(MADE_LINES)]
-    found: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UsageError(f"no recording or folder at {path}")
+    absent = next((path for path in given if not path.is_dir() and not path.is_file()), None)
+    if absent is not None:
+        raise UsageError(f"no recording or folder at {absent}")
+    found, _ = scan_all(given, SOUND_SUFFIXES)
     if not found:
-        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(AUDIO_SUFFIXES)}")
+        raise UsageError(f"no recordings in {', '.join(map(str, given))}", hint=f"wanted: {', '.join(SOUND_SUFFIXES)}")
     return found
 
 

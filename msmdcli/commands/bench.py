@@ -56,4 +56,5 @@ def bench(
         text = result.markdown() if out.suffix == ".md" else json.dumps(result.as_dict(), indent=1) + "\n"
         out.write_text(text, encoding="utf-8")
     talk.event("bench", **result.as_dict())
-    talk.result(result.markdown())
+    for line in result.markdown().splitlines():
+        talk.result(line)

@@ -33,7 +33,10 @@ def _list_formats(wanted: bool) -> None:
 
 @reports_errors
 def convert(
-    motion: Annotated[list[Path], typer.Argument(help="Motion files of any readable format.", metavar="MOTION...")],
+    motion: Annotated[
+        list[Path],
+        typer.Argument(help="Motion files of any readable format, or folders.", metavar="MOTION..."),
+    ],
     to: Annotated[str, typer.Option("--to", help="Format to write; --formats lists them.", metavar="FORMAT")],
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; of one MOTION also a file. (default: beside each MOTION)")
@@ -78,7 +81,7 @@ def convert(
     \b
     Examples:
       msmd convert take.csv --to npz --fps 25
-      msmd convert out/*.npz --to glb --option head=hero.glb --out glb/
+      msmd convert out --to glb --option head=hero.glb --out glb/
       msmd convert line.npz --to json --curves metahuman
       msmd convert line.npz --to maya --reduce-keys 0.005 --pre-roll 0.5 --option namespace=hero
 
@@ -101,10 +104,10 @@ def convert(
             f"format {to} holds the channels of {form.rig} only, and the curve map {curve_map.name} makes others",
             hint="choose another format; `msmd convert --formats` lists them",
         )
-    targets = _targets(motion, form, out)
+    talk = console(json_lines, quiet=quiet)
+    motion, targets = _sources_and_targets(motion, form, out, talk)
     if not force:
         _refuse_existing(targets)
-    talk = console(json_lines, quiet=quiet)
     failed = 0
     with talk.progress("convert", len(motion), len(motion)) as shown:
         for source, target in zip(motion, targets, strict=True):
@@ -119,7 +122,7 @@ def convert(
             shown.advance(1)
     if failed < len(motion):
         for name, text in companions([to]).items():
-            beside = targets[0].parent / name
+            beside = (targets[0].parent if out is None or targets == [out] else out) / name
             write_text(beside, text)
             talk.say(f"{beside}: run it in the Editor; how is written at its top")
     if len(motion) > 1:
@@ -160,23 +163,40 @@ def _convert(
     talk.say(f"{target}: {frames} frames at {rate_text} fps{kept}")
 
 
-def _targets(sources: Sequence[Path], form: Format, out: Path | None) -> list[Path]:
-    """Where each file goes; two that would be one file are refused."""
+def _sources_and_targets(
+    given: Sequence[Path], form: Format, out: Path | None, talk: Console
+) -> tuple[list[Path], list[Path]]:
+    """The files, those of folders included, and where each goes: a folder's keep their places below it. Two that would
+    be one file are refused.
+    """
     from msmdcli.errors import UsageError
+    from msmdcli.formats.motion_folder import motion_in
     from msmdcli.formats.registry import stem
 
-    folder = out is not None and (len(sources) > 1 or out.is_dir() or not out.suffix)  # `--out glb/` has no suffix
+    several = len(given) > 1 or given[0].is_dir()
+    folder = out is not None and (several or out.is_dir() or not out.suffix)  # `--out glb/` has no suffix
     if out is not None and not folder:
-        return [out]
+        return list(given), [out]
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", hint="of several motions, --out is the folder")
-    targets = [(out or source.parent) / f"{stem(source)}{form.suffix}" for source in sources]
+    sources: list[Path] = []
+    targets: list[Path] = []
+    for path in given:
+        if any(character in path.name for character in "*?") and not path.exists():
+            raise UsageError(f"no file is called {path}", hint=f"a folder is enough: msmd convert {path.parent}")
+        found = motion_in(path, out) if path.is_dir() else None
+        for note in found.notes() if found else ():
+            talk.say(note)
+        for source in found.files if found else [path]:
+            place = source.parent if out is None else out / source.parent.relative_to(path) if found else out
+            sources.append(source)
+            targets.append(place / f"{stem(source)}{form.suffix}")
     seen: dict[Path, Path] = {}
     for source, target in zip(sources, targets, strict=True):
         other = seen.setdefault(target, source)
         if other is not source:
             raise UsageError(f"{other} and {source} would both become {target}", hint="convert them apart")
-    return targets
+    return sources, targets
 
 
 def _refuse_existing(targets: Sequence[Path]) -> None:

@@ -24,12 +24,12 @@ def inspect(
       msmd inspect hero.glb
       msmd inspect runs/starter/bundle
     """
-    from msmdcli.manifest.lines import AUDIO_SUFFIXES
+    from msmdcli.media.suffixes import RECORDING_SUFFIXES
 
     talk = console(json_lines)
     if path.is_dir():
         _bundle(path, talk)
-    elif path.suffix.lower() in AUDIO_SUFFIXES:
+    elif path.suffix.lower() in RECORDING_SUFFIXES:
         _recording(path, talk)
     else:
         _motion(path, talk)

@@ -27,7 +27,7 @@ def preview(
     ] = None,
     head: Annotated[
         Path | None,
-        typer.Option(help="Head with morph targets (.glb, .gltf), or a rig file. (default: MSMD_HEAD, or ours)"),
+        typer.Option(help="Head with morph targets (.glb, .vrm, .gltf), or a rig file. (default: MSMD_HEAD, or ours)"),
     ] = None,
     beside: Annotated[
         Path | None, typer.Option(help="A video or another motion to show to the left of it, in a .mp4.")
@@ -144,7 +144,8 @@ def _film(
     from msmdcli.errors import MsmdError
     from msmdcli.formats.registry import read_motion
     from msmdcli.media.audio import load_audio
-    from msmdcli.media.video import is_video, probe_video
+    from msmdcli.media.suffixes import is_video
+    from msmdcli.media.video import probe_video
 
     audio, beside, head = inputs
     other: FilmTake | Path | None = None

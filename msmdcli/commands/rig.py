@@ -60,7 +60,7 @@ def show_rig(
 @rig_app.command("import")
 @reports_errors
 def import_rig(
-    head: Annotated[Path, typer.Argument(help="Head with morph targets (.glb, .gltf).")],
+    head: Annotated[Path, typer.Argument(help="Head with morph targets (.glb, .vrm, .gltf).")],
     out: Annotated[
         Path, typer.Option(help="Rig file to write; the decoder (.npz) goes beside it.", metavar="RIG.yaml")
     ],

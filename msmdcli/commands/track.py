@@ -16,7 +16,7 @@ from msmdcli.console import reports_errors
 
 @reports_errors
 def track(
-    videos: Annotated[list[Path], typer.Argument(help="Videos: MP4, MOV, MKV, WebM, ...", metavar="VIDEO...")],
+    videos: Annotated[list[Path], typer.Argument(help="Videos, or folders of them.", metavar="VIDEO...")],
     out: Annotated[Path, typer.Option(help="Folder for outputs.", metavar="DIR")],
     formats: Annotated[
         str, typer.Option(help="Output formats, with commas; `msmd convert --help` lists them.")
@@ -62,6 +62,8 @@ def track(
     usage, 130 interrupted.
     """
     from msmdcli.errors import MsmdError, UsageError
+    from msmdcli.media.folder_scan import scan_all
+    from msmdcli.media.suffixes import VIDEO_SUFFIXES
     from msmdcli.media.video import stated_seconds
     from msmdcli.motion.motion import parse_fps
     from msmdcli.system.processes import Done, work_on
@@ -82,6 +84,11 @@ def track(
         stop=stop,
         landmarks=landmarks,
     )
+    videos, notes = scan_all(videos, VIDEO_SUFFIXES, [out])
+    for note in notes:
+        talk.say(note)
+    if not videos:
+        raise UsageError("there are no videos there", hint=f"looked for {' '.join(VIDEO_SUFFIXES)}")
     names = tuple(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
     if not names:
         raise UsageError("--formats names no format", hint="examples: npz, livelink-csv")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.controls.smoothing import lower_envelope
-from msmdcli.documents.tree import number_in
+from msmdcli.documents.nodes import number_in
 from msmdcli.errors import MsmdError
 from msmdcli.motion.easing import smooth_step
 from msmdcli.motion.motion import Motion

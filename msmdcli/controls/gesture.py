@@ -29,7 +29,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.documents.tree import DocumentError, load_small_yaml
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.motion.easing import smooth_step

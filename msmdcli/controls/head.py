@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from msmdcli.documents.tree import number_in
+from msmdcli.documents.nodes import number_in
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rotation import (
@@ -38,7 +38,7 @@ def parse_head(text: str) -> float:
         raise MsmdError(
             f"head {text[:40]!r} is not generated, off or a factor from 0 to {MAX_SCALE:g}",
             hint="a head to preview on belongs to a character: characters: {guard: {head: guard.glb}}"
-            if text.lower().endswith((".glb", ".gltf"))
+            if text.lower().endswith((".glb", ".vrm", ".gltf"))
             else "head: 0.5 is half of the generated head motion",
         )
     return scale

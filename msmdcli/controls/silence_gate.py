@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.documents.tree import number_in
+from msmdcli.documents.nodes import number_in
 from msmdcli.errors import MsmdError
 from msmdcli.media.voice import SILENCE_BELOW_SPEECH, SILENCE_FLOOR, level_db
 from msmdcli.motion.easing import smooth_step

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.documents.tree import number_in
+from msmdcli.documents.nodes import number_in
 from msmdcli.errors import MsmdError
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.mouth import mouth_opening

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 
@@ -45,6 +46,11 @@ def path_problem(text: str) -> str | None:
     """Why a text cannot be the path of any file, or None if it can."""
     if "\0" in text or any(unicodedata.category(c) == "Cs" for c in text):
         return "it holds a character that no path can have"
+    if any(unicodedata.category(c) == "Cc" for c in text):
+        return (
+            "it holds control characters, as a backslash in double quotes makes them; write folders with /,"
+            " or the path in single quotes"
+        )
     if len(text) > MAX_PATH or any(len(part.encode()) > MAX_NAME for part in re.split(r"[/\\]", text)):
         return "it is longer than a path can be"
     return None
@@ -53,3 +59,14 @@ def path_problem(text: str) -> str | None:
 def folded(line_id: str) -> str:
     """The id as a file system that ignores case and Unicode's variants sees it; equal means the same file."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", line_id).casefold())
+
+
+def readable_name(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 (names of old archives and shares) are read as Windows-1252."""
+    if not any("\udc80" <= character <= "\udcff" for character in name):
+        return name
+    content = os.fsencode(name)
+    try:
+        return content.decode("cp1252")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from msmdcli.documents.names import path_problem
-from msmdcli.documents.tree import Key, Node
+from msmdcli.documents.nodes import Key, Node
+from msmdcli.documents.spelling import spelled
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ class Reader:
             self.wrong(node, f"{what} {self.show(node)} is no path: {why}")
             return None
         try:
-            return self.base / Path(text).expanduser()
+            return spelled(self.base / Path(text).expanduser())
         except RuntimeError:
             self.wrong(node, f"{what} {self.show(node)} begins with a user that this machine does not know")
             return None

@@ -6,98 +6,18 @@ Only what a manifest needs: mappings with text keys, lists, and scalars kept as 
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msmdcli.errors import MsmdError
+from msmdcli.documents.json_text import parse_json
+from msmdcli.documents.nodes import MAX_DEPTH, DocumentError, Key, Node
+from msmdcli.documents.table import parse_table
 
-NULLS = ("", "~", "null", "Null", "NULL")
-INTEGER = re.compile(r"[+-]?[0-9]{1,25}")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 MAX_BYTES = 256 * 1024 * 1024
 SMALL_BYTES = 1 << 20
-MAX_DEPTH = 50
 FREE_ALIASES = 100_000  # values that aliases may stand for beyond the length of the text: no file grows a billionfold
 MERGE, PLAIN = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
-
-
-class DocumentError(MsmdError):
-    """The text is not YAML, JSON or CSV at all. The message begins with file:line:column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A value and its place.
-
-    Attributes:
-        content: the text of a scalar, the items of a list, or a mapping's keys with their values.
-        line, column: where it begins, counted from 1. In CSV the column is that of the cell.
-        quoted: a scalar that was written with quotes, so it is a text even where it looks like a number.
-    """
-
-    content: str | list[Node] | dict[Key, Node]
-    line: int
-    column: int
-    quoted: bool = False
-
-    @property
-    def kind(self) -> str:
-        """`text`, `list` or `mapping`, for messages."""
-        return {str: "text", list: "list", dict: "mapping"}[type(self.content)]
-
-    @property
-    def is_null(self) -> bool:
-        """Nothing was written, or a YAML null."""
-        return isinstance(self.content, str) and not self.quoted and self.content in NULLS
-
-    @property
-    def items(self) -> list[Node]:
-        """The items of a list; empty for anything else."""
-        return self.content if isinstance(self.content, list) else []
-
-    @property
-    def entries(self) -> Iterator[tuple[Key, Node]]:
-        """The keys and values of a mapping; none for anything else."""
-        return iter(self.content.items()) if isinstance(self.content, dict) else iter(())
-
-    @property
-    def text(self) -> str | None:
-        """A scalar's text; None for lists, mappings and null."""
-        return self.content if isinstance(self.content, str) and not self.is_null else None
-
-    @property
-    def number(self) -> float | None:
-        """A scalar as a finite number, or None. What was written in quotes is a text."""
-        return number_in(self.content) if isinstance(self.content, str) and not self.quoted else None
-
-    @property
-    def integer(self) -> int | None:
-        """A scalar as an integer, or None. What was written in quotes is a text."""
-        if not isinstance(self.content, str) or self.quoted or not INTEGER.fullmatch(self.content):
-            return None
-        return int(self.content)
-
-
-def number_in(text: str) -> float | None:
-    """The finite number that a text is, or None."""
-    value = float(text) if NUMBER.fullmatch(text) else math.nan
-    return value if math.isfinite(value) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of a mapping. Two keys with the same text are different objects, so that a repetition can be reported."""
-
-    text: str
-    line: int
-    column: int
 
 
 def read_document(path: Path) -> Node:
@@ -114,9 +34,9 @@ def read_document(path: Path) -> Node:
         raise DocumentError(f"{path} cannot be read: {error.strerror or error}") from error
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return _parse_csv(text, path)
+        return parse_table(text, path)
     if suffix == ".json":
-        return _parse_json(text, path)
+        return parse_json(text, path)
     return parse_yaml(text, str(path))
 
 
@@ -314,66 +234,3 @@ class _Composer:
                     seen.add(key.text)
                     entries[key] = value
         return Node(entries, line, column)
-
-
-def _parse_json(text: str, path: Path) -> Node:
-    """JSON, checked as such, then read as YAML (of which it is a part, but for tabs) for the places of its values."""
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DocumentError(f"{path}:{error.lineno}:{error.colno}: this is not JSON: {error.msg}") from error
-    except (RecursionError, ValueError) as error:
-        raise DocumentError(f"{path}: this is not JSON: {error}") from error
-    return parse_yaml(_join_surrogates(text.replace("\t", " ")), str(path))
-
-
-def _join_surrogates(text: str) -> str:
-    """JSON writes characters beyond U+FFFF as two escapes; YAML as one."""
-
-    def join(match: re.Match[str]) -> str:
-        pair = bytes.fromhex(match[1] + match[2])
-        return f"\\U{ord(pair.decode('utf-16-be')):08x}"
-
-    return re.sub(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})", join, text)
-
-
-def _parse_csv(text: str, path: Path) -> Node:
-    """A table with a header row -> a list of mappings; empty cells and rows are left out."""
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    rows: list[Node] = []
-    start = 1
-    try:
-        for cells in reader:
-            line, start = start, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                repeated = next((name for name in header if name and header.count(name) > 1), None)
-                if repeated:
-                    raise DocumentError(f"{path}:{line}: two columns are called {repeated!r}")
-                continue
-            if len(cells) > len(header):
-                raise DocumentError(
-                    f"{path}:{line}: {len(cells)} cells in a table of {len(header)} columns",
-                    hint="put quotes around a text that contains the separator",
-                )
-            rows.append(
-                Node(
-                    {
-                        Key(name, line, column): Node(cell.strip(), line, column)
-                        for column, (name, cell) in enumerate(zip(header, cells, strict=False), start=1)
-                        if name and cell.strip()
-                    },
-                    line,
-                    1,
-                )
-            )
-    except csv.Error as error:
-        raise DocumentError(f"{path}:{reader.line_num}: this is not CSV: {error}") from error
-    if header is None:
-        raise DocumentError(f"{path} is empty")
-    return Node(rows, 1, 1)

@@ -27,6 +27,7 @@ LINING = (0.10, 0.02, 0.02)  # inside of the mouth
 LIPS, BROWS = (0.86, 0.62, 0.62), (0.34, 0.29, 0.27)  # that the skin's colour is multiplied with
 EXPOSURE = 0.82
 # Eyes are painted, because many heads have none that turn: angles seen from the middle of the eyeball.
+DEEPER = 1.25  # exponent of a part's colour: a little deeper than glTF's flat colours look here
 IRIS, PUPIL, EYE_WHITE = (0.09, 0.13, 0.17), (0.004, 0.004, 0.005), (0.62, 0.60, 0.58)
 IRIS_ANGLE, PUPIL_ANGLE = float(np.radians(23.0)), float(np.radians(9.0))
 LOOK_ANGLE = float(np.radians(28.0))  # that eyeLook channels turn an eye by at 1
@@ -122,7 +123,7 @@ class Scene:
         mesh = self.mesh
         colour, gloss = np.empty((mesh.size, 3)), np.full(mesh.size, 0.12)
         for part in mesh.parts:
-            colour[part.vertices] = np.array(part.colour) ** 1.25  # a little deeper than glTF's flat colours look here
+            colour[part.vertices] = np.array(part.colour) ** DEEPER
             if part.name.lower() != "skin":
                 gloss[part.vertices] = 0.5
         for strength, tint in ((self._lips, LIPS), (self.brows, BROWS)):

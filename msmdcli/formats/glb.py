@@ -1,12 +1,13 @@
 """glTF binary: a head with morph targets and its animation in one file.
 
 The animation has one `weights` channel per mesh node whose morph targets are named like the rig's channels
-(`mesh.extras.targetNames`, in any usual spelling), and one `rotation` channel for the head. The
-head's own file stays as it is, except that its animations give way to ours. Morph targets that are no channels keep
-their default weight.
+(`targetNames` in the extras of the mesh or its primitives, in any usual spelling), and one `rotation` channel for the
+head. The head's own file stays as it is, except that its animations give way to ours. Morph targets that are no
+channels keep their default weight, which a node may give for itself.
 
 **Head.** The rig's axes are glTF's (x to the person's own left, y up, z out of the face); `head_turn.py` says how the
-rotation becomes the node's own. Angles are written as quaternions, which glTF interpolates as rotations.
+rotation becomes the node's own. A VRM 0.x character looks to -z: its axes are turned by half a turn about y. Angles are
+written as quaternions, which glTF interpolates as rotations.
 
 **Time.** Keys are at i / fps, computed exactly and stored as float32. There is no drift, and the last frame has a key.
 The frame rate, which glTF has no place for, stands in the animation's extras with the other notes.
@@ -37,13 +38,17 @@ from msmdcli.formats.curves import (
     span,
 )
 from msmdcli.formats.description import describe, described_clock, described_meta, described_rig
+from msmdcli.formats.gltf_extensions import HALF_TURN, looks_backwards
 from msmdcli.formats.gltf_file import GltfFile
+from msmdcli.formats.gltf_morphs import rest_weights, target_names
 from msmdcli.formats.head_turn import IDENTITY, NONE, angles_from_node, is_head, reduced_rotation, to_node
 from msmdcli.motion.key_reduction import KeyCount, reduce_together, total
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
-from msmdcli.motion.rotation import multiply, on_one_side, quaternion_from_euler, quaternion_of_matrix
+from msmdcli.motion.rotation import inverse, multiply, on_one_side, quaternion_from_euler, quaternion_of_matrix
 from msmdcli.paths import find_head
+
+WHOLE = (".glb", ".vrm")  # usually one file; what it may keep in others is not looked at again
 
 
 class Target(NamedTuple):
@@ -58,7 +63,7 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> dict[str, A
     """Write the head with the motion.
 
     Options:
-        head: a .glb or .gltf; `none` for a carrier; by default MSMD_HEAD or the head that ships.
+        head: a .glb, .vrm or .gltf; `none` for a carrier; by default MSMD_HEAD or the head that ships.
         head_node: the node that turns with the head; by default one called head; `none` leaves head motion out.
         reduce_keys: tolerance; all morph targets share their keys, as glTF has it.
     """
@@ -91,18 +96,21 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> dict[str, A
         warnings += [text for text in doubts if text not in warnings]
         if not any(target.channel for target in targets):
             continue
-        rest = np.array(mesh.get("weights") or [0.0] * len(targets), np.float32)
-        weights = np.tile(rest, (len(keys), 1))  # [K, targets]
-        for target in targets:
-            if target.channel is not None:
-                weights[:, target.number] = motion.values[keys, motion.rig.index(target.channel)]
-                driven.add(target.channel)
-        animate(nodes, "weights", "SCALAR", keys, weights.ravel())
+        by_rest: dict[bytes, list[int]] = {}  # nodes with equal weights share their keys
+        for number in nodes:
+            by_rest.setdefault(rest_weights(mesh, file.tree["nodes"][number]).tobytes(), []).append(number)
+        for rest, alike in by_rest.items():
+            weights = np.tile(np.frombuffer(rest, np.float32), (len(keys), 1))  # [K, targets]
+            for target in targets:
+                if target.channel is not None:
+                    weights[:, target.number] = motion.values[keys, motion.rig.index(target.channel)]
+                    driven.add(target.channel)
+            animate(alike, "weights", "SCALAR", keys, weights.ravel())
     if not driven:
         where = "the head" if given is None else f"the head {given}"
         raise MsmdError(
             f"{where} has no morph targets named like the channels of rig {motion.rig.name}",
-            hint="e.g. jawOpen, in mesh.extras.targetNames",
+            hint="e.g. jawOpen, in targetNames of the extras of the mesh",
         )
     faces = [name for name in motion.rig.channels if name not in (motion.rig.rotation or ())]
     absent = [name for name in faces if name not in driven and motion.values[:, motion.rig.index(name)].any()]
@@ -208,8 +216,8 @@ def _read_head(path: Path, mtime_ns: int, size: int) -> tuple[str, bytes]:
 
 
 def load_head(path: Path) -> GltfFile:
-    """A head's file, a copy that may be changed. A .glb, which is whole in itself, is read once for all lines."""
-    if path.suffix.lower() != ".glb":
+    """A head's file, a copy that may be changed. A .glb or .vrm, whole in itself, is read once for all lines."""
+    if path.suffix.lower() not in WHOLE:
         return GltfFile.load(path)
     stat = path.stat()
     tree, blob = _read_head(path, stat.st_mtime_ns, stat.st_size)
@@ -256,9 +264,7 @@ def nodes_by_mesh(tree: Mapping[str, Any]) -> dict[int, list[int]]:
 
 def morph_targets(mesh: Mapping[str, Any], rig: Rig) -> tuple[list[Target], list[str]]:
     """The morph targets of a mesh, by number, and warnings about names that were guessed."""
-    count = max((len(primitive.get("targets") or ()) for primitive in mesh["primitives"]), default=0)
-    names = [str(name) for name in (mesh.get("extras") or {}).get("targetNames") or []][:count]
-    names += [""] * (count - len(names))
+    names = target_names(mesh)
     found, doubts = match_channels(filter(None, names), rig)
     return [Target(number, name, found.get(name)) for number, name in enumerate(names)], doubts
 
@@ -270,7 +276,7 @@ def _rotations(tree: Mapping[str, Any], node: int) -> tuple[np.ndarray, np.ndarr
     while chain[-1] in parent and len(chain) <= len(tree["nodes"]):
         chain.append(parent[chain[-1]])
     own, *above = (_rest(tree["nodes"][number]) for number in chain)
-    together = IDENTITY
+    together = inverse(HALF_TURN) if looks_backwards(tree) else IDENTITY  # the rig's axes seen from the file's
     for rotation in above:
         together = multiply(rotation, together)
     return together, own

@@ -17,6 +17,8 @@ from urllib.parse import unquote
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.formats.gltf_extensions import check_extensions
+from msmdcli.system.files import encoded
 
 MAGIC = b"glTF"
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
@@ -53,14 +55,14 @@ class GltfFile:
 
     @classmethod
     def load(cls, path: Path, pictures: bool = True) -> GltfFile:
-        """Read a .glb or .gltf; what it keeps in other files (buffers, pictures) is taken in.
+        """Read a .glb, .vrm or .gltf; what it keeps in other files (buffers, pictures) is taken in.
 
         Args:
             path: the file.
             pictures: whether pictures in other files are taken in; geometry does without.
 
         Raises:
-            MsmdError: no such file, or not glTF 2.0.
+            MsmdError: no such file, not glTF 2.0, compressed, or it requires an extension that we do not know.
         """
         try:
             data = path.read_bytes()
@@ -70,6 +72,10 @@ class GltfFile:
             tree, binary = _split(data)
             if str(tree["asset"]["version"]).split(".")[0] != "2":
                 raise MsmdError(f"{path} is glTF {tree['asset']['version']}, not 2.0")
+            try:
+                check_extensions(tree)
+            except MsmdError as error:
+                raise MsmdError(f"{path} cannot be read: {error.message}", error.hint) from None
             return cls(tree, _gather(tree, binary, path.parent, pictures))
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, struct.error) as error:
             raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
@@ -83,7 +89,7 @@ class GltfFile:
         self.tree["buffers"] = [{"byteLength": len(self.blob)}] if self.blob else []
         if not self.blob:
             del self.tree["buffers"]
-        text = json.dumps(self.tree, ensure_ascii=False, separators=(",", ":")).encode()
+        text = encoded(json.dumps(self.tree, ensure_ascii=False, separators=(",", ":")))
         text += b" " * (-len(text) % 4)
         binary = bytes(self.blob) + b"\0" * (-len(self.blob) % 4)
         chunks = struct.pack("<II", len(text), JSON_CHUNK) + text

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
@@ -31,7 +32,7 @@ COMMON = {
     "roll": "ease (from and to the neutral face, the default) or hold (repeat the first and the last pose)",
 }
 REDUCE = {"reduce_keys": "keep the fewest linear keys within this tolerance (default: a key on every frame)"}
-HEAD = {"head": "head with morph targets, .glb or .gltf (default: MSMD_HEAD, else the head that ships)"}
+HEAD = {"head": "head with morph targets, .glb, .vrm or .gltf (default: MSMD_HEAD, else the head that ships)"}
 START = {"start": "first frame: a number, or a timecode HH:MM:SS:FF at the motion's rate"}
 
 
@@ -137,7 +138,7 @@ FORMATS: dict[str, Format] = {
             },
             read_options={"fps": "frame rate (default: the file's note, else what its key times say)"},
             path_options=("head",),
-            also=(".gltf",),
+            also=(".gltf", ".vrm"),
             begins=(b"gltf",),
         ),
         Format(
@@ -265,7 +266,7 @@ def write_temporary(motion: Motion, target: Path, fmt: str, options: Mapping[str
 
 def read_motion(path: Path | str, options: Mapping[str, Any] | None = None) -> Motion:
     """Read a motion file of any readable format, known by its suffix or, failing that, by its first bytes."""
-    path = Path(path)
+    path = spelled(Path(path))
     form = format_of(path)
     try:
         if form is None or form.read is None:
@@ -278,9 +279,9 @@ def read_motion(path: Path | str, options: Mapping[str, Any] | None = None) -> M
 
 def format_of(path: Path | str) -> Format | None:
     """The format of a file that is there; None where it is not one of ours."""
-    path = Path(path)
+    path = spelled(Path(path))
     if not path.exists():
-        raise MsmdError(f"no such file: {path}")
+        raise MsmdError(f"no such file: {path}", hint=missing_hint(path))
     if not path.is_file():
         raise MsmdError(f"{path} is not a file")
     name = path.name.lower()

@@ -42,9 +42,19 @@ def find_tables(folder: Path) -> list[tuple[Path, str]]:
     """(path of a table, its name below the folder without the suffix), sorted."""
     found = []
     for path in sorted(folder.rglob("*.unreal.csv")):
-        name = path.relative_to(folder).as_posix()[: -len(".unreal.csv")]
-        found.append((path, re.sub(r"[^\w/]", "_", name)))
+        found.append((path, asset_name(path.relative_to(folder).as_posix()[: -len(".unreal.csv")])))
     return found
+
+
+def asset_name(name: str) -> str:
+    """The name of a table as Unreal can have it: letters, digits and _, in folders."""
+    return re.sub(r"[^\w/]", "_", name)
+
+
+def same_assets(tables: list[tuple[Path, str]]) -> dict[Path, Path]:
+    """Tables that would become an asset that another has become: table -> that other. Unreal ignores case."""
+    first: dict[str, Path] = {}
+    return {path: first[name.lower()] for path, name in tables if first.setdefault(name.lower(), path) != path}
 
 
 def import_table(unreal: Any, path: Path, asset_path: str, skeleton: Any) -> None:
@@ -89,6 +99,7 @@ def main(arguments: list[str]) -> None:
     if skeleton is None:
         raise RuntimeError("there is no skeleton " + given.skeleton)
     tables = find_tables(given.folder)
+    twins = same_assets(tables)
     failed = 0
     with unreal.ScopedSlowTask(max(len(tables), 1), "Importing curve tables") as task:
         task.make_dialog(True)
@@ -97,6 +108,8 @@ def main(arguments: list[str]) -> None:
                 break
             task.enter_progress_frame(1, name)
             try:
+                if path in twins:
+                    raise ValueError(f"it would become the same asset as {twins[path]}; rename one of them")
                 import_table(unreal, path, given.to.rstrip("/") + "/" + name, skeleton)
             except Exception as error:  # one broken table does not stop the others
                 failed += 1

@@ -1,8 +1,8 @@
 """A head of a glTF file: meshes that carry morph targets named like the rig's channels.
 
-Names may be in any usual spelling (`msmdcli.motion.morph_names`); other targets are ignored, and channels without a
-target move nothing. glTF lengths are metres; everything here is in millimetres. Format: glTF 2.0 specification, section
-3.7.
+Names may be in any usual spelling (`msmdcli.motion.morph_names`); other targets stay at their default weights, and
+channels without a target move nothing. Characters that look to -z (VRM 0.x) are turned to +z. glTF lengths are metres;
+everything here is in millimetres. Format: glTF 2.0 specification, section 3.7.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.formats.gltf_extensions import BACKWARDS, looks_backwards
 from msmdcli.formats.gltf_file import GltfFile
+from msmdcli.formats.gltf_morphs import rest_weights, target_names
 from msmdcli.heads.mesh import MeshDecoder, MeshPart, face_channels
 from msmdcli.heads.mesh_file import FORMAT_VERSION, arrays_of_decoder, cache_arrays, cached_arrays, decoder_of_arrays
 from msmdcli.motion.morph_names import Matching, match_targets
@@ -24,6 +26,7 @@ from msmdcli.motion.rig import Rig
 from msmdcli.motion.rotation import matrix_of_quaternion
 
 MM_PER_METRE = 1000.0
+READING = 2  # rises when the same file is read in another way, so that what is kept of it is read anew
 TRIANGLES = 4  # glTF primitive mode
 GREY = (0.7, 0.7, 0.7)  # of what has no material
 
@@ -35,13 +38,13 @@ def load_gltf_head(path: Path, rig: Rig) -> MeshDecoder:
         MsmdError: no such file, no glTF file, no mesh with morph targets of the rig's names.
     """
     source = _source(path, rig)
-    cached = cached_arrays(source) if source else None
+    cached = cached_arrays(f"{source}.{READING}") if source else None
     if cached is not None:
         return replace(decoder_of_arrays(cached, rig, str(path)), source=source)
     gltf = read_gltf(path)
     made = replace(decoder_of_gltf(gltf, rig, str(path))[0], source=source)
     if source and all("uri" not in buffer for buffer in gltf.tree.get("buffers", ())):
-        cache_arrays(source, arrays_of_decoder(made))
+        cache_arrays(f"{source}.{READING}", arrays_of_decoder(made))
     return made
 
 
@@ -77,11 +80,6 @@ def decoder_of_gltf(
         raise MsmdError(f"{where} cannot be read as glTF ({type(error).__name__}: {error})") from error
 
 
-def target_names(gltf: GltfFile, mesh_number: int) -> list[str]:
-    """The names of a mesh's morph targets, in order; empty where the file gives none."""
-    return [str(name) for name in (gltf.tree["meshes"][mesh_number].get("extras") or {}).get("targetNames") or []]
-
-
 def _decoder(
     gltf: GltfFile, rig: Rig, where: str, given: Mapping[str, Sequence[str]] | None
 ) -> tuple[MeshDecoder, list[Matching]]:
@@ -91,18 +89,26 @@ def _decoder(
     deltas: list[np.ndarray] = []
     parts: list[MeshPart] = []
     first = 0
-    for mesh_number, world in _placed_meshes(gltf.tree):
-        names = target_names(gltf, mesh_number)
-        if names and mesh_number not in matchings:
-            matchings[mesh_number] = match_targets(names, channels, given)
-        found = matchings[mesh_number].found if names else {}
-        for primitive in gltf.tree["meshes"][mesh_number]["primitives"]:
+    for node, world in _placed_meshes(gltf.tree):
+        mesh_number = node["mesh"]
+        mesh = gltf.tree["meshes"][mesh_number]
+        names = target_names(mesh)
+        if any(names) and mesh_number not in matchings:
+            matchings[mesh_number] = match_targets([name for name in names if name], channels, given)
+        found = matchings[mesh_number].found if any(names) else {}
+        rest = rest_weights(mesh, node)
+        moving = {names.index(name) for chosen in found.values() for name in chosen}
+        shape = {int(number): rest[number] for number in np.flatnonzero(rest) if number not in moving}
+        for primitive in mesh["primitives"]:
             if primitive.get("mode", TRIANGLES) != TRIANGLES:
                 continue
             position = gltf.values(primitive["attributes"]["POSITION"])  # [n, 3] metres
             count = len(position)
-            moved = np.zeros((len(channels), count, 3), np.float32)  # [C, n, 3]
             targets = primitive.get("targets") or []
+            for number, weight in shape.items():  # a shape of the character that is no channel stays
+                if number < len(targets) and "POSITION" in targets[number]:
+                    position = position + weight * gltf.values(targets[number]["POSITION"])
+            moved = np.zeros((len(channels), count, 3), np.float32)  # [C, n, 3]
             for channel, chosen in found.items():
                 for number in {names.index(name) for name in chosen}:
                     accessor = targets[number].get("POSITION") if number < len(targets) else None
@@ -129,10 +135,11 @@ def _decoder(
     return mesh, list(matchings.values())
 
 
-def _placed_meshes(tree: Mapping[str, Any]) -> Iterator[tuple[int, np.ndarray]]:
-    """(mesh number, world matrix [4, 4]) of each node of the scene that carries a mesh."""
+def _placed_meshes(tree: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], np.ndarray]]:
+    """(node, world matrix [4, 4]) of each node of the scene that carries a mesh, looking to +z."""
     scene = tree["scenes"][tree.get("scene") or 0]
-    waiting = [(number, np.eye(4)) for number in scene.get("nodes") or []]
+    root = BACKWARDS if looks_backwards(tree) else np.eye(4)
+    waiting = [(number, root) for number in scene.get("nodes") or []]
     visited: set[int] = set()
     while waiting:
         number, above = waiting.pop(0)
@@ -142,7 +149,7 @@ def _placed_meshes(tree: Mapping[str, Any]) -> Iterator[tuple[int, np.ndarray]]:
         node = tree["nodes"][number]
         world = above @ _local_matrix(node)
         if node.get("mesh") is not None:
-            yield node["mesh"], world
+            yield node, world
         waiting.extend((child, world) for child in node.get("children") or [])
 
 
@@ -169,7 +176,8 @@ def _material(tree: Mapping[str, Any], number: int | None, part: int) -> tuple[s
 
 def _source(path: Path, rig: Rig) -> str:
     """Names everything that decides what a .glb file is read as; empty for others, which may lie in several files."""
-    if path.suffix.lower() != ".glb" or not path.is_file():
+    if path.suffix.lower() not in (".glb", ".vrm") or not path.is_file():
         return ""
-    decides = repr((FORMAT_VERSION, face_channels(rig), sorted((name, list(v)) for name, v in rig.vertices.items())))
+    sets = sorted((name, list(numbers)) for name, numbers in rig.vertices.items())
+    decides = repr((FORMAT_VERSION, face_channels(rig), sets))
     return hashlib.sha256(decides.encode() + path.read_bytes()).hexdigest()

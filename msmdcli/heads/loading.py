@@ -2,7 +2,7 @@
 
 A head is
 
-- a glTF file (.glb, .gltf) with morph targets named like the rig's channels (`gltf_head`); or
+- a glTF file (.glb, .vrm, .gltf) with morph targets named like the rig's channels (`gltf_head`); or
 - a rig file (.yaml) with a decoder of morph targets, as `msmd rig import` writes it (`mesh_file`); or
 - a rig file with a decoder of a learned code, an ONNX file (`learned_code`).
 """
@@ -26,7 +26,7 @@ def load_head(path: Path | str, rig: Rig | str = "arkit52") -> MeshDecoder:
     """Read a head.
 
     Args:
-        path: .glb or .gltf file, or a rig file (.yaml) with a decoder.
+        path: .glb, .vrm or .gltf file, or a rig file (.yaml) with a decoder.
         rig: of a glTF head: the rig, or its name; its channels are looked up among the file's morph targets. A rig
             file is its own rig.
 

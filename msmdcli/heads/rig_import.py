@@ -50,7 +50,7 @@ def import_head(path: Path, rig: Rig, given: Mapping[str, Sequence[str]] | None 
     """Read a glTF head for a rig.
 
     Args:
-        path: .glb or .gltf.
+        path: .glb, .vrm or .gltf.
         rig: whose channels are looked for.
         given: channel -> morph targets that the user has named.
 

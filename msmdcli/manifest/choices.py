@@ -23,8 +23,8 @@ from msmdcli.controls.shot_length import LONGER, SHORTER, parse_length
 from msmdcli.controls.silence_gate import parse_gate
 from msmdcli.controls.smoothing import parse_smooth
 from msmdcli.documents.names import path_problem
+from msmdcli.documents.nodes import Key, Node
 from msmdcli.documents.reader import Reader
-from msmdcli.documents.tree import Key, Node
 from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.formats.registry import get_format

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn, TypeVar
 
+from msmdcli.documents.nodes import Key, Node
 from msmdcli.documents.reader import Reader
-from msmdcli.documents.tree import Key, Node
 from msmdcli.errors import UsageError, did_you_mean
 from msmdcli.manifest.lines import HEADS, KEEPS, LINE_KEYS, STYLE_FOLLOWS, Dub, Head, Keep, Line, StyleFollow
 

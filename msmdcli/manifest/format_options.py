@@ -22,8 +22,8 @@ from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats.registry import FORMATS, check_options, get_format, options_key
 
 if TYPE_CHECKING:
+    from msmdcli.documents.nodes import Node
     from msmdcli.documents.reader import Reader
-    from msmdcli.documents.tree import Node
 
 FormatOptions = Mapping[str, Mapping[str, str]]  # format -> option -> value as it was written
 

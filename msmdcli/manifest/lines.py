@@ -29,24 +29,6 @@ DEFAULT_STYLE = "neutral"
 DEFAULT_SEED = 0
 MAX_SEED = 2**63 - 1
 MAX_INTENSITY = 3.0
-AUDIO_SUFFIXES = (
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".m4a",
-    ".aac",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".wma",
-    ".w64",
-    ".rf64",
-    ".caf",
-    ".au",
-)
 
 STYLING = ("style", "regions", "segments", "intensity", "seed", "formats", "format_options", "fps", "language")
 GUIDANCE = ("guidance_audio", "guidance_style")  # see msmdcli.model.guidance
@@ -209,11 +191,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All lines, in the order in which they were written, and the defaults of the manifest."""
+    """All lines, in the order in which they were written.
+
+    Attributes:
+        path: of the document or folder.
+        lines: all lines.
+        defaults: of the manifest.
+        notes: what a person should know of how it was read, such as the files of a folder that are no lines.
+    """
 
     path: Path
     lines: tuple[Line, ...]
     defaults: Choices = field(default_factory=Choices)
+    notes: tuple[str, ...] = ()
 
     def choices(self, line: Line, command_line: Choices | None = None) -> Choices:
         """What applies to a line, all levels taken together (see the head of this file for who wins)."""

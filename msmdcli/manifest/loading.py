@@ -8,47 +8,57 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from msmdcli.documents.names import id_problem
-from msmdcli.documents.tree import DocumentError, read_document
+from msmdcli.documents.names import folded, id_problem, readable_name
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.spelling import missing_hint, spelled
+from msmdcli.documents.tree import read_document
 from msmdcli.errors import UsageError
-from msmdcli.manifest.lines import AUDIO_SUFFIXES, Choices, Line, Manifest, ManifestError, colliding_ids
+from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, colliding_ids
 from msmdcli.manifest.reading import ManifestReader
 from msmdcli.manifest.redo import is_redo, load_redo
+from msmdcli.media.folder_scan import scan_folder
+from msmdcli.media.sound_track import has_sound
+from msmdcli.media.suffixes import RECORDING_SUFFIXES, SOUND_SUFFIXES, is_video
 from msmdcli.motion.curve_map import CurveMap, CurveMapError
 from msmdcli.motion.rig import Rig
 
 TABLE_SUFFIXES = (".yaml", ".yml", ".json", ".csv", ".tsv")
 
 
-def load_manifest(path: Path, rig: Rig) -> Manifest:
+def load_manifest(path: Path, rig: Rig, leave: Iterable[Path] = ()) -> Manifest:
     """Read a manifest in any of its forms.
 
     Args:
         path: a YAML, JSON or CSV file, a folder of recordings (searched through), or one recording.
         rig: whose regions the lines may name.
+        leave: folders below a folder of recordings that are not searched, such as OUT.
 
     Raises:
         ManifestError: with everything that is wrong.
     """
-    path = path.expanduser()
+    path = spelled(path.expanduser())
     if path.is_dir():
-        return _from_folder(path)
+        return _from_folder(path, leave)
     if not path.is_file():
-        raise UsageError(f"there is no manifest {path}", hint="give a YAML, JSON or CSV file, a folder, or a recording")
-    if path.suffix.lower() in AUDIO_SUFFIXES:
+        raise UsageError(
+            f"there is no manifest {path}",
+            hint=missing_hint(path, "give a YAML, JSON or CSV file, a folder, or a recording"),
+        )
+    if path.suffix.lower() in RECORDING_SUFFIXES:
         return _from_files(path, path.parent, [path])
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise UsageError(
             f"{path} is neither a manifest nor a recording that MSMD knows by its suffix",
-            hint=f"manifests: {' '.join(TABLE_SUFFIXES)}; recordings: {' '.join(AUDIO_SUFFIXES)}",
+            hint=f"manifests: {' '.join(TABLE_SUFFIXES)}; recordings: {' '.join(RECORDING_SUFFIXES)}",
         )
     try:
         with _no_collection():
             document = read_document(path)
             if is_redo(document):
-                return load_redo(document, path, lambda source: load_manifest(source, rig))
+                return load_redo(document, path, lambda source: load_manifest(source, rig, leave))
             return ManifestReader(path, rig).read(document)
     except DocumentError as error:
         raise ManifestError([error.message], path, error.hint) from None
@@ -66,17 +76,29 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _from_folder(folder: Path) -> Manifest:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
-    if not files:
-        raise UsageError(f"there are no recordings in {folder}", hint=f"known suffixes: {' '.join(AUDIO_SUFFIXES)}")
-    return _from_files(folder, folder, files)
+def _from_folder(folder: Path, leave: Iterable[Path]) -> Manifest:
+    """A line for each recording in a folder, and for each video whose sound is not there as a recording, too."""
+    scan = scan_folder(folder, RECORDING_SUFFIXES, leave)
+    passed_over = dict(scan.passed_over)
+    named = {folded(_id_of(file, folder)) for file in scan.files if not is_video(file)}
+    for file in filter(is_video, scan.files):
+        if folded(_id_of(file, folder)) in named:
+            passed_over[file] = "videos beside a recording of the same name"
+        elif not has_sound(file):
+            passed_over[file] = "videos without sound"
+    scan = replace(scan, files=tuple(file for file in scan.files if file not in passed_over), passed_over=passed_over)
+    if not scan.files:
+        known = f"known suffixes: {' '.join(SOUND_SUFFIXES)}, and videos with sound"
+        raise UsageError(f"there are no recordings in {folder}", hint="; ".join([*scan.notes(), known]))
+    return replace(_from_files(folder, folder, scan.files), notes=scan.notes())
+
+
+def _id_of(file: Path, base: Path) -> str:
+    return file.relative_to(base).with_suffix("").as_posix()
 
 
 def _from_files(path: Path, base: Path, files: Iterable[Path]) -> Manifest:
-    lines = [
-        Line(file.relative_to(base).with_suffix("").as_posix(), file, Choices(), where=str(file)) for file in files
-    ]
+    lines = [Line(readable_name(_id_of(file, base)), file, Choices(), where=str(file)) for file in files]
     problems = [f"{line.where}: {line.id!r} cannot be an id: {why}" for line in lines if (why := id_problem(line.id))]
     problems += colliding_ids(lines)
     if problems:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msmdcli.documents.names import id_problem
-from msmdcli.documents.tree import DocumentError, Key, Node, parse_yaml
+from msmdcli.documents.nodes import DocumentError, Key, Node
+from msmdcli.documents.tree import parse_yaml
 from msmdcli.errors import did_you_mean
 from msmdcli.manifest.choices import ChoicesReader
 from msmdcli.manifest.dubs import read_dubs
@@ -27,6 +28,8 @@ COLUMN_NAMES = {  # CSV: what spreadsheets call our columns
     "length": ("shot_length", "shot_duration"),
     "text": ("transcript", "dialogue", "dialog"),
 }
+STRUCTURED = ("style", "regions", "segments", "formats", "format_options", "gestures", "pins")  # CSV: YAML in a cell
+TEXTS = ("id", "audio", "text", "language")  # CSV: never anything but text, not even `null`
 CARRIED = ("fields", "character", "length")  # CSV: in a table these columns are somebody else's; see COLUMN_NAMES
 
 
@@ -124,7 +127,7 @@ class ManifestReader(ChoicesReader):
         return Line(line_id, audio, choices, self.place(node), text, character, extra)
 
     def table_row(self, row: Node) -> Line | None:
-        """A row of a CSV table: our columns by name, all others carried along. Lists are written as YAML in a cell."""
+        """A row of a CSV table: our columns by name, others carried along. Lists and mappings are YAML."""
         entries: dict[Key, Node] = {}
         carried: dict[str, str] = {}
         given = {_column(key.text) for key, _ in row.entries}
@@ -134,24 +137,26 @@ class ManifestReader(ChoicesReader):
                 free = (o for o, names in COLUMN_NAMES.items() if name in names and (o not in given or o in CARRIED))
                 name = next(free, name)
             if name in LINE_KEYS and (name not in CARRIED or name != _column(key.text)):
-                entries[Key(name, key.line, key.column)] = self.cell(node)
+                entries[Key(name, key.line, key.column)] = self.cell(name, node)
                 continue
             near = difflib.get_close_matches(name, LINE_KEYS, n=1, cutoff=0.8)
             if near and near[0] not in given and name not in CARRIED:
                 self.wrong(key, f"unknown column {key.text!r}", f"did you mean {near[0]}?")
-            carried[key.text] = node.text or ""
+            carried[key.text] = str(node.content)
         if not any(key.text == "id" for key in entries):
             audio = next((node for key, node in entries.items() if key.text == "audio"), None)
             if audio is not None and audio.text:
                 stem = Path(audio.text.replace("\\", "/")).stem
-                entries[Key("id", audio.line, audio.column)] = Node(stem, audio.line, audio.column)
+                entries[Key("id", audio.line, audio.column)] = Node(stem, audio.line, audio.column, quoted=True)
         line = self.line(Node(entries, row.line, row.column), {})
         return None if line is None else Line(line.id, line.audio, line.choices, line.where, line.text, None, carried)
 
-    def cell(self, node: Node) -> Node:
-        """A cell as a value: one that begins with [ or { is YAML."""
-        text = node.text or ""
-        if not text.startswith(("[", "{")):
+    def cell(self, column: str, node: Node) -> Node:
+        """A cell as a value: text, but for columns that hold lists or mappings, whose cells may be YAML."""
+        text = str(node.content)
+        if column in TEXTS:
+            return Node(text, node.line, node.column, quoted=True)
+        if column not in STRUCTURED or not text.startswith(("[", "{")):
             return node
         try:
             return _placed(parse_yaml(text, f"{self.path}:{node.line}"), node)

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from msmdcli.documents.names import folded
+from msmdcli.documents.nodes import Node
 from msmdcli.documents.reader import Reader
-from msmdcli.documents.tree import Node
 from msmdcli.errors import did_you_mean
 from msmdcli.manifest.lines import MAX_SEED, Line, Manifest, ManifestError
 from msmdcli.manifest.takes import with_takes

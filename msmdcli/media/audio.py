@@ -7,6 +7,7 @@ the same (a lost packet, a channel upside down, integers in a float file) is in 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.errors import MsmdError
 from msmdcli.media.sound_file import leave_to_ffmpeg, open_file, stops_early
 from msmdcli.media.sound_source import Source
@@ -60,9 +62,9 @@ def load_audio(path: Path | str, rate: int = RATE) -> Audio:
         MsmdError: no such file, no sound in it, damaged or cut off, not-a-number samples; with the reasons of both
             readers where neither can open it.
     """
-    path = Path(path)
+    path = spelled(Path(path))
     if not path.exists():
-        raise MsmdError(f"no such audio file: {path}")
+        raise MsmdError(f"no such audio file: {path}", hint=missing_hint(path))
     if not path.is_file():
         raise MsmdError(f"{path} is not an audio file but a folder" if path.is_dir() else f"{path} is not a file")
     try:
@@ -87,7 +89,7 @@ def _opened(path: Path) -> Iterator[Source]:
     import soundfile
 
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # a name need not be UTF-8
     except soundfile.LibsndfileError as error:
         yield from open_track(path, f"libsndfile says: {error.error_string.rstrip('.')}; ")
         return

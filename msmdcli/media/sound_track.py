@@ -70,6 +70,17 @@ def open_track(path: Path, why_not: str = "", *, ignore_length: bool = False) ->
         yield Source(stream.rate, stream.channels, _blocks(path, container, stream, notes, ignore_length), notes)
 
 
+def has_sound(path: Path) -> bool:
+    """Whether a video has a sound track; True also where it cannot be opened, since reading it will say why."""
+    try:
+        import av
+
+        with av.open(str(path), metadata_errors="replace") as container:
+            return bool(container.streams.audio)
+    except (ImportError, OSError, ValueError):
+        return True
+
+
 def can_decode(stream: av.AudioStream) -> bool:
     """Whether FFmpeg knows the codec of a sound track; of an unknown one there is no codec context."""
     return getattr(stream, "codec_context", None) is not None and bool(stream.rate) and bool(stream.channels)

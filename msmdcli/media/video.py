@@ -28,7 +28,6 @@ from msmdcli.motion.motion import MAX_FPS, NTSC
 if TYPE_CHECKING:
     import av
 
-VIDEO_SUFFIXES = tuple(".mp4 .mov .mkv .avi .webm .m4v .mpg .mpeg .mts .m2ts .ts .3gp .flv".split())  # noqa: SIM905
 USUAL_RATES = (
     *(Fraction(n) for n in (12, 15, 24, 25, 30, 48, 50, 60, 100, 120, 240)),
     *(n * NTSC for n in (15, 24, 30, 48, 60, 120, 240)),
@@ -63,11 +62,6 @@ class VideoInfo:
     frames: int
     rotation: int
     has_audio: bool
-
-
-def is_video(path: Path | str) -> bool:
-    """Whether a file's name says that it is a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def probe_video(path: Path | str) -> VideoInfo:

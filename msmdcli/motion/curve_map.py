@@ -33,8 +33,9 @@ from pathlib import Path
 
 import numpy as np
 
+from msmdcli.documents.nodes import DocumentError, Key, Node
 from msmdcli.documents.reader import ProblemList, Reader
-from msmdcli.documents.tree import DocumentError, Key, Node, read_document
+from msmdcli.documents.tree import read_document
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig, shipped_rigs

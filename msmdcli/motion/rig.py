@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from msmdcli.documents.tree import DocumentError, load_small_yaml
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.paths import SHIPPED
 

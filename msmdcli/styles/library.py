@@ -23,9 +23,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
-from msmdcli.media.video import is_video, probe_video
+from msmdcli.media.suffixes import is_video
+from msmdcli.media.video import probe_video
 from msmdcli.paths import shipped_styles, user_styles
 from msmdcli.styles.field import NO_STYLE
 from msmdcli.system.files import sha256_of
@@ -33,6 +35,7 @@ from msmdcli.system.files import sha256_of
 if TYPE_CHECKING:
     from msmdcli.motion.motion import Motion
     from msmdcli.motion.rig import Rig
+    from msmdcli.tracking.track import Track
 
 FORMAT_VERSION = 1
 FORMAT_WITH_ORIGIN = 2  # with the optional keys
@@ -68,6 +71,19 @@ class StyleReference:
     def load(self) -> list[Motion]:
         """The clips as motion; videos are tracked, once for each content and part (`msmdcli.tracking.tracker`)."""
         return [read_take(clip, self.start, self.stop) for clip in self.clips]
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the takes, once they are loaded: such as several faces in a video."""
+        tracks = [(clip, self.track(clip)) for clip in self.clips if is_video(clip)]
+        told = [f"{clip.name}: {text}" for clip, track in tracks if track is not None for text in track.warnings]
+        return [text.replace("--face chooses another", "`msmd styles add --face N` takes another") for text in told]
+
+    def track(self, clip: Path) -> Track | None:
+        """What is kept of the tracking of a video among the clips; None where nothing is."""
+        from msmdcli.tracking.track import TrackOptions
+        from msmdcli.tracking.tracker import kept_track
+
+        return kept_track(clip, TrackOptions(start=self.start, stop=self.stop))
 
 
 @dataclass(frozen=True)
@@ -162,7 +178,7 @@ class StyleLibrary:
                 raise MsmdError(f"style {name}: {path} is a folder", hint="a part can be taken of a single take only")
             return read_style(path).reference(name)
         if not path.is_file():
-            raise MsmdError(f"style {name}: no such file ({path})", hint=self._hint(name))
+            raise MsmdError(f"style {name}: no such file ({path})", hint=missing_hint(path, self._hint(name)))
         part = [] if not start and stop is None else [f"{start!r} {stop!r}"]
         return StyleReference(name, (path,), _joined([sha256_of(path), *part]), start, stop)
 
@@ -187,12 +203,12 @@ def split_range(name: str, base: Path = Path()) -> tuple[Path, float, float | No
         name: a path, with or without a part. A file that is really called so is taken as it is.
         base: where a relative path starts.
     """
-    whole = base / Path(name).expanduser()
+    whole = spelled(base / Path(name).expanduser())
     found = RANGE.fullmatch(name)
     if found is None or whole.exists():
         return whole, 0.0, None
     start, stop = float(found["start"] or 0.0), None if found["stop"] is None else float(found["stop"])
-    return base / Path(found["path"]).expanduser(), start, stop
+    return spelled(base / Path(found["path"]).expanduser()), start, stop
 
 
 def check_range(start: float, stop: float | None, seconds: float, what: str) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from msmdcli import __version__
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.media.video import is_video, probe_video
+from msmdcli.media.suffixes import is_video
+from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import Motion
 from msmdcli.styles.checks import TakeMeasures, doubts, faults, measure_take
 from msmdcli.styles.library import SHORTEST_SECONDS, check_range, read_take, split_range

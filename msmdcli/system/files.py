@@ -61,6 +61,15 @@ def whole_file(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def encoded(text: str) -> bytes:
+    """A text as UTF-8.
+
+    A byte of a file's name that is no UTF-8, which Python keeps as half of a surrogate pair, becomes its escape
+    `\\udcfc`: JSON reads it back as the same name.
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; its folder is made.
 
@@ -70,7 +79,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise cannot_write(path, error) from error
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -223,4 +224,4 @@ def _write_audio(path: Path, job: TrackJob, seconds: Fraction) -> None:
     samples = load_audio(job.video, AUDIO_RATE).samples
     first = round(job.options.start * AUDIO_RATE)
     samples = samples[first : first + round(seconds * AUDIO_RATE)]
-    soundfile.write(path, samples, AUDIO_RATE, subtype="PCM_16", format="WAV")
+    soundfile.write(os.fsencode(path), samples, AUDIO_RATE, subtype="PCM_16", format="WAV")

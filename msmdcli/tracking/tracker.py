@@ -32,7 +32,7 @@ from msmdcli.system.files import sha256_of, whole_file
 from msmdcli.tracking.face_model import find_face_model
 from msmdcli.tracking.frames import assemble
 from msmdcli.tracking.sightings import choose, look
-from msmdcli.tracking.track import DEFAULT_OPTIONS, Track, TrackOptions, save_track
+from msmdcli.tracking.track import DEFAULT_OPTIONS, Track, TrackOptions, load_track, save_track
 
 VERSION = 1  # of this procedure: cached tracks of another version are not used
 
@@ -84,6 +84,16 @@ def tracked_motion(path: Path, options: TrackOptions = DEFAULT_OPTIONS, cache: P
     except OSError:
         pass  # a cache that cannot be written costs time, nothing else
     return track.motion
+
+
+def kept_track(path: Path, options: TrackOptions = DEFAULT_OPTIONS, cache: Path | None = None) -> Track | None:
+    """The track of a video that `tracked_motion` has tracked, with all that motion has no place for: several faces,
+    frames without one, where the face is. None where nothing is kept of it."""
+    cached = (cache if cache is not None else cache_dir() / "tracks") / f"{track_key(Path(path), options)}.npz"
+    try:
+        return load_track(cached)
+    except MsmdError:
+        return None
 
 
 def track_key(path: Path, options: TrackOptions) -> str:

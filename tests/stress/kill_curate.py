@@ -29,7 +29,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from msmdcli.media.video import VIDEO_SUFFIXES  # noqa: E402
+from msmdcli.media.suffixes import VIDEO_SUFFIXES  # noqa: E402
 from msmdcli.paths import shared_dir  # noqa: E402
 
 MOMENTS = ("starting", "looking", "looking", "writing")

@@ -96,7 +96,7 @@ def run_curate(talk: Console, options: CurateOptions) -> None:
     splits = read_split_file(options.split_file) if options.split_file else None
     store = Store(options.out)
     if not options.merge:
-        clips = list_clips(options.sources, options.layout, options.labels, besides=options.out)
+        clips = list_clips(options.sources, options.layout, options.labels, besides=options.out, tell=talk.say)
         number, count = options.shard or (1, 1)
         mine = [clip for clip in clips if int(unit_hash(clip.id) * count) == number - 1]
         by_layout = sorted({(clip.source, clip.layout) for clip in clips})

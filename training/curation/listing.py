@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.media.video import VIDEO_SUFFIXES
+from msmdcli.media.folder_scan import scan_folder
+from msmdcli.media.suffixes import VIDEO_SUFFIXES
 from training.curation.clip_names import LAYOUTS, ClipFacts, find_layout
 
 LABEL_FIELDS = ("file", "speaker", "tag", "intensity", "language", "licence", "commercial", "source", "drop")
@@ -43,7 +43,11 @@ class SourceClip:
 
 
 def list_clips(
-    sources: Sequence[Path], layout: str | None = None, labels: Path | None = None, besides: Path | None = None
+    sources: Sequence[Path],
+    layout: str | None = None,
+    labels: Path | None = None,
+    besides: Path | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[SourceClip]:
     """The clips of all sources, sorted by id.
 
@@ -53,6 +57,7 @@ def list_clips(
         labels: CSV with a column `file` (the path below the source) and any of LABEL_FIELDS; it overrides what names
             say. None: `labels.csv` of each source folder, if there is one.
         besides: a folder to leave out (the data set, where it lies in a source).
+        tell: called with what a folder holds that is not taken.
 
     Raises:
         UsageError: no such source, unknown layout.
@@ -65,7 +70,7 @@ def list_clips(
         if not source.exists():
             raise UsageError(f"there is no {source}", hint="name folders of videos, or videos")
         folder = source if source.is_dir() else source.parent
-        names = _videos(source, besides) if source.is_dir() else [PurePosixPath(source.name)]
+        names = _videos(source, besides, tell) if source.is_dir() else [PurePosixPath(source.name)]
         if names:
             clips += _describe(folder.resolve(), names, layout, labels)
     if not clips:
@@ -75,19 +80,11 @@ def list_clips(
     return sorted(_distinct(clips), key=lambda clip: clip.id)
 
 
-def _videos(folder: Path, besides: Path | None) -> list[PurePosixPath]:
-    found = []
-    for root, folders, files in os.walk(folder):
-        here = Path(root)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and (besides is None or (here / name).resolve() != besides.resolve())
-        )
-        for name in sorted(files):
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                found.append(PurePosixPath((here / name).relative_to(folder).as_posix()))
-    return found
+def _videos(folder: Path, besides: Path | None, tell: Callable[[str], None]) -> list[PurePosixPath]:
+    found = scan_folder(folder, VIDEO_SUFFIXES, [] if besides is None else [besides])
+    for note in found.notes():
+        tell(note)
+    return [PurePosixPath(file.relative_to(folder).as_posix()) for file in found.files]
 
 
 def _describe(

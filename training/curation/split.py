@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from msmdcli.documents.tree import DocumentError, load_small_yaml
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import UsageError
 from training.data.records import unit_hash
 

@@ -42,6 +42,23 @@ def test_a_file_edited_by_hand_is_kept(project: Project) -> None:
     assert "retimed" not in edited.read_text() and project.statuses()["line1"] == "made"
 
 
+def test_files_of_a_line_that_show_different_motion_are_told(project: Project) -> None:
+    def mixed() -> list[str]:
+        report = next(line for line in project.report()["lines"] if line["id"] == "line1")
+        return [text for text in report.get("warnings", ()) if "different motion" in text]
+
+    project.run()
+    (project.out / "line1.csv").write_text("retimed by hand")
+    assert project.run() == 0 and not mixed()  # the npz is what the csv was edited from
+    assert project.run(choices=parse_choices(None, "livelink-csv,npz,json", None, None)) == 0 and not mixed()
+    change_audio(project)
+    assert project.run() == 0
+    (text,) = mixed()
+    assert text.startswith("line1.npz is new, while line1.csv stays") and text in project.talk
+    (project.out / "line1.npz").unlink()
+    assert project.run(beside=True) == 0 and not mixed()  # line1.new.csv shows what the npz shows
+
+
 def test_a_file_that_we_never_wrote_is_kept(project: Project) -> None:
     project.out.mkdir()
     (project.out / "line0.csv").write_text("mine")

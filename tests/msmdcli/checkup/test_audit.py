@@ -45,6 +45,7 @@ TROUBLE: dict[str, Any] = {
     "unreadable": lambda folder: (folder / "a.wav").write_bytes(b"RIFF but no sound"),
     "silent": lambda folder: sound(folder, "a.wav", np.zeros(2 * RATE)),
     "clipped": lambda folder: sound(folder, "a.wav", np.clip(speech(2) * 20, -1, 1) * 0.6),  # turned down afterwards
+    "recording": lambda folder: sound(folder, "a.wav", speech(2)[:, None] * [1, -1]),  # one channel is upside down
     "too quiet": lambda folder: sound(folder, "a.wav", speech(2) * 0.01),
     "mostly silence": lambda folder: sound(folder, "a.wav", np.concatenate([speech(1), np.zeros(4 * RATE)])),
     "rate": lambda folder: sound(folder, "a.wav", speech(2), 8000),

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from msmdcli.documents.nodes import Node
 from msmdcli.documents.reader import MAX_PROBLEMS, ProblemList, Reader
-from msmdcli.documents.tree import Node, parse_yaml
+from msmdcli.documents.tree import parse_yaml
 from msmdcli.manifest.lines import ManifestError
 from msmdcli.motion.curve_map import CurveMapError
 from msmdcli.motion.motion import parse_fps

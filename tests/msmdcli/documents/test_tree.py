@@ -12,7 +12,8 @@ import pytest
 
 from msmdcli.batch.review import ReviewOptions, write_review
 from msmdcli.controls.gesture import load_clip
-from msmdcli.documents.tree import DocumentError, load_small_yaml, parse_yaml
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.tree import load_small_yaml, parse_yaml
 from msmdcli.errors import MsmdError
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.manifest.loading import load_manifest

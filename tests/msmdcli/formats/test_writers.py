@@ -415,7 +415,7 @@ def test_the_shipped_head_is_the_ict_head(tmp_path: Path) -> None:
     assert small.size == large.size and np.array_equal(small.triangles, large.triangles)
     np.testing.assert_allclose(small.neutral, large.neutral, atol=0.01)
     np.testing.assert_allclose(small.deltas, large.deltas, atol=0.02)
-    assert SHIPPED_HEAD.stat().st_size < 3_000_000
+    assert SHIPPED_HEAD.stat().st_size < 3_100_000
     assert "MIT License" in SHIPPED_HEAD.with_name("LICENSE-ICT-FaceKit.txt").read_text()
 
 

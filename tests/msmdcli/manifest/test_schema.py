@@ -15,7 +15,8 @@ import pytest
 import yaml
 from nasty_manifests import mutated
 
-from msmdcli.documents.tree import Node, parse_yaml
+from msmdcli.documents.nodes import Node
+from msmdcli.documents.tree import parse_yaml
 from msmdcli.errors import MsmdError
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.manifest.schema import manifest_schema

@@ -12,7 +12,8 @@ from made_video import constant_times, number_of, numbered, write_video
 from msmdcli.drawing.pictures import write_png
 from msmdcli.errors import MsmdError
 from msmdcli.media.audio import load_audio
-from msmdcli.media.video import is_video, probe_video, read_video, stated_seconds
+from msmdcli.media.suffixes import is_video
+from msmdcli.media.video import probe_video, read_video, stated_seconds
 
 NTSC_FILM, NTSC = Fraction(24000, 1001), Fraction(30000, 1001)
 
