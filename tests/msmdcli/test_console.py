@@ -1,4 +1,5 @@
-"""What reaches a terminal or a log: words of others cannot start an escape sequence, a line of their own, or an error."""
+"""What reaches a terminal or a log: words of others cannot start an escape sequence, a line of their own, or an
+error."""
 
 from __future__ import annotations
 
