@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from msmdcli.api import Animator, BatchResult, animate, batch, load_manifest
     from msmdcli.batch.planned import BatchOptions
+    from msmdcli.controls.articulation import Articulation
     from msmdcli.controls.blinks import Blinks
     from msmdcli.controls.controls import Controls
     from msmdcli.errors import MsmdError, UsageError
@@ -25,6 +26,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Animator",
+    "Articulation",
     "Audio",
     "BatchOptions",
     "BatchResult",
@@ -45,6 +47,7 @@ __all__ = [
 
 _HOME = {
     "Animator": "msmdcli.api",
+    "Articulation": "msmdcli.controls.articulation",
     "Audio": "msmdcli.media.audio",
     "BatchOptions": "msmdcli.batch.planned",
     "BatchResult": "msmdcli.api",

@@ -207,21 +207,18 @@ class Animator:
         planned = [self._planned(key, audio, found, choices, located) for key, audio in recordings.items()]
         tasks = tasks_of(planned, Path(), self.engine, _raise)
         worker = LineWorker(self.engine, tasks.styles, tasks.clips)
-        by_id: dict[str, tuple[LineTask, Audio]] = {}
+        by_id: dict[str, tuple[LineTask, EncodedRecording]] = {}
 
         def jobs() -> Iterator[Job]:
             for task in tasks.tasks:
                 given = recordings[task.id]
-                if isinstance(given, Audio):
-                    recording = EncodedRecording(given, self.engine.features(given, self._features))
-                else:
-                    recording = worker.recording(task)
-                by_id[task.id] = task, recording.audio
+                recording = worker.heard(given) if isinstance(given, Audio) else worker.recording(task)
+                by_id[task.id] = task, recording
                 yield worker.job(task, recording)
 
         for job, motion in self.engine.animate(jobs(), clip=False):
-            task, audio = by_id.pop(job.id)
-            yield job.id, worker.finished(task, audio, motion).motion
+            task, recording = by_id.pop(job.id)
+            yield job.id, worker.finished(task, recording, motion).motion
 
     def _planned(self, key: str, audio: Recording, style: Style, choices: Choices, controls: Controls) -> PlannedLine:
         why = id_problem(key)

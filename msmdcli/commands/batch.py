@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import (
+    ArticulationGain,
     Blinks,
     BundleFolder,
+    Closures,
     Device,
     DryRun,
     FormatOptions,
@@ -94,6 +96,8 @@ def batch(
     blinks: Blinks = None,
     silence_gate: SilenceGate = None,
     smooth: Smooth = None,
+    articulation: ArticulationGain = None,
+    closures: Closures = None,
     takes: Annotated[
         str | None, typer.Option(help="Variants of each line with different seeds: ID_take1, ... (default: 1)")
     ] = None,
@@ -168,6 +172,8 @@ def batch(
             reduce_keys=reduce_keys,
             pre_roll=pre_roll,
             post_roll=post_roll,
+            articulation=articulation,
+            closures=closures,
         ),
         sampling=asked_sampling(
             quality, sampler, steps, guidance_audio, guidance_style, guidance_interval, guidance_rescale

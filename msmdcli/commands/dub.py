@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import (
+    ArticulationGain,
     Blinks,
     BundleFolder,
+    Closures,
     Device,
     DryRun,
     FormatOptions,
@@ -107,6 +109,8 @@ def dub(
     blinks: Blinks = None,
     silence_gate: SilenceGate = None,
     smooth: Smooth = None,
+    articulation: ArticulationGain = None,
+    closures: Closures = None,
     sampler: Sampler = None,
     steps: Steps = None,
     quality: Quality = None,
@@ -172,6 +176,8 @@ def dub(
                 reduce_keys=reduce_keys,
                 pre_roll=pre_roll,
                 post_roll=post_roll,
+                articulation=articulation,
+                closures=closures,
             ),
             sampling=asked_sampling(
                 quality, sampler, steps, guidance_audio, guidance_style, guidance_interval, guidance_rescale

@@ -115,6 +115,18 @@ SilenceGate = Annotated[
     typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: on)", metavar="HOW"),
 ]
 Smooth = Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")]
+ArticulationGain = Annotated[
+    str | None,
+    typer.Option(
+        "--articulation",
+        help="How far jaw and lips go: a gain such as 1.2, or jaw=1.2,lips=1.1. (default: 1)",
+        metavar="GAIN",
+    ),
+]
+Closures = Annotated[
+    bool | None,
+    typer.Option("--closures/--no-closures", help="Lips meet on m, b, p where they are heard. (default: they do)"),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, say what would happen and how long, touch nothing.")
 ]

@@ -5,18 +5,21 @@ key            what                                                             
 =============  ===========================================================================  =================
 performance    head, brows, eyes, cheeks and nose as the reference performs them           performance.py
 head           head motion as generated, off, or times a factor                             head.py
+articulation   how far jaw and lips go, about the closed mouth                              articulation.py
 blinks         as the style has them, off, or a rate per minute                             blinks.py
 silence_gate   the mouth rests where nobody speaks                                          silence_gate.py
 smooth         light smoothing without lag                                                  smoothing.py
+closures       lips meet on m, b, p, and go to the teeth on f, v, where they are heard       closures.py
 length         of the shot, with when_longer and when_shorter                               shot_length.py
 gestures       named gestures at a time                                                     gesture.py
 pins           key poses and whole channels that are met exactly                            pins.py
 takes          several variants to choose from                                              takes.py
 =============  ===========================================================================  =================
 
-All but `takes` work on the finished motion, in this order: length, performance, head, silence gate, smoothing, blinks,
-gestures, pins; so what was asked for by name and time (gestures, then pins) has the last word. They are applied at the
-frame rate of the output, where a pin or a blink falls on real frames. Pins take part in the sampling too.
+All but `takes` work on the finished motion, in this order: length, performance, head, articulation, silence gate,
+smoothing, blinks, gestures, closures, pins. A gesture's open lips yield to a closure as the style's do; a pin, asked
+for by channel and time, has the last word. They are applied at the frame rate of the output, where a pin or a blink
+falls on real frames. Pins take part in the sampling too.
 """
 
 from __future__ import annotations
@@ -26,18 +29,21 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from msmdcli.controls.articulation import Articulation, articulate
 from msmdcli.controls.blinks import Blinks, control_blinks
+from msmdcli.controls.closures import Heard, close_lips
 from msmdcli.controls.gesture import Gesture, GestureLibrary, place
 from msmdcli.controls.head import scale_head
 from msmdcli.controls.performance import PerformanceOptions
 from msmdcli.controls.pins import Pin, Pinned, meet
 from msmdcli.controls.shot_length import ShotLength, WhenLonger, WhenShorter, fit
-from msmdcli.controls.silence_gate import SilenceGate, gate_motion
+from msmdcli.controls.silence_gate import SilenceGate, gate_motion, silent_stretches
 from msmdcli.controls.smoothing import smooth_motion
+from msmdcli.motion.mouth import resting_pose
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from msmdcli.media.audio import Audio
     from msmdcli.motion.motion import Motion
 
@@ -49,7 +55,8 @@ class Controls:
     Attributes:
         performance: where the movement beside the mouth comes from.
         head: factor of the head motion.
-        blinks, gate, smooth: see their files.
+        articulation, blinks, gate, smooth: see their files.
+        closures: whether lips close where a closure is heard.
         length: of the shot; None is the line's own.
         longer, shorter: what happens to a line longer or shorter than its shot.
         gestures, pins: in the order of the manifest.
@@ -60,11 +67,18 @@ class Controls:
     blinks: Blinks = field(default_factory=Blinks)
     gate: SilenceGate = field(default_factory=lambda: SilenceGate(on=True))
     smooth: float = 0.0
+    articulation: Articulation = field(default_factory=Articulation)
+    closures: bool = True
     length: ShotLength | None = None
     longer: WhenLonger = "trim"
     shorter: WhenShorter = "hold"
     gestures: tuple[Gesture, ...] = ()
     pins: tuple[Pin, ...] = ()
+
+    @property
+    def needs_rest(self) -> bool:
+        """Whether they ask for the pose of the style while its mouth is closed."""
+        return self.gate.on or not self.articulation.idle
 
     def located(self, gestures: GestureLibrary) -> Controls:
         """With the files of gestures and pins found and hashed.
@@ -86,6 +100,8 @@ class Controls:
             "blinks": self.blinks.rate,
             "silence_gate": [self.gate.on, self.gate.threshold if self.gate.on else None],
             "smooth": self.smooth,
+            "articulation": [self.articulation.jaw, self.articulation.lips],
+            "closures": self.closures,
             "length": None if self.length is None else [str(self.length), self.longer, self.shorter],
             "gestures": [gesture.description() for gesture in self.gestures],
             "pins": [pin.description() for pin in self.pins],
@@ -96,6 +112,8 @@ class Controls:
             "blinks": None,
             "silence_gate": [True, None],
             "smooth": 0.0,
+            "articulation": [1.0, 1.0],
+            "closures": True,
             "length": None,
         }
         return {name: value for name, value in plain.items() if value != idle.get(name, [])}
@@ -113,6 +131,10 @@ class Controls:
             words.append(f"silence gate at {self.gate.threshold:g} dB")
         if self.smooth:
             words.append(f"smooth {self.smooth:g}")
+        if not self.articulation.idle:
+            words.append(self.articulation.words())
+        if not self.closures:
+            words.append("no closures")
         if self.length is not None:
             words.append(f"length {self.length}")
         words += [f"{gesture.name} at {gesture.at:g} s" for gesture in self.gestures]
@@ -147,6 +169,7 @@ def control(
     name: str,
     rest: np.ndarray | None = None,
     performed: Callable[[Motion], Motion] | None = None,
+    heard: Heard | None = None,
 ) -> Controlled:
     """Do to a line what its controls ask for.
 
@@ -157,6 +180,7 @@ def control(
         seed, name: of the line: all that the randomness of the blinks depends on.
         rest: [D] the style's pose while its mouth is closed; None if it is not known.
         performed: lays the line's performance on it (`msmdcli.performance.line`); None leaves it as it was generated.
+        heard: where closures sound in the recording; None if nothing listened for them.
 
     Raises:
         MsmdError: the line is longer than its shot and may not be; a gesture or a curve cannot be used.
@@ -175,6 +199,8 @@ def control(
     motion = scale_head(motion, controls.head)
     if controls.head != 1 and motion.rig.rotation_indices is None:
         warnings.append(f"rig {motion.rig.name} has no head, so `head` changes nothing")
+    if not controls.articulation.idle:
+        motion = articulate(motion, controls.articulation, resting_pose(motion) if rest is None else rest)
     if controls.gate.on:
         motion, stretches = gate_motion(motion, audio.samples, audio.rate, controls.gate, rest)
         facts["silent_seconds"] = round(sum(stop - start for start, stop in stretches), 2)
@@ -189,8 +215,12 @@ def control(
         motion, warning = place(motion, gesture)
         if warning:
             warnings.append(warning)
+    pinned = Pinned.of(controls.pins, motion.rig, motion.fps, motion.frames)
+    if controls.closures and heard is not None:
+        silent = silent_stretches(audio.samples, audio.rate, controls.gate)
+        closed = close_lips(motion, heard, pinned, silent)
+        motion, facts["closures"] = closed.motion, closed.count
     if controls.pins:
-        pinned = Pinned.of(controls.pins, motion.rig, motion.fps, motion.frames)
         motion = meet(motion, pinned)
         facts["pins_met"] = len(controls.pins) - len(pinned.missed)
         warnings += pinned.missed

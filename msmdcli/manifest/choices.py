@@ -7,7 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
+from msmdcli.controls.articulation import AXES, MAX_GAIN, Articulation, parse_articulation
 from msmdcli.controls.blinks import parse_blinks
+from msmdcli.controls.closures import parse_closures
 from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS, Gesture
 from msmdcli.controls.gesture import DEFAULT_FADE as GESTURE_FADE
 from msmdcli.controls.head import parse_head
@@ -86,6 +88,8 @@ class ChoicesReader(Reader):
             blinks=when("blinks", lambda node: self.parsed(node, "blinks", parse_blinks)),
             silence_gate=when("silence_gate", lambda node: self.parsed(node, "silence_gate", parse_gate)),
             smooth=when("smooth", lambda node: self.parsed(node, "smooth", parse_smooth)),
+            articulation=when("articulation", self.articulation),
+            closures=when("closures", lambda node: self.parsed(node, "closures", parse_closures)),
             length=when("length", lambda node: self.parsed(node, "length", parse_length)),
             when_longer=when("when_longer", lambda node: self.one_of(node, "when_longer", LONGER)),
             when_shorter=when("when_shorter", lambda node: self.one_of(node, "when_shorter", SHORTER)),
@@ -109,6 +113,14 @@ class ChoicesReader(Reader):
         except MsmdError as error:
             self.wrong(node, error.message, error.hint)
             return None
+
+    def articulation(self, node: Node) -> Articulation | None:
+        """A gain for both, or a mapping of jaw and lips to theirs."""
+        if not isinstance(node.content, dict):
+            return self.parsed(node, "articulation", parse_articulation)
+        entries = self.mapping(node, "articulation", AXES)
+        gains = {axis: self.number_of(entries[axis], axis, 0, MAX_GAIN) for axis in AXES if axis in entries}
+        return Articulation(**{axis: gain for axis, gain in gains.items() if gain is not None})
 
     def gestures(self, node: Node) -> tuple[Gesture, ...] | None:
         """A list of {name, at, ...}. An empty list takes those of a weaker level away."""

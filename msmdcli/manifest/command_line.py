@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from msmdcli.controls.articulation import parse_articulation
 from msmdcli.controls.blinks import parse_blinks
 from msmdcli.controls.head import parse_head
 from msmdcli.controls.performance import parse_amounts, parse_performance
@@ -41,6 +42,8 @@ def parse_choices(
     reduce_keys: str | None = None,
     pre_roll: str | None = None,
     post_roll: str | None = None,
+    articulation: str | None = None,
+    closures: bool | None = None,
 ) -> Choices:
     """The options as they were typed, checked. Paths are relative to the current folder."""
     return Choices(
@@ -60,6 +63,8 @@ def parse_choices(
         blinks=_parsed("--blinks", blinks, parse_blinks),
         silence_gate=_parsed("--silence-gate", silence_gate, parse_gate),
         smooth=_parsed("--smooth", smooth, parse_smooth),
+        articulation=_parsed("--articulation", articulation, parse_articulation),
+        closures=closures,
         takes=_parsed("--takes", takes, parse_takes),
     )
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from msmdcli.controls.articulation import Articulation
 from msmdcli.controls.blinks import Blinks
 from msmdcli.controls.controls import Controls
 from msmdcli.controls.gesture import Gesture
@@ -40,6 +41,8 @@ CONTROLS = (  # see msmdcli.controls.controls
     "blinks",
     "silence_gate",
     "smooth",
+    "articulation",
+    "closures",
     "length",
     "when_longer",
     "when_shorter",
@@ -86,6 +89,8 @@ class Choices:
     blinks: Blinks | None = None
     silence_gate: SilenceGate | None = None
     smooth: float | None = None
+    articulation: Articulation | None = None
+    closures: bool | None = None
     length: ShotLength | None = None
     when_longer: WhenLonger | None = None
     when_shorter: WhenShorter | None = None
@@ -104,6 +109,8 @@ class Choices:
             "blinks": self.blinks,
             "gate": self.silence_gate,
             "smooth": self.smooth,
+            "articulation": self.articulation,
+            "closures": self.closures,
             "length": self.length,
             "longer": self.when_longer,
             "shorter": self.when_shorter,

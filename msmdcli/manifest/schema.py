@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
-from msmdcli.controls import blinks, head, performance, silence_gate, smoothing
+from msmdcli.controls import articulation, blinks, closures, head, performance, silence_gate, smoothing
 from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS
 from msmdcli.controls.pins import MAX_BLEND
 from msmdcli.controls.shot_length import LONGER, SHORTER
@@ -69,6 +69,8 @@ ABOUT = {
     "head": "Head motion: generated, off, or a factor",
     "blinks": "style, off, or a rate per minute",
     "silence_gate": "true (default): the mouth rests where nobody speaks; off; or the level in dB of silence",
+    "articulation": "How far jaw and lips go: a gain for both, or {jaw: 1.2, lips: 1.1}; 1 is as generated",
+    "closures": "true: lips meet on m, b, p and go to the teeth on f, v, where they are heard",
     "smooth": "Light smoothing without lag, 0 to 1",
     "length": "Length of the shot: 4.2 (seconds), 4200 ms, 126 frames",
     "when_longer": "A line longer than its shot: cut its end, keep it, or fail",
@@ -109,6 +111,7 @@ ABOUT_AMOUNT = {
     "cheeks": "Factor of the cheeks' movement",
     "nose": "Factor of the nose's movement",
 }
+ABOUT_ARTICULATION = {"jaw": "Gain of the jaw", "lips": "Gain of the lips"}
 ABOUT_DUB = {
     "original": "The performance: a video, a Live Link Face CSV or a motion npz",
     "style_follow": "One style from the whole performance, or its style through time",
@@ -235,6 +238,16 @@ def _choices() -> dict[str, Schema]:
             (*silence_gate.ON, *silence_gate.OFF), _number(silence_gate.LOWEST_DB, silence_gate.HIGHEST_DB)
         ),
         "smooth": _words(smoothing.OFF, _number(0, 1)),
+        "articulation": {
+            "anyOf": [
+                _number(0, articulation.MAX_GAIN),
+                {"type": "string", "pattern": r"^\s*(jaw|lips)\s*=.+$"},
+                _object(
+                    {axis: _number(0, articulation.MAX_GAIN) for axis in articulation.AXES}, (), ABOUT_ARTICULATION
+                ),
+            ]
+        },
+        "closures": _spelled((*closures.ON, *closures.OFF)),
         "length": {
             "anyOf": [
                 {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_SHOT},

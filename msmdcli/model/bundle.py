@@ -71,6 +71,7 @@ class Bundle:
         model: the configuration of the network (variant, style_dim S, basis_size K, style_anchor, audio_context, ...).
         defaults: sampler, steps and guidance that suit it.
         files: file name -> {"sha256", "bytes"}.
+        closures: what `closures.onnx` hears and from where on it counts; empty without that graph.
         training, licence: where it comes from and what it may be used for.
         sha256: of all that can change its output (description and files).
     """
@@ -88,6 +89,7 @@ class Bundle:
     model: dict[str, Any]
     defaults: dict[str, Any]
     files: dict[str, dict[str, Any]]
+    closures: dict[str, Any]
     training: dict[str, Any]
     licence: dict[str, Any]
     sha256: str
@@ -206,7 +208,23 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
         model=dict(data.get("model") or {}),
         defaults=dict(data.get("defaults") or {}),
         files=files,
+        closures=_closures(data, files),
         training=dict(data.get("training") or {}),
         licence=dict(data.get("licence") or {}),
         sha256=hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
     )
+
+
+def _closures(data: dict[str, Any], files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The entry `closures`; empty without the graph that it describes."""
+    if "closures.onnx" not in files:
+        return {}
+    entry = dict(data["closures"])
+    likely = [float(value) for value in entry["likely"]]
+    if (
+        list(entry["sounds"])[:2] != ["bilabial", "labiodental"]
+        or len(likely) != 2
+        or not all(0 < v < 1 for v in likely)
+    ):
+        raise MsmdError("its closures are not those of a bilabial and a labiodental, each likely from 0 to 1 on")
+    return entry | {"likely": likely}

@@ -71,6 +71,13 @@ class Graphs:
         return self._load("denoiser.onnx", captured=True)
 
     @cached_property
+    def closure_ear(self) -> Graph | None:
+        """Features [F, C0] -> how likely a closure sounds [F, 3]; None where the bundle has none."""
+        if "closures.onnx" not in self.bundle.files:
+            return None
+        return self._load("closures.onnx", threads=1, varying=True)
+
+    @cached_property
     def solver_step(self) -> Graph:
         """Predictions of a step -> x of the next, on the device."""
         return self.runtime.load(STEP_GRAPH)
@@ -82,5 +89,7 @@ class Graphs:
         """Load the graphs that lines need now, so that an unusable one shows before the first line. The style encoder
         is not among them: styles are encoded before, or known already."""
         graphs = [self.audio_encoder, self.conditioner, self.denoiser]
+        if self.closure_ear is not None:
+            graphs.append(self.closure_ear)
         if self.runtime.bound:
             graphs.append(self.solver_step)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.controls.closures import Heard
 from msmdcli.controls.controls import Controlled, Controls, control
 from msmdcli.media.audio import Audio
 from msmdcli.media.voice import frames_below_speech, measure_voice
@@ -50,6 +51,7 @@ def finished(
     window: int,
     rest: NDArray[np.float32] | None = None,
     performance: Performance | None = None,
+    heard: Heard | None = None,
 ) -> Finished:
     """Finish a line.
 
@@ -58,8 +60,9 @@ def finished(
         audio: the recording.
         task: what is asked of the line.
         window: N, frames of the model's windows, for the measures.
-        rest: [D] the pose of the line's styles while their mouths are closed, for the silence gate; None: not known.
+        rest: [D] the pose of the line's styles while their mouths are closed; None: not known.
         performance: of the line; None leaves it as it was generated.
+        heard: the closures in the recording; None: not known.
 
     Raises:
         MsmdError: a control cannot be met.
@@ -67,7 +70,7 @@ def finished(
 
     def controlled(line: Motion, controls: Controls) -> Controlled:
         performed = None if performance is None else performance.on
-        return control(line, controls, audio, task.seed, task.noise_name, rest, performed)
+        return control(line, controls, audio, task.seed, task.noise_name, rest, performed, heard)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
     silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))

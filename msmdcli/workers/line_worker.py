@@ -17,11 +17,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.controls.closures import Heard
 from msmdcli.controls.pins import Pinned
 from msmdcli.errors import MsmdError
 from msmdcli.formats.registry import write_temporary
 from msmdcli.media.audio import Audio, load_audio
 from msmdcli.model.bundle import Bundle
+from msmdcli.model.closure_ear import hear_closures
 from msmdcli.model.engine import Engine
 from msmdcli.model.lines import Job
 from msmdcli.model.sampling import Sampling
@@ -42,10 +44,11 @@ RECORDINGS_KEPT = 2  # lines that share a recording come one after the other
 
 @dataclass(frozen=True)
 class EncodedRecording:
-    """A recording, and what the audio encoder made of it: features [T, C]."""
+    """A recording, its features [T, C] from the audio encoder, and the closures heard in them (None: no ear)."""
 
     audio: Audio
     features: Features
+    heard: Heard | None = None
 
 
 class LineWorker:
@@ -74,7 +77,7 @@ class LineWorker:
     def run(self, tasks: Iterable[LineTask]) -> Iterator[Outcome]:
         """Make lines, several at a time. An outcome per task comes out, in the order in which they are done."""
         failed: deque[Outcome] = deque()
-        in_flight: dict[str, tuple[LineTask, Audio]] = {}
+        in_flight: dict[str, tuple[LineTask, EncodedRecording]] = {}
         finishing: deque[Future[Outcome]] = deque()
         exhausted = False
 
@@ -97,7 +100,7 @@ class LineWorker:
                     except Exception as error:
                         failed.append(Outcome.failed(task.id, error))
                         continue
-                    in_flight[task.id] = task, recording.audio
+                    in_flight[task.id] = task, recording
                     yield job
             exhausted = True
 
@@ -142,10 +145,21 @@ class LineWorker:
             audio = load_audio(task.audio)
             if sha256_of(task.audio) != task.audio_sha256:
                 raise MsmdError(f"{task.audio} has changed since the batch began", hint="run the batch again")
-            mine.set_result(EncodedRecording(audio, self.engine.features(audio, self._features)))
+            mine.set_result(self.heard(audio))
         except BaseException as error:
             mine.set_exception(error)
         return mine.result()
+
+    def heard(self, audio: Audio) -> EncodedRecording:
+        """A recording as the model hears it: its features, and its closures where the bundle has an ear for them."""
+        features = self.engine.features(audio, self._features)
+        bundle, ear = self.engine.bundle, self.engine.graphs.closure_ear
+        if ear is None:
+            return EncodedRecording(audio, features)
+        likely = hear_closures(ear, features, bundle)  # [F, 3]
+        first, second = bundle.closures["likely"]
+        rate = float(bundle.fps * bundle.audio_encoder.stack)
+        return EncodedRecording(audio, features, Heard(likely[:, 0], likely[:, 1], rate, (first, second)))
 
     def job(self, task: LineTask, recording: EncodedRecording) -> Job:
         styles = {key: self.styles[code] for key, code in task.codes.items()}
@@ -169,24 +183,25 @@ class LineWorker:
                 share += weight
         return total / share if (share > 0).all() else None
 
-    def finished(self, task: LineTask, audio: Audio, motion: Motion) -> Finished:
+    def finished(self, task: LineTask, recording: EncodedRecording, motion: Motion) -> Finished:
         """A generated line with its performance and its controls; see `msmdcli.workers.finishing`."""
-        rest = self.rest(task, motion.frames) if task.controls.gate.on else None
+        audio = recording.audio
+        rest = self.rest(task, motion.frames) if task.controls.needs_rest else None
         performance = self.performers.perform(task, audio, motion)
-        return finished(motion, audio, task, self.engine.bundle.window, rest, performance)
+        return finished(motion, audio, task, self.engine.bundle.window, rest, performance, recording.heard)
 
-    def _written(self, task: LineTask, audio: Audio, motion: Motion) -> Outcome:
+    def _written(self, task: LineTask, recording: EncodedRecording, motion: Motion) -> Outcome:
         """Finish a line and write its files under temporary names."""
         written: list[Written] = []
         try:
-            line = self.finished(task, audio, motion)
+            line = self.finished(task, recording, motion)
             for fmt, target in task.targets.items():
                 written.append(write_temporary(line.motion, target, fmt, (task.format_options or {}).get(fmt)))
             return Outcome(
                 task.id,
                 tuple(written),
                 line.motion.frames,
-                float(audio.seconds),
+                float(recording.audio.seconds),
                 line.health.as_dict(),
                 (*line.warnings, *_format_warnings(task, written)),
                 line.facts,

@@ -4,12 +4,15 @@ from pathlib import Path
 
 from manifest_texts import lines, problems, read
 
+from msmdcli.controls.articulation import Articulation
+
 
 def test_controls_are_read_and_their_errors_placed(tmp_path: Path) -> None:
     (line,) = read(
         tmp_path,
         lines(
             "{id: a, audio: a.wav, head: off, blinks: 18, silence_gate: -45, smooth: 0.3, length: 126 frames, takes: 3,"
+            " articulation: {lips: 1.1}, closures: off,"
             " when_longer: fail, gestures: [{name: nod, at: 1.2, scale: 0.8}],"
             " pins: [{time: 1, channels: {jawOpen: 0.2, head: 0}}, {channels: [gaze], file: look.npz}]}"
         ),
@@ -18,6 +21,8 @@ def test_controls_are_read_and_their_errors_placed(tmp_path: Path) -> None:
     assert (choices.head, choices.smooth, choices.takes, choices.when_longer) == (0.0, 0.3, 3, "fail")
     assert choices.blinks is not None and choices.blinks.rate == 18
     assert choices.silence_gate is not None and choices.silence_gate.threshold == -45
+    assert choices.articulation == Articulation(1.0, 1.1)
+    assert choices.closures is False
     assert choices.length is not None and choices.length.frames == 126
     assert choices.gestures is not None and (choices.gestures[0].name, choices.gestures[0].scale) == ("nod", 0.8)
     assert choices.pins is not None and choices.pins[1].file is not None

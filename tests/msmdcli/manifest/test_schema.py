@@ -29,9 +29,9 @@ EVERYTHING = """\
 version: 1
 defaults: {style: neutral, formats: "livelink-csv, npz", fps: 29.97, head: off, blinks: 18, takes: 2}
 characters:
-  guard: {head: guard.glb, styles: tags, defaults: {style: angry, silence_gate: true, smooth: 0.3}, lines: []}
+  guard: {head: guard.glb, styles: tags, defaults: {style: angry, silence_gate: true, articulation: 1.2}, lines: []}
   queen:
-    defaults: {performance: Generated, performance_amount: 0.8}
+    defaults: {performance: Generated, performance_amount: 0.8, smooth: 0.3, articulation: 'jaw=1.2, lips=1'}
     lines: [{id: q1, audio: q1.wav, length: 126 frames, when_longer: trim, when_shorter: hold}]
 lines:
   - {id: 007, audio: a.wav, character: guard, language: no, text: 12, fields: {scene: 3, mood: ~}}
@@ -49,6 +49,8 @@ lines:
     blinks: Off
     silence_gate: -45
     smooth: no
+    closures: Off
+    articulation: {jaw: 1.2, lips: ~}
     format_options: {fbx: {head: ~}, glb: {head: a.glb, reduce_keys: 0.1}, maya: {namespace: 7}}
     length: 4200 ms
     gestures:
@@ -94,6 +96,7 @@ BAD = [  # what a schema can see as well as the parser
             *("performance: some", "performance: true", "performance_amount: 1.6", "performance_amount: {ears: 1}"),
             *("performance_amount: {head: 2}", "performance_amount: [1]", "keep_head_pose: maybe"),
             *("silence_gate: 45", "silence_gate: loud", "smooth: 2", "smooth: true", "length: 0", "length: long"),
+            *("closures: 0.5", "closures: maybe", "articulation: 4", "articulation: {jwa: 1}", "articulation: [1]"),
             *("length: -1", "length: 3 parsecs", "when_longer: hold", "when_shorter: trim", "takes: 0", "takes: 101"),
             *("takes: many", "gestures: nod", "gestures: [nod]", "gestures: [{name: nod}]", "gestures: [{at: 1}]"),
             *("gestures: [{name: nod, at: -1}]", "gestures: [{name: nod, at: 1, blend: mix}]"),

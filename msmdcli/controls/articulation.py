@@ -1,0 +1,120 @@
+"""How far jaw and lips go while speaking: a gain about the closed mouth, so what is closed stays closed.
+
+    articulation: 1.2                      both
+    articulation: {jaw: 1.2, lips: 1.1}    each by itself
+
+A channel's distance from where the style's closed mouth holds it is scaled, so the style's own expression (a smile, a
+frown) stays as it is. `mouthClose` follows the jaw, by which it is opened: lips that met over an open jaw still meet.
+What parts the lips is not lifted where it lies below the resting mouth, and what shuts them not weakened above it, so
+no gain below 1 opens a closure.
+
+These are the two axes of Edwards et al. 2016, "JALI: An animator-centric viseme model for expressive lip
+synchronization": the same words spoken with the jaw, with the lips, mumbled or over-articulated.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msmdcli.documents.tree import number_in
+from msmdcli.errors import MsmdError, did_you_mean
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
+
+MAX_GAIN = 3.0
+LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
+PARTING = (
+    *("jawOpen", "mouthFunnel", "mouthShrugUpper", "tongueOut"),
+    *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
+)
+SHUTTING = ("mouthPressLeft", "mouthPressRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower")
+
+
+@dataclass(frozen=True)
+class Articulation:
+    """Gains; 1 is as generated, 0 a mouth that does not move.
+
+    Attributes:
+        jaw: of the opening and the movements of the jaw.
+        lips: of all that the lips do.
+    """
+
+    jaw: float = 1.0
+    lips: float = 1.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing."""
+        return self.jaw == 1 and self.lips == 1
+
+    def words(self) -> str:
+        """In a few words."""
+        both = f"articulation x{self.jaw:g}"
+        return both if self.jaw == self.lips else f"articulation jaw x{self.jaw:g}, lips x{self.lips:g}"
+
+
+AXES = tuple(entry.name for entry in fields(Articulation))
+
+
+def parse_articulation(text: str) -> Articulation:
+    """`1.2`, or `jaw=1.2,lips=1.1`; an axis that is not named keeps 1."""
+    gain = number_in(text)
+    if gain is not None:
+        return Articulation(*[_checked("articulation", gain)] * len(AXES))
+    gains: dict[str, float] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\w+)\s*=\s*(\S+)\s*", part)
+        value = number_in(found[2]) if found else None
+        if found is None or value is None or found[1] in gains:
+            raise MsmdError(
+                f"articulation {text[:40]!r} is no gain, and not of the form jaw=1.2,lips=1.1",
+                hint="1 is as generated, 1.2 opens further, 0.8 mumbles",
+            )
+        if found[1] not in AXES:
+            raise MsmdError(f"articulation has no {found[1]!r}", hint=did_you_mean(found[1], list(AXES)))
+        gains[found[1]] = _checked(f"articulation {found[1]}", value)
+    return Articulation(**gains)
+
+
+def _checked(what: str, gain: float) -> float:
+    if not 0 <= gain <= MAX_GAIN:
+        raise MsmdError(f"{what} {gain:g} is outside 0 to {MAX_GAIN:g}", hint="1 is as generated")
+    return gain
+
+
+def articulate(motion: Motion, articulation: Articulation, rest: NDArray[np.floating]) -> Motion:
+    """The motion with the gains.
+
+    Args:
+        motion: the line.
+        rest: [D] or [T, D] the style's pose while its mouth is closed.
+    """
+    if articulation.idle:
+        return motion
+    rig, values = motion.rig, motion.values.astype(np.float64)
+    closed = np.broadcast_to(np.asarray(rest, np.float64), values.shape)
+    result = values.copy()
+    for region in AXES:
+        gain = getattr(articulation, region)
+        for column in _columns(rig, region):
+            result[:, column] = closed[:, column] + gain * (values[:, column] - closed[:, column])
+    if articulation.jaw < 1 or articulation.lips < 1:
+        for names, least in ((PARTING, np.minimum), (SHUTTING, np.maximum)):
+            for column in (rig.channels.index(name) for name in names if name in rig.channels):
+                beyond = least(values[:, column], closed[:, column]) == values[:, column]
+                result[beyond, column] = least(result[beyond, column], values[beyond, column])
+    if "jawOpen" in rig.channels and "mouthClose" in rig.channels:
+        jaw, close = rig.channels.index("jawOpen"), rig.channels.index("mouthClose")
+        opened = values[:, jaw] > LEAST_OPEN
+        share = np.where(opened, result[:, jaw] / np.where(opened, values[:, jaw], 1), 1)
+        result[:, close] = values[:, close] * share.clip(0, MAX_GAIN)
+    return replace(motion, values=np.clip(result, rig.lower, rig.upper).astype(np.float32), meta=dict(motion.meta))
+
+
+def _columns(rig: Rig, region: str) -> list[int]:
+    names = rig.regions.get(region, ())
+    return [rig.channels.index(name) for name in names if name != "mouthClose"]

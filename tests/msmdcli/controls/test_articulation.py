@@ -1,0 +1,73 @@
+"""A gain about the closed mouth: what is closed stays closed, the style's expression stays."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from msmdcli.controls.articulation import Articulation, articulate, parse_articulation
+from msmdcli.errors import MsmdError
+from msmdcli.motion.lip_contact import LipContact
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
+
+RIG = Rig.load("arkit52")
+CONTACT = LipContact.of(RIG)
+assert CONTACT is not None
+JAW, CLOSE, SMILE = RIG.index("jawOpen"), RIG.index("mouthClose"), RIG.index("mouthSmileLeft")
+
+
+def talk() -> tuple[Motion, np.ndarray]:
+    """Syllables with lips that meet in between over an open jaw, in a smile; and the resting pose."""
+    time = np.arange(100) / 25
+    values = np.zeros((100, RIG.size), np.float32)
+    values[:, JAW] = 0.12 + 0.1 * np.sin(2 * np.pi * 3 * time)
+    values[:, RIG.index("mouthLowerDownLeft")] = 0.1 + 0.1 * np.sin(2 * np.pi * 3 * time)
+    values[:, SMILE] = 0.5 + 0.05 * np.sin(2 * np.pi * 2 * time)
+    values[40:44, CLOSE] = (CONTACT.middle(values[40:44]) - 0.2) / 38.94
+    rest = np.zeros(RIG.size, np.float32)
+    rest[SMILE] = 0.5
+    return Motion(values, Fraction(25), RIG), rest
+
+
+@pytest.mark.parametrize("gain", [0.5, 0.8, 1.2, 1.5])
+def test_the_opening_grows_by_the_gain_and_closures_stay_closed(gain: float) -> None:
+    motion, rest = talk()
+    louder = articulate(motion, Articulation(gain, gain), rest)
+    np.testing.assert_allclose(louder.values[:40, JAW], gain * motion.values[:40, JAW], rtol=1e-5)
+    assert (CONTACT.middle(louder.values)[40:44] < 1.0).all()
+    assert abs(louder.values[:, SMILE].mean() - 0.5) < 0.01  # the style's smile is not scaled
+    assert louder.values[:, SMILE].std() == pytest.approx(gain * motion.values[:, SMILE].std(), rel=1e-3)
+
+
+def test_each_axis_has_its_own_gain_and_one_leaves_every_bit() -> None:
+    motion, rest = talk()
+    assert articulate(motion, Articulation(), rest) is motion
+    lips = articulate(motion, Articulation(lips=1.3), rest)
+    np.testing.assert_array_equal(lips.values[:, JAW], motion.values[:, JAW])
+    upper = [RIG.index(name) for name in RIG.regions["upper"]]
+    np.testing.assert_array_equal(lips.values[:, upper], motion.values[:, upper])
+
+
+def test_a_small_gain_does_not_lift_what_is_below_the_resting_mouth() -> None:
+    motion, rest = talk()
+    rest[JAW] = 0.1  # a style that hangs open
+    mumbled = articulate(motion, Articulation(0.3, 0.3), rest)
+    below = motion.values[:, JAW] < 0.1
+    assert (mumbled.values[below, JAW] <= motion.values[below, JAW] + 1e-6).all()
+
+
+def test_it_is_read_as_a_gain_or_by_axis() -> None:
+    assert parse_articulation("1.2") == Articulation(1.2, 1.2)
+    assert parse_articulation("jaw=1.2, lips=1.1") == Articulation(1.2, 1.1)
+    assert parse_articulation("lips=0.9") == Articulation(1.0, 0.9)
+    for text, message in (
+        ("jaw=", "no gain"),
+        ("jwa=1", "no 'jwa'"),
+        ("9", "outside 0 to 3"),
+        ("jaw=1,jaw=1", "no gain"),
+    ):
+        with pytest.raises(MsmdError, match=message):
+            parse_articulation(text)
