@@ -4,8 +4,8 @@ Spread fools: a pose that each window holds for itself has the right standard de
 measured here: the speed of smoothed curves, the energy within bands of frequency, blinks one by one, and what happens
 where windows or stretches join. Everything is a share of the reference's own: 1 is as lively as the performer.
 
-Regions are groups of channels, by name; a rig without them, or a reference in which they are still (a tracker that knows
-no cheeks, a take without a head), has no such measure.
+Regions are groups of channels, by name; a rig without them, or a reference in which they are still (a tracker that
+knows no cheeks, a take without a head), has no such measure.
 """
 
 from __future__ import annotations
