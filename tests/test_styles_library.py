@@ -90,7 +90,7 @@ def test_the_clips_are_those_that_the_command_makes(tag: str, clips: dict[str, l
 @pytest.mark.parametrize("tag", TAGS)
 def test_clips_move_like_a_performance(tag: str, clips: dict[str, list[Motion]]) -> None:
     for motion in clips[tag]:
-        assert 8 <= motion.seconds <= 13
+        assert 20 <= motion.seconds <= 30
         assert (motion.values >= RIG.lower).all()
         assert (motion.values <= RIG.upper).all()
         step = np.abs(np.diff(motion.values.astype(np.float64), axis=0))

@@ -13,6 +13,8 @@ from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import rhythm_of
 from msmdcli.workers.task import LineTask
 
+LONGEST_TAIL = 600.0  # seconds of a shot beyond its line that are performed; then the face rests
+
 
 class Performers:
     """The styles' performances that a worker knows.
@@ -55,7 +57,8 @@ class Performers:
         seconds = float(motion.seconds)
         if task.controls.length is not None:
             out = task.fps or fps
-            seconds = max(seconds, task.controls.length.frames_at(out) / float(out))
+            shot = task.controls.length.frames_at(out) / float(out)
+            seconds = max(seconds, min(shot, seconds + LONGEST_TAIL))
         return plan(
             parts,
             rig,

@@ -4,7 +4,8 @@ Spread fools: a pose that each window holds for itself has the right standard de
 measured here: the speed of smoothed curves, the energy within bands of frequency, blinks one by one, and what happens
 where windows or stretches join. Everything is a share of the reference's own: 1 is as lively as the performer.
 
-Regions are groups of channels, by name; a rig without them has no such measure.
+Regions are groups of channels, by name; a rig without them, or a reference in which they are still (a tracker that
+knows no cheeks, a take without a head), has no such measure.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ REGIONS: Mapping[str, tuple[str, ...]] = {
 BANDS = ((0.3, 1.0), (1.0, 3.0), (3.0, 8.0))  # Hz: where somebody looks, nods and turns, beats and trembling
 SMOOTH = 5  # frames (0.2 s) that curves are averaged over before their speed is taken: jitter is no life
 KEPT = 0.98  # share of the steps that count: a jump where windows join is no life either
+STILL = 0.004  # speed of a region under which a reference does not move it: a share of it would say nothing
 LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
 CLOSED, SHUT, OPEN = (
     0.5,
@@ -83,7 +85,8 @@ def measure_life(made: Sequence[Motion], reference: Sequence[Motion], joins: Seq
         joins: for each line the seconds at which windows or stretches join.
     """
     lines, clips = [motion.resample(RATE) for motion in made], [motion.resample(RATE) for motion in reference]
-    regions = [name for name in REGIONS if all(channel in lines[0].rig.channels for channel in REGIONS[name])]
+    known = [name for name in REGIONS if all(channel in lines[0].rig.channels for channel in REGIONS[name])]
+    regions = [name for name in known if speed(clips, name) >= STILL]
     return Life(
         movement={name: share(speed(lines, name), speed(clips, name)) for name in regions},
         bands={
@@ -98,7 +101,7 @@ def measure_life(made: Sequence[Motion], reference: Sequence[Motion], joins: Seq
 
 
 def share(value: float, of: float) -> float:
-    """NaN where the reference does not move at all."""
+    """NaN where there is nothing to be a share of."""
     return value / of if of > 1e-9 else float("nan")
 
 

@@ -38,6 +38,14 @@ def test_a_performance_is_as_alive_as_itself() -> None:
     assert life.blinks.whole > 0.8
 
 
+def test_what_a_reference_does_not_move_is_not_judged() -> None:
+    still = [replace(clip, values=clip.values.copy()) for clip in clips()]
+    for clip in still:
+        clip.values[:, HEAD] = 0.1
+    assert "head" not in measure_life(clips(), still).movement
+    assert "brows" in measure_life(clips(), still).movement
+
+
 def test_half_the_movement_is_a_half() -> None:
     life = measure_life([scaled(clip, 0.5) for clip in clips()], clips())
     assert life.movement["head"] == pytest.approx(0.5, rel=1e-3)
