@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from msmdcli.documents.tree import number_in
+from msmdcli.documents.nodes import number_in
 from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.motion.rig import Rig
 
