@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from msmdcli.documents.names import readable_name
 from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
@@ -234,7 +235,8 @@ def write_motion(motion: Motion, path: Path | str, fmt: str, options: Mapping[st
     form = get_format(fmt)
     given = check_options(fmt, options)
     path = Path(path)
-    given.setdefault("name", stem(path))
+    given["name"] = readable_name(str(given.get("name") or stem(path)))
+    motion = _in_text(motion)
     if not form.holds(motion.rig):
         absent = next(name for name in Rig.load(str(form.rig)).channels if name not in motion.rig.channels)
         raise MsmdError(f"format {fmt} holds the channels of {form.rig} only; rig {motion.rig.name} has no {absent}")
@@ -337,6 +339,12 @@ def _content(path: Path) -> str:
     from msmdcli.formats.gltf_file import GltfFile
 
     return hashlib.sha256(path.read_bytes() + GltfFile.load(path).blob).hexdigest()
+
+
+def _in_text(motion: Motion) -> Motion:
+    """The motion with notes that are text: names of files may hold bytes that are none."""
+    notes = {name: readable_name(value) if isinstance(value, str) else value for name, value in motion.meta.items()}
+    return motion if notes == motion.meta else replace(motion, meta=notes)
 
 
 def companions(formats: Iterable[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from msmdcli import __version__
+from msmdcli.documents.names import readable_name
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.media.suffixes import is_video
 from msmdcli.media.video import probe_video
@@ -107,7 +108,7 @@ def read_clip(
         MsmdError: no such file, damaged, no face, no such part.
     """
     digest = "" if not take.path.is_file() else sha256_of(take.path)
-    origin: dict[str, Any] = {"file": take.path.name, "sha256": digest}
+    origin: dict[str, Any] = {"file": readable_name(take.path.name), "sha256": digest}
     if not is_video(take.path):
         motion = read_take(take.path, take.start, take.stop)
         track, warnings = None, tuple[str, ...]()
@@ -131,7 +132,7 @@ def read_clip(
         origin["tracker"] = tracker
     measures = measure_take(motion, track)
     origin |= {"date": datetime.now(UTC).date().isoformat(), "measures": measures.as_dict()}
-    kept = {"source": take.path.name, "generator": f"msmd {__version__} styles add"}
+    kept = {"source": readable_name(take.path.name), "generator": f"msmd {__version__} styles add"}
     if synthetic:
         kept["synthetic"] = "true"
     held = Motion(motion.values, motion.fps, motion.rig, kept).clip()

@@ -7,12 +7,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
+from msmdcli.documents.names import readable_name
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.media.folder_scan import scan_folder
 from msmdcli.media.suffixes import VIDEO_SUFFIXES
+from msmdcli.system.files import encoded
 from training.curation.clip_names import LAYOUTS, ClipFacts, find_layout
 
 LABEL_FIELDS = ("file", "speaker", "tag", "intensity", "language", "licence", "commercial", "source", "drop")
@@ -100,12 +102,16 @@ def _describe(
     for name in names:
         facts = manner.read(folder, name, notes) or plain.read(folder, name, None)
         assert facts is not None
-        source = folder.name if manner is plain else manner.name
-        label = table.get(name.as_posix())
+        texts = {field.name: getattr(facts, field.name) for field in fields(facts)}
+        readable = {key: readable_name(text) for key, text in texts.items() if isinstance(text, str)}
+        facts = replace(facts, **readable)  # type: ignore[arg-type]
+        source = readable_name(folder.name) if manner is plain else manner.name
+        shown = PurePosixPath(readable_name(str(name)))
+        label = table.get(shown.as_posix())
         if label:
             facts, source = _overridden(facts, label), label.get("source") or source
         yield SourceClip(
-            _safe(f"{source}_{name.with_suffix('')}"), folder / name, str(name), source, manner.name, facts
+            _safe(f"{source}_{shown.with_suffix('')}"), folder / name, str(shown), source, manner.name, facts
         )
 
 
@@ -153,4 +159,4 @@ def _distinct(clips: list[SourceClip]) -> list[SourceClip]:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(encoded(text)).hexdigest()[:8]

@@ -15,11 +15,13 @@ from made_video import constant_times, numbered, write_video
 
 from msmdcli.batch.review import ReviewOptions, write_review
 from msmdcli.errors import MsmdError
+from msmdcli.formats.registry import get_format, read_motion, write_motion
 from msmdcli.formats.unreal_import import find_tables, same_assets
 from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.lines import ManifestError
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import load_audio
+from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
 ALL = "npz,livelink-csv,json,glb,usda,unity-anim,maya,unreal"
@@ -103,3 +105,15 @@ def test_a_folder_of_recordings_and_videos(project: Project) -> None:
     with pytest.raises(MsmdError, match="no recordings") as error:
         load_manifest(folder / "only", RIG)
     assert "videos without sound 1 (silent.mp4)" in error.value.hint
+
+
+def test_notes_with_names_that_are_no_utf8_are_written_in_every_format(tmp_path: Path) -> None:
+    name = os.fsdecode(b"t\xe4ke.mp4")
+    line = Motion(np.zeros((5, RIG.size), np.float32), Fraction(25), RIG, {"source": name})
+    for fmt in ALL.split(","):
+        path = tmp_path / f"{os.fsdecode(b't' + bytes([0xE4]))}{get_format(fmt).suffix}"
+        write_motion(line, path, fmt)
+        content = path.read_bytes()
+        assert fmt == "npz" or content.decode("utf-8" if fmt != "glb" else "latin-1")
+        if fmt in ("npz", "json", "glb"):
+            assert read_motion(path).meta["source"] == "täke.mp4"
