@@ -10,9 +10,7 @@ unit of the channel; channels that move none of them by 0.02 mm are left out. Th
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 
@@ -64,7 +62,6 @@ def measured(head: MeshDecoder) -> dict[str, object]:
     moving = [c for c in range(len(head.channels)) if max(np.abs(parted[c]).max(), abs(raised[c])) >= LEAST]
     return {
         "format_version": FORMAT_VERSION,
-        "head": hashlib.sha256(Path(SHIPPED_HEAD).read_bytes()).hexdigest(),
         "pairs": found.tolist(),
         "gap": [round(float(v), 3) for v in gap],
         "bite": round(float(head.neutral[middle, 1]) - teeth_edge(head), 3),
