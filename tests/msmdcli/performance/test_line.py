@@ -103,7 +103,7 @@ def test_every_blink_shuts_the_lids_at_every_frame_rate(tag: str) -> None:
 @pytest.mark.parametrize("tag", ["angry", "happy", "sad"])
 @pytest.mark.parametrize("group", ["head", "brows", "cheeks"])
 def test_no_step_where_stretches_join(tag: str, group: str) -> None:
-    """Neither in place nor in speed; and the movement is no faster there than elsewhere (gaze and lids join in jumps)."""
+    """Neither in place nor in speed, and the movement is no faster there (gaze and lids join in jumps)."""
     line = long_line()
     plan_ = performed([Part(reference(tag), WHOLE)], line)
     movement = plan_.movements[group]
