@@ -50,7 +50,7 @@ def wanted_lips(phones: Sequence[Phone], times: np.ndarray, table: VisemeTable) 
     sounding = np.interp(times, fine, active)
     return Lips(
         sounding,
-        closed=share("mouthRollUpper", 0.03, 0.06, widen=0.06) * sounding,
+        closed=share("mouthRollUpper", 0.035, 0.075, widen=0.06) * sounding,
         bitten=share("mouthRollLower", 0.05, 0.17, widen=0.03) * sounding,
         rounded=share("mouthPucker", 0.0, 0.35),
         opened=share("jawOpen", 0.0, 0.22),
