@@ -287,7 +287,7 @@ def _duplicates(lines: Iterable[Line], sounds: dict[Path, Sound]) -> Iterator[Fi
 
 def _orphans(manifest: Manifest) -> Iterator[Finding]:
     """Recordings beside those of the lines that no line names."""
-    named = {line.audio.resolve() for line in manifest.lines}
+    named = {Path(os.path.realpath(line.audio)) for line in manifest.lines}
     for folder in sorted({path.parent for path in named}):
         try:
             files = scan_folder(folder, SOUND_SUFFIXES, below=False).files

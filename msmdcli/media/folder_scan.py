@@ -80,7 +80,7 @@ def scan_folder(folder: Path, suffixes: Iterable[str], leave: Iterable[Path] = (
 class _Scan:
     def __init__(self, folder: Path, suffixes: frozenset[str], leave: Iterable[Path], below: bool) -> None:
         self.folder, self.suffixes, self.below = folder, suffixes, below
-        self.leave = {path.resolve() for path in leave} - {folder.resolve()}
+        self.leave = {Path(os.path.realpath(path)) for path in leave} - {folder.resolve()}
         self.files: list[Path] = []
         self.passed_over: dict[Path, str] = {}
         self.read: set[tuple[int, int]] = set()  # folders, by device and number
@@ -136,10 +136,10 @@ class _Scan:
             return HIDDEN
         if entry.name in COMPANIONS:
             return COMPANION
+        if not path.exists():  # a link that leads nowhere, or to itself
+            return NOWHERE
         if self.leave and path.resolve() in self.leave:
             return OUTPUT
-        if not path.exists():
-            return NOWHERE
         if entry.is_dir():
             ours = (path / LEDGER).is_file() or (entry.name == REVIEW and (path.parent / LEDGER).is_file())
             return OUTPUT if ours else None if self.below else ""
