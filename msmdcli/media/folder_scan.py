@@ -136,7 +136,7 @@ class _Scan:
             return HIDDEN
         if entry.name in COMPANIONS:
             return COMPANION
-        if self.leave and path.resolve() in self.leave:
+        if self.leave and Path(os.path.realpath(path)) in self.leave:
             return OUTPUT
         if not path.exists():
             return NOWHERE
