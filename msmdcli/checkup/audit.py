@@ -287,14 +287,14 @@ def _duplicates(lines: Iterable[Line], sounds: dict[Path, Sound]) -> Iterator[Fi
 
 def _orphans(manifest: Manifest) -> Iterator[Finding]:
     """Recordings beside those of the lines that no line names."""
-    named = {os.path.realpath(line.audio) for line in manifest.lines}
+    named = {Path(os.path.realpath(line.audio)) for line in manifest.lines}
     for folder in sorted({path.parent for path in named}):
         try:
             files = scan_folder(folder, SOUND_SUFFIXES, below=False).files
         except MsmdError:
             continue  # its lines are missing already
         for path in files:
-            if os.path.realpath(path) not in named:
+            if Path(os.path.realpath(path)) not in named:
                 yield Finding("orphaned", str(path), "no line names it")
 
 
