@@ -21,6 +21,7 @@ from export.half import halve
 from export.parity import Parity, check_graph, check_line
 from export.weights import shrink
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.model.bundle_description import CHECKSUM, description_sha256
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
 from training.network.distil import SAMPLER as STUDENT_SAMPLER
@@ -90,6 +91,7 @@ def export_bundle(
             for p in sorted(folder.glob("*.onnx"))
         }
         description["parity"] = {p.name: {"precision": precision, "relative": p.relative} for p in parities}
+        description[CHECKSUM] = description_sha256(description)
         (folder / "bundle.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         parities.append(check_line(folder, config, model, normalisation, encoder, rig))
         worst = max(parities, key=lambda p: p.relative)

@@ -297,10 +297,11 @@ def batch(
     else:
         if out is None:
             raise UsageError("a batch without a folder for its outputs", hint="give out")
-        choices = parse_choices(style, formats, fps, seed)
+        asked: dict[str, Any] = {"style": style, "formats": formats, "fps": fps, "seed": seed}
+        choices = parse_choices(**asked)
         source = manifest if isinstance(manifest, Manifest) else Path(manifest)
         try:
-            given = BatchOptions(source, Path(out), choices, **options)
+            given = BatchOptions(source, Path(out), choices, asked, **options)
         except TypeError as error:
             raise UsageError(f"batch: {error}", hint="the options are the fields of BatchOptions") from None
     code, records = run_with_records(given, console or Console(verbosity=-1))

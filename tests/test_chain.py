@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from made_curation import fill
 from made_data import make_data
 
 from msmdcli.formats.registry import read_motion
@@ -89,3 +90,41 @@ def test_lines_are_animated_in_the_style_of_an_example(bundle: Path, tmp_path: P
             assert (values >= RIG.lower - 1e-6).all() and (values <= RIG.upper + 1e-6).all()
         means[style] = values[:, RIG.index("mouthSmileLeft")].mean()
     assert means["smile"] > means["calm"] + 0.3  # the anchor's resting pose arrives
+
+
+def test_the_chain_of_the_guide(tmp_path: Path, tiny_whisper: Path) -> None:
+    """curate -> train -> export-onnx -> evaluate -> batch, as README and guide write it, on clips of one's own.
+
+    The preset names the sources of its own recipe, which these clips are not, and curating keeps nobody apart for a
+    test. What is small here is the network, and the clips have been looked at already.
+    """
+    fill(tmp_path / "data")
+    sizes = "{width: 32, layers: 2, heads: 2, feedforward: 64, style_width: 32, style_layers: 1, style_heads: 2}"
+    (tmp_path / "small.yaml").write_text(
+        f"preset: starter\nmodel: {sizes}\naudio: {{path: {tiny_whisper}}}\n"
+        "optimiser: {batch: 2}\nschedule: {validate_every: 2, checkpoint_every: 2}\n"
+    )
+    soundfile.write(tmp_path / "line.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
+    for command in (
+        ("curate", "--merge", "--out", "data"),
+        ("train", "--config", "small.yaml", "--data", "data", "--iterations", "2", "--out", "run"),
+        ("export-onnx", "run", "--out", "bundle"),
+        ("evaluate", "bundle", "--data", "data", "--out", "report", "--seeds", "1"),
+        ("batch", "line.wav", "--bundle", "bundle", "--out", "out"),
+    ):
+        done = msmd(*command, cwd=tmp_path)
+        assert done.returncode == 0, f"{command[0]}: {done.stderr}"
+        if command[0] == "train":
+            assert "All clips are trained on" in done.stderr
+    measured = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))["data"]
+    assert measured["split"] == "val" and measured["clips"] > 0
+    assert (tmp_path / "out" / "line.csv").is_file()
+
+
+def test_sources_that_a_configuration_names_itself_stay(tmp_path: Path, tiny_whisper: Path) -> None:
+    make_data(tmp_path / "data")
+    own = f"preset: tiny\naudio: {{path: {tiny_whisper}}}\ndata: {{sources: {{nobody: 1.0}}}}\n"
+    (tmp_path / "own.yaml").write_text(own)
+    done = msmd("train", "--config", "own.yaml", "--data", "data", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1 and "holds no clip to train on" in done.stderr
+    assert "nobody" in done.stderr and "Traceback" not in done.stderr

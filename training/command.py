@@ -12,7 +12,7 @@ from msmdcli.paths import cache_dir
 from training.config import Variant, apply_variant, load_config, load_student_config
 from training.loop.trainer import train
 from training.network.run_folder import read_config
-from training.recipes import recipe_data
+from training.recipes import for_own_data, recipe_data
 
 VARIANTS: tuple[str, ...] = get_args(Variant)
 
@@ -79,6 +79,8 @@ def run_train(
         config = replace(
             config, optimiser=replace(config.optimiser, **changes), seed=config.seed if seed is None else seed
         )
+    if data and not resume:
+        config = for_own_data(config, data, talk.say)
     folders = data or recipe_data(config.recipe, cache_dir() / "data", talk.say, jobs)
     result = train(config, folders, out, resume=resume, report=Progress(talk))
     talk.say(f"Trained: {result}. Next: msmd export-onnx {result} --out BUNDLE")

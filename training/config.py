@@ -159,6 +159,11 @@ def apply_variant(config: TrainConfig, variant: Variant) -> TrainConfig:
     )
 
 
+def preset_names() -> list[str]:
+    """The presets that ship."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
 def load_config(preset: str | None = None, file: Path | None = None) -> TrainConfig:
     """The configuration of a preset, overridden by a file.
 
@@ -169,7 +174,7 @@ def load_config(preset: str | None = None, file: Path | None = None) -> TrainCon
     if file is not None:
         values = _read(file)
         preset = values.pop("preset", None) or preset
-    names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    names = preset_names()
     if preset is not None:
         if preset not in names:
             raise UsageError(

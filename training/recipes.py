@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from msmdcli.errors import MsmdError
 from msmdcli.paths import shared_dir
-from training.config import RecipeConfig
+from training.config import RecipeConfig, TrainConfig, load_config, preset_names
+from training.data.records import read_index
 
 CORPUS_NOTES = Path(__file__).with_name("corpus.yaml")
 Talk = Callable[[str], None]
@@ -31,6 +33,23 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
             "this configuration names no data", hint="name a data set with --data: a folder with an index.jsonl"
         )
     return folders
+
+
+def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk) -> TrainConfig:
+    """The configuration for data sets that the user names, which may hold other sources than the preset's recipe makes.
+
+    A preset's `data.sources` say how its own material is mixed, and would leave every other source out. So they count
+    only for data sets that hold nothing else; a configuration file's own `data.sources` always count.
+    """
+    shares = config.data.sources
+    if shares is None or "*" in shares or all(load_config(name).data.sources != shares for name in preset_names()):
+        return config
+    found = {record.source for folder in folders for record in read_index(folder)}
+    if found <= set(shares):
+        return config
+    named = ", ".join(sorted(shares))
+    talk(f"All clips are trained on, by duration: the preset's shares are of other sources ({named})")
+    return replace(config, data=replace(config.data, sources=None, validation_without=()))
 
 
 def _corpus(folder: Path, talk: Talk) -> Path:

@@ -21,7 +21,7 @@ from msmdcli.documents.names import id_problem
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import get_format
 from msmdcli.manifest.lines import Choices, Dub, Line, Manifest
-from msmdcli.system.files import Written, sha256_of, sweep, temporary_path
+from msmdcli.system.files import Written, remove, sha256_of, sweep, temporary_path
 from msmdcli.system.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -173,5 +173,5 @@ def _drawn(
             )
         return Written(target, temporary, sha256_of(temporary))
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise

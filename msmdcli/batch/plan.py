@@ -55,7 +55,7 @@ class Planner:
         Raises:
             ManifestError, UsageError: a tag, gesture or option is unknown, or two outputs cannot be side by side.
         """
-        path, lines = self.manifest.path, with_takes(self.manifest, self.options.choices)
+        path, lines = self.manifest.path, with_takes(self.manifest, self.options.all_choices)
         planned = [self.with_choices(line) for line in lines]
         _check_tags(planned, self.libraries, path)
         _check_gestures(planned, self.gestures, path)
@@ -85,7 +85,7 @@ class Planner:
 
     def with_choices(self, line: Line) -> PlannedLine:
         """The line with its style field, controls, curve map and outputs."""
-        choices = self.manifest.choices(line, self.options.choices)
+        choices = self.manifest.choices(line, self.options.all_choices)
         names = choices.formats or DEFAULT_FORMATS
         outputs = {name: f"{line.id}{get_format(name).suffix}" for name in names}
         styling = dubbing.followed(style_field(choices, self.manifest.path.parent), line)

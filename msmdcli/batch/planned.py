@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msmdcli.batch import dubbing
 from msmdcli.batch.ledger import key_of
 from msmdcli.controls.controls import Controls
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.manifest.format_options import FormatOptions
-from msmdcli.manifest.lines import Choices, Line, Manifest, seed_of
+from msmdcli.manifest.lines import Choices, Line, Manifest, merge, seed_of
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.sampling import Sampling
 from msmdcli.motion.curve_map import CurveMap
@@ -37,6 +37,8 @@ class BatchOptions:
         manifest: a manifest, a folder of recordings, or one recording; or a manifest that is read already.
         out: OUT.
         choices: style, formats, fps and seed from the command line; see `msmdcli.manifest.lines` for who wins.
+        asked: `choices` as they were typed (arguments of `parse_choices`), for the report.
+        earlier: of a redo: the choices of the run that it belongs to; `choices` win over them.
         sampling: how the model is solved; what it leaves open the bundle recommends.
         engine: `local` (this machine) or `ray` (see `msmdcli.workers.ray_cluster`).
         ray_address: of a cluster; None is this machine, or RAY_ADDRESS.
@@ -53,6 +55,8 @@ class BatchOptions:
     manifest: Path | Manifest
     out: Path
     choices: Choices = field(default_factory=Choices)
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    earlier: Choices = field(default_factory=Choices)
     sampling: Sampling = field(default_factory=Sampling)
     engine: str = "local"
     ray_address: str | None = None
@@ -67,6 +71,11 @@ class BatchOptions:
     force: bool = False
     beside: bool = False
     check_delivery: bool = False
+
+    @property
+    def all_choices(self) -> Choices:
+        """`choices` and, where they say nothing, `earlier`."""
+        return merge([self.choices, self.earlier])
 
     def check(self) -> None:
         """Refuse what cannot be meant."""

@@ -6,6 +6,10 @@ line's motion on the default head (`rigs/face468.yaml`) in step with the recordi
 
 Marks live in the browser until they are downloaded: `redo.yaml` names the lines to do again, each with another seed,
 and is itself a manifest (`msmdcli.manifest.redo`): `msmd batch redo.yaml`.
+
+OUT may have come from somebody else, or be a folder with other files. So nothing is replaced or removed but what this
+module wrote (its scripts and its page begin with their marks), nothing is written through a link, and only what could
+be decoded as sound is copied.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +30,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from msmdcli.errors import MsmdError, UsageError
+from msmdcli.batch.report_file import read_report
+from msmdcli.errors import MsmdError
 from msmdcli.motion.roll import without_roll
-from msmdcli.system.files import encoded, write_text
+from msmdcli.system.files import TEMPORARY, cannot_write, encoded, whole_file, write_text
 
 PAGE, FOLDER, SOUNDS = "review.html", "review", "review/audio"
 TEMPLATE = Path(__file__).with_name("review_page.html")
@@ -56,6 +62,9 @@ LISTED = (
     "controls",
 )
 
+SCRIPT = re.compile(r"[0-9a-f]{16}\.js")  # names of our scripts
+MARKS = {".js": b"msmdLine(", ".html": b'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">'}
+
 Progress = Callable[[], None]
 
 
@@ -83,25 +92,31 @@ def write_review(out: Path, options: ReviewOptions = ReviewOptions(), progress: 
         The page.
 
     Raises:
-        UsageError: OUT holds no report.
+        UsageError: OUT holds no report, or one that MSMD did not write.
+        MsmdError: the page or its folder cannot be written, or lie where somebody else's files do.
     """
-    report = _report(out)
+    report = read_report(out)
     lines = report["lines"]
-    folder = out / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder, page = out / FOLDER, out / PAGE
+    _make_folder(folder)
+    if options.copy_audio:
+        _make_folder(out / SOUNDS)
+    if page.exists() and not _is_ours(page):
+        raise MsmdError(f"{page} is not a page that MSMD wrote", hint="move it elsewhere")
 
     def prepare(number: int) -> dict[str, Any]:
         line = lines[number]
         entry = {name: line[name] for name in LISTED if name in line}
         sound = Path(line["audio"]) if line.get("audio") else None
-        if sound is not None and sound.is_file():
-            entry["audio"] = _sound_address(sound, out, options)
         script = f"{FOLDER}/{hashlib.sha256(encoded(line['id'])).hexdigest()[:16]}.js"
+        data = None
         try:
-            data = line_data(out, line.get("outputs", ()), sound)
+            peaks = _peaks(sound)
+            if sound is not None and len(peaks):  # it is sound
+                entry["audio"] = _sound_address(sound, out, options)
+            data = line_data(out, line.get("outputs", ()), peaks)
         except MsmdError as error:
             entry["unreadable"] = error.message
-            data = None
         if data is not None:
             write_text(out / script, f"msmdLine({json.dumps(line['id'])}, {json.dumps(data)});\n")
             entry["data"] = script
@@ -113,24 +128,23 @@ def write_review(out: Path, options: ReviewOptions = ReviewOptions(), progress: 
     _remove_others(folder, {entry["data"] for entry in entries if "data" in entry})
     about = {
         "title": out.resolve().name,
-        "manifest": report.get("settings", {}).get("manifest", ""),
-        "bundle": report.get("bundle", {}).get("name", ""),
-        "counts": report.get("counts", {}),
-        "limits": report.get("limits", {}),
+        "manifest": str(report["settings"].get("manifest", "")),
+        "bundle": str(report["bundle"].get("name", "")),
+        "counts": report["counts"],
+        "limits": report["limits"],
         "key": hashlib.sha256(encoded(str(out.resolve()))).hexdigest()[:16],
     }
-    page = out / PAGE
     write_text(page, as_page(about, entries, _head()))
     return page
 
 
-def line_data(out: Path, outputs: Iterable[str], sound: Path | None) -> dict[str, Any] | None:
+def line_data(out: Path, outputs: Iterable[str], peaks: np.ndarray) -> dict[str, Any] | None:
     """What the page draws of one line: curves (a byte a value, channel after channel) and the waveform's peaks.
 
     Args:
         out: the batch's folder.
         outputs: paths below it; the first motion on the channels of `arkit52` is shown.
-        sound: the recording, or None.
+        peaks: [n] uint8, of the recording.
 
     Returns:
         None where no output is motion that can be read back.
@@ -161,7 +175,7 @@ def line_data(out: Path, outputs: Iterable[str], sound: Path | None) -> dict[str
         "frames": motion.frames,
         "channels": list(motion.rig.channels),
         "curves": _text(np.stack(curves)),  # [D, T]
-        "peaks": _text(_peaks(sound)),
+        "peaks": _text(peaks),
     }
 
 
@@ -174,32 +188,20 @@ def as_page(about: Mapping[str, Any], entries: list[dict[str, Any]], head: Mappi
     return text
 
 
-def _report(out: Path) -> dict[str, Any]:
-    path = out / "report.json"
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(report.get("lines"), list):
-            raise ValueError("it has no lines")
-    except FileNotFoundError:
-        raise UsageError(f"{out} holds no report.json", hint="give the folder that `msmd batch --out` wrote") from None
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise UsageError(
-            f"{path} cannot be read: {error}", hint="run `msmd batch` again; it skips finished lines"
-        ) from error
-    return dict(report)
-
-
 def _sound_address(sound: Path, out: Path, options: ReviewOptions) -> str:
     """Where the page finds a recording: beside it, or on this machine."""
     if options.copy_audio:
-        name = f"{hashlib.sha256(encoded(str(sound.resolve()))).hexdigest()[:16]}{sound.suffix}"
+        name = f"{hashlib.sha256(encoded(os.path.realpath(sound))).hexdigest()[:16]}{sound.suffix}"
         target = out / SOUNDS / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.is_file() or target.stat().st_mtime < sound.stat().st_mtime:
-            shutil.copyfile(sound, target)
+        try:
+            if target.is_symlink() or not target.is_file() or target.stat().st_mtime < sound.stat().st_mtime:
+                with whole_file(target) as temporary:
+                    shutil.copyfile(sound, temporary)
+        except OSError as error:
+            raise cannot_write(target, error) from error
         return quote(f"{SOUNDS}/{name}")
     try:
-        return quote(os.fsencode(Path(os.path.relpath(sound.resolve(), out.resolve())).as_posix()))
+        return quote(os.fsencode(Path(os.path.relpath(os.path.realpath(sound), os.path.realpath(out))).as_posix()))
     except ValueError:  # another drive
         return sound.resolve().as_uri()
 
@@ -246,7 +248,39 @@ def _text(values: np.ndarray) -> str:
 
 
 def _remove_others(folder: Path, wanted: set[str]) -> None:
-    """Scripts of lines that are no longer in the report."""
-    for path in folder.glob("*.js"):
-        if f"{FOLDER}/{path.name}" not in wanted:
+    """Remove our scripts of lines that are no longer in the report, and what a kill has left of our files."""
+    for path in folder.glob(".*.msmd-tmp"):
+        left = TEMPORARY.fullmatch(path.name)
+        if left and SCRIPT.fullmatch(left["name"]):
             path.unlink(missing_ok=True)
+    for path in folder.glob("*.js"):
+        if f"{FOLDER}/{path.name}" not in wanted and SCRIPT.fullmatch(path.name) and _is_ours(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is one that this module wrote."""
+    mark = MARKS[path.suffix]
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(mark)) == mark
+    except OSError:
+        return False
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder of ours.
+
+    Raises:
+        MsmdError: a link or a file is there, or it cannot be made.
+    """
+    if folder.is_symlink():
+        raise MsmdError(f"{folder} is a link", hint="remove it: the page's files would land where it leads")
+    if folder.exists() and not folder.is_dir():
+        raise MsmdError(f"{folder} is a file", hint="move it elsewhere: the page's files belong into a folder there")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error

@@ -17,6 +17,7 @@ from msmdcli.batch.out_lock import alone_in
 from msmdcli.batch.placing import Placer, entry_of
 from msmdcli.batch.plan import Planner, claimed_by
 from msmdcli.batch.planned import BatchOptions, PlannedLine
+from msmdcli.batch.redoing import described_options, merged, with_earlier
 from msmdcli.batch.report import NAMES as REPORTS
 from msmdcli.batch.report import Record, Report, write_report
 from msmdcli.batch.tasks import Tasks, tasks_of
@@ -61,11 +62,17 @@ def run_with_records(options: BatchOptions, console: Console) -> tuple[int, tupl
 def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tuple[int, tuple[Record, ...]]:
     began = time.monotonic()
 
-    # 1. Check: the model, the manifest, and every name in it.
+    # 1. Check: the model, the manifest, and every name in it. A redo has the options of the run that it belongs to.
+    options, before = with_earlier(options)
+    asked = described_options(options)
     bundle = Bundle.load(options.bundle or shipped_bundle())
     options = options.resolved(bundle)
     given = options.manifest
-    manifest = given if isinstance(given, Manifest) else load_manifest(given, bundle.rig, leave=[options.out])
+    manifest = (
+        given
+        if isinstance(given, Manifest)
+        else load_manifest(given, bundle.rig, leave=[options.out], choices=options.all_choices)
+    )
     for note in manifest.notes:
         console.say(note)
     planner = Planner(options, bundle, manifest)
@@ -91,6 +98,7 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
             return int(any(planned.plan == "failed" for planned in plan)), ()
 
         # 5. Make; as each line is done, place its files and tell of it.
+        _sweep(out, plan, ledger)
         placer = Placer(out, ledger, options.force, options.beside, claimed_by(lines))
         tasks: Tasks | None = None
         interrupted, broken = False, None
@@ -101,7 +109,6 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
                 if prepared.tasks:
                     tasks = prepared  # from here on OUT is written to
                     out.mkdir(parents=True, exist_ok=True)
-                    _sweep(out, making)
                     make(options, engine, making, tasks, placer, teller, interrupts)
         except KeyboardInterrupt:
             interrupted = True
@@ -113,10 +120,11 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
                 broken = error  # no worker can go on: what is done is reported all the same
         finally:
             if tasks is not None:
-                _sweep(out, making)
+                _sweep(out, making, ledger)
 
         # 6. What concerns the batch as a whole: lines not reached, deliveries, files that formats need beside theirs.
         teller.add_not_reached(making)
+        teller.tell_lost(out)
         if options.check_delivery:
             teller.tell_deliveries(delivery_warnings(plan, teller.records, ledger, planner.libraries))
         _write_companions(plan, placer, teller)
@@ -130,6 +138,7 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
             settings={
                 "manifest": str(manifest.path.resolve()),
                 "sampling": options.sampling.description(),
+                "options": asked if before is None else before["settings"].get("options", asked),
                 "engine": options.engine,
                 "jobs": options.jobs,
                 "device": options.device,
@@ -138,7 +147,8 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
             exit_code=code,
             records=tuple(teller.records.values()),
         )
-        teller.end(report, write_report(report, options.out), interrupted)
+        whole = report if before is None else replace(report, records=merged(report.records, before))
+        teller.end(report, write_report(whole, options.out), interrupted)
         if broken is not None:
             raise broken
         return code, report.records
@@ -242,7 +252,7 @@ def _write_companions(plan: Iterable[PlannedLine], placer: Placer, teller: Telle
         teller.tell_companion(placer.out / name, placer.place_text(name, text))
 
 
-def _sweep(out: Path, making: Iterable[PlannedLine]) -> None:
-    """Remove what a kill has left under temporary names, of these lines and of our own files."""
-    sweep(out / path for planned in making for path in planned.targets.values())
-    sweep(out / name for name in (LEDGER, *REPORTS))
+def _sweep(out: Path, lines: Iterable[PlannedLine], ledger: Ledger) -> None:
+    """Remove what a kill has left under temporary names: of these lines, of all that the ledger knows, of our files."""
+    ours = {path for planned in lines for path in (*planned.outputs.values(), *planned.targets.values())}
+    sweep(out / path for path in (*ours, *ledger.outputs, LEDGER, *REPORTS))

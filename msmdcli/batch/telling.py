@@ -147,6 +147,15 @@ class Teller:
             if planned.id not in self.records:
                 self.records[planned.id] = self.record(planned, "not reached")
 
+    def tell_lost(self, out: Path) -> None:
+        """Fail the lines whose files are no longer in OUT: somebody has removed them, or OUT, while the batch ran."""
+        for record in tuple(self.records.values()):
+            lost = [path for path in record.outputs if not (out / path).is_file()]
+            if lost:
+                error = f"{out / lost[0]} was removed while the batch ran"
+                failed = replace(record, status="failed", outputs=(), error=error, hint="run the batch again")
+                self.tell(failed)
+
     def tell_deliveries(self, warnings: Mapping[str, str]) -> None:
         """Say which voices contradict their styles, and remember it.
 

@@ -294,7 +294,7 @@ def _orphans(manifest: Manifest) -> Iterator[Finding]:
         except MsmdError:
             continue  # its lines are missing already
         for path in files:
-            if path.resolve() not in named:
+            if Path(os.path.realpath(path)) not in named:
                 yield Finding("orphaned", str(path), "no line names it")
 
 

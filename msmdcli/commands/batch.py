@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -146,6 +146,28 @@ def batch(
     from msmdcli.manifest.command_line import parse_choices
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a farm sends before it kills
+    asked: dict[str, Any] = {
+        "style": style,
+        "formats": formats,
+        "fps": fps,
+        "seed": seed,
+        "guidance_audio": guidance_audio,
+        "guidance_style": guidance_style,
+        "performance": performance,
+        "performance_amount": performance_amount,
+        "keep_head_pose": keep_head_pose,
+        "head_motion": head_motion,
+        "blinks": blinks,
+        "silence_gate": silence_gate,
+        "smooth": smooth,
+        "takes": takes,
+        "option": option or (),
+        "reduce_keys": reduce_keys,
+        "pre_roll": pre_roll,
+        "post_roll": post_roll,
+        "articulation": articulation,
+        "closures": closures,
+    }
     options = BatchOptions(
         manifest=manifest,
         out=out,
@@ -153,28 +175,8 @@ def batch(
         ray_address=ray_address,
         beside=beside,
         check_delivery=check_delivery,
-        choices=parse_choices(
-            style=style,
-            formats=formats,
-            fps=fps,
-            seed=seed,
-            guidance_audio=guidance_audio,
-            guidance_style=guidance_style,
-            performance=performance,
-            performance_amount=performance_amount,
-            keep_head_pose=keep_head_pose,
-            head_motion=head_motion,
-            blinks=blinks,
-            silence_gate=silence_gate,
-            smooth=smooth,
-            takes=takes,
-            option=option or (),
-            reduce_keys=reduce_keys,
-            pre_roll=pre_roll,
-            post_roll=post_roll,
-            articulation=articulation,
-            closures=closures,
-        ),
+        choices=parse_choices(**asked),
+        asked=asked,
         sampling=asked_sampling(
             quality, sampler, steps, guidance_audio, guidance_style, guidance_interval, guidance_rescale
         ),

@@ -17,7 +17,9 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A data set with people that no model was trained on.", metavar="DATASET")],
     out: Annotated[Path, typer.Option(help="Folder of the report; results there are used again.", metavar="REPORT")],
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
-    split: Annotated[str, typer.Option(help="Which split of the data set.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="Which split of the data set. (default: test, or val where there is no test)")
+    ] = None,
     max_clips: Annotated[int | None, typer.Option(min=1, help="Only so many clips. (default: all)")] = None,
     head: Annotated[
         Path | None, typer.Option(help="Head with ARKit morph targets (GLB). (default: the shared one)")

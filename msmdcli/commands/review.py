@@ -27,15 +27,11 @@ def review(
       msmd review out
       msmd batch redo.yaml --out out      the lines that were marked on the page, with new seeds
     """
-    import json
-
+    from msmdcli.batch.report_file import read_report
     from msmdcli.batch.review import ReviewOptions, write_review
 
     talk = console(json_lines, quiet=quiet)
-    try:
-        count = len(json.loads((out / "report.json").read_text(encoding="utf-8"))["lines"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        count = 0  # write_review says what is wrong
+    count = len(read_report(out)["lines"])
     with talk.progress("Lines", count, count) as progress:
         page = write_review(out, ReviewOptions(copy_audio), lambda: progress.advance(1))
     talk.event("review", page=str(page), lines=count)

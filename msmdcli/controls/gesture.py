@@ -34,7 +34,7 @@ from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.motion.easing import smooth_step
-from msmdcli.motion.motion import Motion
+from msmdcli.motion.motion import LARGEST, Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 
@@ -349,4 +349,4 @@ def _shown(value: object) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST

@@ -236,10 +236,12 @@ def alpha_figure(
             high = thumb * FACE_HEIGHT
             picture = heat_picture(mesh, basis.resting, moved, float(moved.max()), round(thumb * FACE_PIXELS))
             canvas.picture(24, middle - high / 2, thumb, high, picture)
-    note = "alpha is the coefficient of the basis pose in the last step of the sampling"
+    notes = ["alpha is the coefficient of the basis pose in the last step of the sampling"]
     if mesh is not None:
-        note += "; on the left: where its pose moves the skin. " + _shares(mesh, line, basis)
-    canvas.text(left, bottom + 44, note, 11, colour=PALE)
+        notes[0] += "; on the left: where its pose moves the skin"
+        notes.append(_shares(mesh, line, basis))
+    for number, note in enumerate(notes):  # two lines: one is wider than the page
+        canvas.text(left, bottom + 44 + 16 * number, note, 11, colour=PALE)
     return canvas
 
 

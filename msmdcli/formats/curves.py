@@ -16,7 +16,7 @@ from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
 Curve = tuple[np.ndarray, np.ndarray]  # times [K] in seconds, ascending; values [K] or [K, n]
-MOST_FRAMES = 10_000_000
+MOST_FRAMES = 1_000_000  # of a clip: eleven hours at 25 frames a second
 OFF_FRAME = 0.01  # frames that a key's time may be off its frame
 FLOAT32 = 2.0**-23
 
@@ -58,12 +58,25 @@ def on_frames(curve: Curve, fps: Fraction, frames: int, start: float = 0.0) -> n
 
 def span(curves: Sequence[Curve], fps: Fraction) -> tuple[float, int]:
     """(start in seconds, frames) that a clip's curves cover, the last key's frame included."""
+    for times, values in curves:
+        if not (len(times) and np.isfinite(times).all() and np.isfinite(values).all() and (np.diff(times) >= 0).all()):
+            raise MsmdError("its keys are not numbers at ascending times")
     start = min(float(times[0]) for times, _ in curves)
     end = max(float(times[-1]) for times, _ in curves)
-    frames = int(np.floor((end - start) * float(fps) + OFF_FRAME)) + 1
-    if frames > MOST_FRAMES:
+    if (end - start) * float(fps) > MOST_FRAMES:
+        raise MsmdError(f"the clip would last {end - start:.3g} seconds")
+    return start, check_frames(int(np.floor((end - start) * float(fps) + OFF_FRAME)) + 1, fps)
+
+
+def check_frames(frames: int, fps: Fraction) -> int:
+    """The number of frames that a file promises, if it can be meant.
+
+    Raises:
+        MsmdError: there are none, or more than `MOST_FRAMES`.
+    """
+    if not 0 < frames <= MOST_FRAMES:
         raise MsmdError(f"the clip would have {frames} frames at {float(fps):g} frames per second")
-    return start, frames
+    return frames
 
 
 def match_channels(names: Iterable[str], rig: Rig) -> tuple[dict[str, str], list[str]]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from msmdcli.errors import MsmdError
+from msmdcli.formats.curves import MOST_FRAMES
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
 
@@ -35,7 +36,9 @@ def described_rig(description: Mapping[str, Any]) -> Rig:
     """The rig of a file that says its own; arkit52 for one that does not."""
     definition = description.get("rig_definition")
     rig = (
-        Rig.from_definition(json.dumps(definition)) if definition else Rig.load(str(description.get("rig", "arkit52")))
+        Rig.from_definition(json.dumps(definition))
+        if definition
+        else Rig.shipped_as(str(description.get("rig", "arkit52")))
     )
     targets = {str(channel): tuple(map(str, names)) for channel, names in (description.get("targets") or {}).items()}
     return replace(rig, targets=targets) if targets else rig
@@ -44,7 +47,7 @@ def described_rig(description: Mapping[str, Any]) -> Rig:
 def described_clock(description: Mapping[str, Any]) -> tuple[Any, int | None]:
     """(frame rate or None, number of frames or None) that a file says."""
     frames = description.get("frames")
-    if frames is not None and (not isinstance(frames, int) or not 0 < frames < 10**8):
+    if frames is not None and (type(frames) is not int or not 0 < frames <= MOST_FRAMES):
         raise MsmdError(f"its note says {frames!r} frames")
     return (parse_fps(str(description["fps"])) if "fps" in description else None), frames
 

@@ -6,17 +6,18 @@ stays a dict. Format: glTF 2.0 specification, section 4 (binary container).
 
 from __future__ import annotations
 
-import base64
 import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
+from msmdcli.documents.json_file import json_value
+from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import MsmdError
+from msmdcli.formats.gltf_check import MOST_BYTES, check_tree, resource
 from msmdcli.formats.gltf_extensions import check_extensions
 from msmdcli.system.files import encoded
 
@@ -65,17 +66,22 @@ class GltfFile:
             MsmdError: no such file, not glTF 2.0, compressed, or it requires an extension that we do not know.
         """
         try:
+            if path.exists() and not path.is_file():  # reading a device may never end
+                raise MsmdError(f"{path} is not a file")
+            if path.stat().st_size > MOST_BYTES:
+                raise MsmdError(f"{path} is larger than {MOST_BYTES >> 20} MB")
             data = path.read_bytes()
         except OSError as error:
             raise MsmdError(f"{path} cannot be read: {error.strerror or error}") from error
         try:
-            tree, binary = _split(data)
+            tree, binary = _split(data, path)
             if str(tree["asset"]["version"]).split(".")[0] != "2":
                 raise MsmdError(f"{path} is glTF {tree['asset']['version']}, not 2.0")
             try:
                 check_extensions(tree)
             except MsmdError as error:
                 raise MsmdError(f"{path} cannot be read: {error.message}", error.hint) from None
+            check_tree(tree)
             return cls(tree, _gather(tree, binary, path.parent, pictures))
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, struct.error) as error:
             raise MsmdError(f"{path} cannot be read as glTF ({type(error).__name__}: {error})") from error
@@ -136,6 +142,8 @@ class GltfFile:
             sparse = accessor["sparse"]
             rows = self._view(sparse["indices"], sparse["count"], sparse["indices"]["componentType"], 1)[:, 0]
             values = values.copy()
+            if len(rows) and int(rows.max()) >= count:
+                raise ValueError(f"a sparse row beyond the {count} of accessor {number}")
             values[rows] = self._view(sparse["values"], sparse["count"], kind, width)
         if accessor.get("normalized"):
             return np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1.0)
@@ -151,14 +159,16 @@ class GltfFile:
         view = self.tree["bufferViews"][place["bufferView"]]
         dtype = np.dtype(TYPES[kind]).newbyteorder("<")
         start = view.get("byteOffset", 0) + place.get("byteOffset", 0)
-        stride = view.get("byteStride", dtype.itemsize * width)
+        stride = view.get("byteStride") or dtype.itemsize * width
+        if stride < dtype.itemsize * width:
+            raise ValueError(f"a view with a stride of {stride} bytes for {dtype.itemsize * width}")
         return np.ndarray((count, width), dtype, self.blob, start, (stride, dtype.itemsize))
 
 
-def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
+def _split(data: bytes, path: Path) -> tuple[dict[str, Any], bytes]:
     """(JSON, binary chunk) of a .glb or .gltf."""
     if not data.startswith(MAGIC):
-        return json.loads(data.decode("utf-8-sig")), b""
+        return _json(data, path), b""
     _, version, length = struct.unpack("<4sII", data[:12])
     if version != 2 or length > len(data):
         raise ValueError(f"container version {version}" if version != 2 else "the file is cut off")
@@ -168,7 +178,14 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
         size, kind = struct.unpack("<II", data[at : at + 8])
         found.setdefault(kind, data[at + 8 : at + 8 + size])
         at += 8 + size
-    return json.loads(found[JSON_CHUNK]), found.get(BINARY_CHUNK, b"")
+    return _json(found[JSON_CHUNK], path), found.get(BINARY_CHUNK, b"")
+
+
+def _json(text: bytes, path: Path) -> Any:
+    try:
+        return json_value(text, "its JSON")
+    except DocumentError as error:
+        raise MsmdError(f"{path} cannot be read as glTF ({error.message})") from error
 
 
 def _gather(tree: dict[str, Any], binary: bytes, folder: Path, pictures: bool) -> bytearray:
@@ -177,7 +194,7 @@ def _gather(tree: dict[str, Any], binary: bytes, folder: Path, pictures: bool) -
     for number, buffer in enumerate(tree.get("buffers", [])):
         blob.extend(b"\0" * (-len(blob) % 4))
         starts.append(len(blob))
-        data = _resource(buffer["uri"], folder) if "uri" in buffer else binary if number == 0 else b""
+        data = resource(buffer["uri"], folder) if "uri" in buffer else binary if number == 0 else b""
         if len(data) < buffer["byteLength"]:
             raise ValueError(f"buffer {number} is cut off")
         blob.extend(data[: buffer["byteLength"]])
@@ -187,17 +204,10 @@ def _gather(tree: dict[str, Any], binary: bytes, folder: Path, pictures: bool) -
     for image in tree.get("images", []) if pictures else ():
         uri = image.get("uri", "data:")
         if not uri.startswith("data:"):
-            data = _resource(image.pop("uri"), folder)
+            data = resource(image.pop("uri"), folder)
             blob.extend(b"\0" * (-len(blob) % 4))
             tree.setdefault("bufferViews", []).append({"buffer": 0, "byteOffset": len(blob), "byteLength": len(data)})
             blob.extend(data)
             image["bufferView"] = len(tree["bufferViews"]) - 1
             image.setdefault("mimeType", IMAGES.get(Path(uri).suffix.lower(), "image/png"))
     return blob
-
-
-def _resource(uri: str, folder: Path) -> bytes:
-    """What a URI names: data within it, or a file beside the glTF file."""
-    if uri.startswith("data:"):
-        return base64.b64decode(uri.split(",", 1)[1])
-    return (folder / unquote(uri)).read_bytes()

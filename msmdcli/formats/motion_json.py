@@ -15,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from msmdcli.documents.json_file import read_json
+from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import MsmdError
+from msmdcli.formats.curves import check_frames
 from msmdcli.formats.description import described_meta, described_rig
 from msmdcli.formats.numbers import decimals, start_frame, timecode
 from msmdcli.motion.key_reduction import reduce_each
@@ -68,11 +71,9 @@ def write(motion: Motion, path: Path, options: Mapping[str, Any]) -> dict[str, A
 def read(path: Path, options: Mapping[str, Any]) -> Motion:
     """Read what `write` wrote, or a file of the same schema; there are no options."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse)
-    except UnicodeDecodeError as error:
-        raise MsmdError(f"{path} is not a text file ({error.reason})") from error
-    except (ValueError, RecursionError) as error:
-        raise MsmdError(f"{path} is not JSON ({error})") from error
+        data = read_json(path)
+    except DocumentError as error:
+        raise MsmdError(error.message, hint=error.hint) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise MsmdError(f'{path} is no motion: it does not say "format": "{FORMAT}"')
     if data.get("version") != VERSION:
@@ -81,7 +82,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
         return _parse(data)
     except MsmdError as error:
         raise MsmdError(f"{path}: {error.message}", hint=error.hint) from None
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise MsmdError(
             f"{path} is no motion ({why})", hint="its schema: msmdcli/formats/motion.schema.json"
@@ -91,7 +92,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Motion:
 def _parse(data: Mapping[str, Any]) -> Motion:
     rig = described_rig(data)
     fps = Fraction(int(data["fps"]["numerator"]), int(data["fps"]["denominator"]) or 1)
-    frames, names = int(data["frames"]), [str(name) for name in data["channels"]]
+    frames, names = check_frames(int(data["frames"]), fps), [str(name) for name in data["channels"]]
     absent = [name for name in rig.channels if name not in names]
     if absent:
         raise MsmdError(f"no channel {absent[0]} of rig {rig.name} ({len(absent)} missing)")
@@ -117,7 +118,3 @@ def _dense(name: str, keys: Mapping[str, Any], frames: int) -> np.ndarray:
     if (np.diff(at) <= 0).any() or at[0] < 0 or at[-1] >= frames:
         raise MsmdError(f"keys of {name} are not ascending frames below {frames}")
     return np.interp(np.arange(frames), at, values)
-
-
-def _refuse(text: str) -> float:
-    raise ValueError(f"{text} is no number in JSON")

@@ -20,7 +20,7 @@ from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
-from msmdcli.system.files import Written, cannot_write, sha256_of, temporary_path
+from msmdcli.system.files import Written, cannot_write, remove, sha256_of, temporary_path
 
 Notes = dict[str, Any]
 Writer = Callable[[Motion, Path, Mapping[str, Any]], Notes | None]
@@ -259,10 +259,10 @@ def write_temporary(motion: Motion, target: Path, fmt: str, options: Mapping[str
         notes = write_motion(motion, temporary, fmt, {"name": stem(target), **(options or {})})
         return Written(target, temporary, sha256_of(temporary), notes)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise cannot_write(target, error) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.formats.gltf_check import check_vertices, placed_vertices
 from msmdcli.formats.gltf_extensions import BACKWARDS, looks_backwards
 from msmdcli.formats.gltf_file import GltfFile
 from msmdcli.formats.gltf_morphs import rest_weights, target_names
@@ -84,6 +85,7 @@ def _decoder(
     gltf: GltfFile, rig: Rig, where: str, given: Mapping[str, Sequence[str]] | None
 ) -> tuple[MeshDecoder, list[Matching]]:
     channels = face_channels(rig)
+    check_vertices(placed_vertices(gltf.tree))
     matchings: dict[int, Matching] = {}  # by mesh
     neutral: list[np.ndarray] = []
     deltas: list[np.ndarray] = []
@@ -119,16 +121,21 @@ def _decoder(
             name, colour = _material(gltf.tree, primitive.get("material"), len(parts))
             neutral.append((position @ world[:3, :3].T + world[:3, 3]) * MM_PER_METRE)
             deltas.append(moved)
+            if index.size and not 0 <= int(index.min()) <= int(index.max()) < count:
+                raise ValueError(f"mesh {mesh_number} has a triangle with a vertex that is not there")
             triangles = index.reshape(-1, 3).astype(np.int64) + first
             parts.append(MeshPart(name, colour, slice(first, first + count), triangles))
             first += count
     if not any(matching.found for matching in matchings.values()):
         raise MsmdError(f"{where}: no morph targets are named like the channels of {rig.name}", hint="e.g. jawOpen")
+    points, moves = np.concatenate(neutral).astype(np.float32), np.concatenate(deltas, axis=1)
+    if not np.isfinite(points).all() or not np.isfinite(moves).all():
+        raise MsmdError(f"{where}: a vertex lies at NaN or infinity")
     mesh = MeshDecoder(
         rig,
         channels,
-        np.concatenate(neutral).astype(np.float32),
-        np.concatenate(deltas, axis=1),
+        points,
+        moves,
         tuple(parts),
         rig.vertices,
     )

@@ -12,7 +12,6 @@ vertex numbers in the rig file; a measure whose vertices are not there is left o
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -25,6 +24,7 @@ from msmdcli.heads.mesh import MeshDecoder, MeshPart, check_sets, face_channels
 from msmdcli.model.runtime import Graph, OnnxRuntime
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
+from msmdcli.system.npz_file import read_npz
 
 SKIN = (0.70, 0.52, 0.43)
 STEP = 1.0  # of a channel, for `deltas`
@@ -129,9 +129,8 @@ def _surface(rig: Rig, size: int) -> np.ndarray:
     if path is None:
         return np.zeros((0, 3), np.int64)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            triangles: np.ndarray[Any, Any] = file["triangles"].astype(np.int64)
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        triangles: np.ndarray[Any, Any] = read_npz(path, ("triangles",))["triangles"].astype(np.int64)
+    except (MsmdError, ValueError, KeyError) as error:
         raise MsmdError(
             f"rig {rig.name}: {path} is no npz with `triangles` ({type(error).__name__}: {error})"
         ) from error

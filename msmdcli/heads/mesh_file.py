@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.heads.mesh import MeshDecoder, MeshPart, face_channels
 from msmdcli.motion.rig import Rig
 from msmdcli.system.kept_files import KeptFiles
+from msmdcli.system.npz_file import NpzError, read_npz
 
 FORMAT_VERSION = 1  # of the mesh npz
 
@@ -62,11 +62,9 @@ def load_mesh(path: Path, rig: Rig) -> MeshDecoder:
         MsmdError: it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MsmdError(f"{path} is no mesh decoder ({type(error).__name__}: {error})") from error
-    return decoder_of_arrays(data, rig, str(path))
+        return decoder_of_arrays(read_npz(path), rig, str(path))
+    except NpzError as error:
+        raise MsmdError(f"{path} is no mesh decoder ({error.message})") from error
 
 
 def decoder_of_arrays(data: Mapping[str, Any], rig: Rig, where: str) -> MeshDecoder:
@@ -86,6 +84,8 @@ def decoder_of_arrays(data: Mapping[str, Any], rig: Rig, where: str) -> MeshDeco
             raise MsmdError(f"{where}: mesh format {data['format_version']}; this program reads {FORMAT_VERSION}")
         neutral, triangles = data["neutral"].astype(np.float32), data["triangles"].astype(np.int64)
         given = data["deltas"].astype(np.float32)
+        if neutral.ndim != 2 or neutral.shape[1] != 3 or triangles.ndim != 2 or triangles.shape[1] != 3:
+            raise ValueError(f"vertices of shape {neutral.shape}, triangles of shape {triangles.shape}")
         deltas = np.zeros((len(channels), len(neutral), 3), np.float32)  # [C, V, 3]
         for number, name in enumerate(data["channels"].tolist()):
             if name in channels:
@@ -94,17 +94,19 @@ def decoder_of_arrays(data: Mapping[str, Any], rig: Rig, where: str) -> MeshDeco
         first = 0
         for part in json.loads(str(data["parts"])):
             start, stop = (int(number) for number in part["vertices"])
+            if not 0 <= start <= stop <= len(neutral) or int(part["triangles"]) < 0:
+                raise ValueError(f"a part of the vertices {start} to {stop}")
             red, green, blue = (float(value) for value in part["colour"])
             last = first + int(part["triangles"])
             parts.append(MeshPart(str(part["name"]), (red, green, blue), slice(start, stop), triangles[first:last]))
             first = last
-        if neutral.ndim != 2 or not np.isfinite(neutral).all() or not np.isfinite(deltas).all():
-            raise ValueError("it holds NaN, or has another shape")
+        if not np.isfinite(neutral).all() or not np.isfinite(deltas).all():
+            raise ValueError("it holds NaN")
         if len(triangles) and not 0 <= triangles.min() <= triangles.max() < len(neutral):
             raise ValueError("a triangle has a vertex that is not there")
     except MsmdError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise MsmdError(f"{where} is no mesh decoder ({type(error).__name__}: {error})") from error
     return MeshDecoder(rig, channels, neutral, deltas, tuple(parts), rig.vertices)
 
@@ -146,7 +148,6 @@ def cache_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
 def arrays_of(content: bytes) -> dict[str, np.ndarray] | None:
     """The arrays in an npz file's bytes; None where it is none."""
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return read_npz(content)
+    except NpzError:
         return None

@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 def parse_choices(
-    style: str | None,
-    formats: str | None,
-    fps: str | None,
-    seed: int | None,
+    style: str | None = None,
+    formats: str | None = None,
+    fps: str | None = None,
+    seed: int | None = None,
     guidance_audio: float | None = None,
     guidance_style: float | None = None,
     performance: str | None = None,
@@ -44,13 +44,14 @@ def parse_choices(
     post_roll: str | None = None,
     articulation: str | None = None,
     closures: bool | None = None,
+    here: Path | None = None,
 ) -> Choices:
-    """The options as they were typed, checked. Paths are relative to the current folder."""
+    """The options as they were typed, checked. Paths are relative to `here`, by default the current folder."""
     return Choices(
-        style=None if style is None else parse_style(style),
+        style=None if style is None else parse_style(style, here),
         formats=None if formats is None else parse_formats(formats),
         format_options=parse_format_options(
-            option, {"reduce_keys": reduce_keys, "pre_roll": pre_roll, "post_roll": post_roll}
+            option, {"reduce_keys": reduce_keys, "pre_roll": pre_roll, "post_roll": post_roll}, here
         ),
         fps=_parsed("--fps", fps, parse_fps),
         seed=seed,
@@ -69,9 +70,9 @@ def parse_choices(
     )
 
 
-def parse_style(text: str) -> StyleMix:
+def parse_style(text: str, here: Path | None = None) -> StyleMix:
     """`angry`, `takes/take3.npz`, `none`, or a mix: `angry=0.7,takes/take3.npz=0.3`."""
-    here = Path.cwd()
+    here = here or Path.cwd()
     parts = [part.strip() for part in text.split(",")]
     if len(parts) == 1 and "=" not in text:
         return (_ref(text, here, 1.0),)

@@ -82,14 +82,17 @@ def read_format_options(reader: Reader, node: Node) -> FormatOptions | None:
     return found if len(reader.problems) == before else None
 
 
-def parse_format_options(given: Iterable[str], everywhere: Mapping[str, str | None]) -> FormatOptions | None:
+def parse_format_options(
+    given: Iterable[str], everywhere: Mapping[str, str | None], here: Path | None = None
+) -> FormatOptions | None:
     """Those of the command line; None where there are none.
 
     Args:
         given: of `--option`, as `glb.head=hero.glb`.
         everywhere: options of their own (`--reduce-keys`), for all formats that have them; None is not given.
+        here: where relative paths start; None is the current folder.
     """
-    here = Path.cwd()
+    here = here or Path.cwd()
     found: dict[str, dict[str, str]] = {}
     for name, value in everywhere.items():
         if value is None:

@@ -28,13 +28,14 @@ from msmdcli.motion.rig import Rig
 TABLE_SUFFIXES = (".yaml", ".yml", ".json", ".csv", ".tsv")
 
 
-def load_manifest(path: Path, rig: Rig, leave: Iterable[Path] = ()) -> Manifest:
+def load_manifest(path: Path, rig: Rig, leave: Iterable[Path] = (), choices: Choices | None = None) -> Manifest:
     """Read a manifest in any of its forms.
 
     Args:
         path: a YAML, JSON or CSV file, a folder of recordings (searched through), or one recording.
         rig: whose regions the lines may name.
         leave: folders below a folder of recordings that are not searched, such as OUT.
+        choices: of the command line; they decide which takes there are to do again.
 
     Raises:
         ManifestError: with everything that is wrong.
@@ -58,7 +59,7 @@ def load_manifest(path: Path, rig: Rig, leave: Iterable[Path] = ()) -> Manifest:
         with _no_collection():
             document = read_document(path)
             if is_redo(document):
-                return load_redo(document, path, lambda source: load_manifest(source, rig, leave))
+                return load_redo(document, path, rig, lambda source: load_manifest(source, rig, leave), choices)
             return ManifestReader(path, rig).read(document)
     except DocumentError as error:
         raise ManifestError([error.message], path, error.hint) from None

@@ -108,23 +108,26 @@ class ManifestReader(ChoicesReader):
             self.wrong(node, "the line has no id", "id: the name of its outputs")
         elif line_id is not None and (why := id_problem(line_id)):
             self.wrong(entries["id"], f"{line_id!r} cannot be an id: {why}")
-        character = own
-        if "character" in entries:
-            name = self.text_of(entries["character"], "character") or ""
-            if name in characters:
-                character = characters[name]
-            else:
-                known = did_you_mean(name, characters) if characters else "the manifest has no `characters`"
-                self.wrong(entries["character"], f"there is no character {name!r}", known)
-        extra: dict[str, str] = {}
-        if "fields" in entries:
-            named = self.named(entries["fields"], "fields")
-            extra = {key.text: self.text_of(value, key.text) or "" for key, value in named if not value.is_null}
+        character = self.character_of(entries, characters) if "character" in entries else own
+        extra = self.fields_of(entries)
         choices = self.choices_from(entries)
         text = self.text_of(entries["text"], "text") if "text" in entries else None
         if len(self.problems) > before or line_id is None or audio is None:
             return None
         return Line(line_id, audio, choices, self.place(node), text, character, extra)
+
+    def character_of(self, entries: Mapping[str, Node], characters: Mapping[str, Character]) -> Character | None:
+        """The character that a line names; None where there is none of that name."""
+        name = self.text_of(entries["character"], "character") or ""
+        if name not in characters:
+            known = did_you_mean(name, characters) if characters else "the manifest has no `characters`"
+            self.wrong(entries["character"], f"there is no character {name!r}", known)
+        return characters.get(name)
+
+    def fields_of(self, entries: Mapping[str, Node]) -> dict[str, str]:
+        """A line's `fields`; none where it has none."""
+        named = self.named(entries["fields"], "fields") if "fields" in entries else ()
+        return {key.text: self.text_of(value, key.text) or "" for key, value in named if not value.is_null}
 
     def table_row(self, row: Node) -> Line | None:
         """A row of a CSV table: our columns by name, others carried along. Lists and mappings are YAML."""

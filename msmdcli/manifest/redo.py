@@ -4,13 +4,16 @@
     redo: lines.yaml            # the manifest that they are from; a relative path starts at this file
     lines:
       - {id: guard_001, seed: 1, note: "blinks too much"}
+      - {id: guard_002, style: sad, blinks: 12}
 
-Everything else about a line stays as its manifest has it, so the redone line takes the place of the first. The seed
-makes another take of it; without one the line is only made again where something has changed.
+Everything that an entry does not say about its line stays as the manifest has it, so the redone line takes the place of
+the first. An entry may say all that a line may. The seed makes another take of it; without a change the line is only
+made again where something else has changed. The options of the run stay, too: see `msmdcli.batch.redoing`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +22,13 @@ from msmdcli.documents.names import folded
 from msmdcli.documents.nodes import Node
 from msmdcli.documents.reader import Reader
 from msmdcli.errors import did_you_mean
-from msmdcli.manifest.lines import MAX_SEED, Line, Manifest, ManifestError
+from msmdcli.manifest.lines import LINE_KEYS, Choices, Line, Manifest, ManifestError, merge
+from msmdcli.manifest.reading import ManifestReader
 from msmdcli.manifest.takes import with_takes
+from msmdcli.motion.rig import Rig
 
 TOP_KEYS = ("version", "redo", "lines")
-LINE_KEYS = ("id", "seed", "note")
+ENTRY_KEYS = (*LINE_KEYS, "note")
 
 
 def is_redo(document: Node) -> bool:
@@ -31,30 +36,47 @@ def is_redo(document: Node) -> bool:
     return any(key.text == "redo" for key, _ in document.entries)
 
 
-def load_redo(document: Node, path: Path, load: Callable[[Path], Manifest]) -> Manifest:
-    """The lines that are to be done again, as their own manifest describes them.
+def source_of(document: Node, path: Path) -> Path | None:
+    """The manifest that the lines of a document are from, resolved as reports name it; None where it names none.
 
     Args:
         document: of the file `path`.
+    """
+    node = next((node for key, node in document.entries if key.text == "redo"), None)
+    source = None if node is None else Reader(path).path_of(node, "redo")
+    return None if source is None else Path(os.path.realpath(source))
+
+
+def load_redo(
+    document: Node, path: Path, rig: Rig, load: Callable[[Path], Manifest], choices: Choices | None = None
+) -> Manifest:
+    """The lines that are to be done again, as their own manifest and the entries describe them.
+
+    Args:
+        document: of the file `path`.
+        rig: whose regions and channels the entries may name.
         load: reads the manifest that the lines are from.
+        choices: of the command line, which may ask for takes.
 
     Raises:
         ManifestError: something is wrong here, or in the manifest that the lines are from.
     """
-    reader = Reader(path)
+    reader = RedoReader(path, rig)
     top = reader.mapping(document, "a redo manifest", TOP_KEYS)
-    source = top["redo"].text if "redo" in top else None
-    if source is None:
+    if "redo" not in top or top["redo"].text is None:
         reader.wrong(top.get("redo", document), "`redo` names the manifest that the lines are from")
+        raise ManifestError(reader.texts(), path)
+    place = reader.path_of(top["redo"], "redo")
+    if place is None:
         raise ManifestError(reader.texts(), path)
     if "version" not in top or top["version"].integer != 1:
         reader.wrong(top.get("version", document), "the version of a manifest is 1: `version: 1`")
-    whole = load(path.parent / Path(source).expanduser())
-    known = {folded(line.id): line for line in with_takes(whole)}
+    whole = load(place)
+    known = {folded(line.id): line for line in with_takes(whole, choices)}
     chosen: dict[str, Line] = {}
     lines = top.get("lines")
     for item in lines.items if lines is not None else ():
-        if (line := _line_to_redo(reader, item, known, source, chosen)) is not None:
+        if (line := reader.entry(item, known, top["redo"].text, chosen)) is not None:
             chosen[line.id] = line
     if lines is None or (not lines.items and not reader.problems):
         reader.wrong(lines or document, "there is no line to redo", "lines: [{id: ..., seed: 1}]")
@@ -63,33 +85,39 @@ def load_redo(document: Node, path: Path, load: Callable[[Path], Manifest]) -> M
     return Manifest(whole.path, tuple(chosen.values()), whole.defaults)
 
 
-def _line_to_redo(
-    reader: Reader, item: Node, known: Mapping[str, Line], source: str, chosen: Container[str]
-) -> Line | None:
-    """The line that an entry names, with the entry's seed.
+class RedoReader(ManifestReader):
+    """Reads the entries of such a manifest."""
 
-    Args:
-        known: the lines of the manifest `source`, by their folded ids.
-        chosen: ids of earlier entries.
-    """
-    entry = reader.mapping(item, "a line to redo", LINE_KEYS)
-    name = entry["id"].text if "id" in entry else None
-    if name is None:
-        reader.wrong(item, "a line to redo needs an `id`")
-        return None
-    line = known.get(folded(name))
-    if line is None:
-        nearest = did_you_mean(name, [one.id for one in known.values()])
-        reader.wrong(entry["id"], f"{source} has no line {name!r}", nearest)
-        return None
-    if line.id in chosen:
-        reader.wrong(entry["id"], f"{name!r} stands here twice")
-        return None
-    choices = replace(line.choices, takes=1)
-    if "seed" in entry:
-        seed = entry["seed"].integer
-        if seed is None or not 0 <= seed <= MAX_SEED:
-            reader.wrong(entry["seed"], "a seed is a whole number from 0")
+    def entry(self, item: Node, known: Mapping[str, Line], source: str, chosen: Container[str]) -> Line | None:
+        """The line that an entry names, with all that the entry says; None where something is wrong with it.
+
+        Args:
+            item: the entry.
+            known: the lines of the manifest `source`, by their folded ids.
+            source: its name, for messages.
+            chosen: ids of earlier entries.
+        """
+        entries = self.mapping(item, "a line to redo", ENTRY_KEYS)
+        name = entries["id"].text if "id" in entries else None
+        if name is None:
+            self.wrong(item, "a line to redo needs an `id`")
             return None
-        choices = replace(choices, seed=seed)
-    return replace(line, choices=choices)
+        line = known.get(folded(name))
+        if line is None:
+            nearest = did_you_mean(name, [one.id for one in known.values()])
+            self.wrong(entries["id"], f"{source} has no line {name!r}", nearest)
+            return None
+        if line.id in chosen:
+            self.wrong(entries["id"], f"{name!r} stands here twice")
+            return None
+        before = len(self.problems)
+        own = self.choices_from(entries)
+        audio = self.path_of(entries["audio"], "audio") if "audio" in entries else line.audio
+        characters = {one.character.name: one.character for one in known.values() if one.character is not None}
+        character = self.character_of(entries, characters) if "character" in entries else line.character
+        fields = {**line.fields, **self.fields_of(entries)}
+        text = self.text_of(entries["text"], "text") if "text" in entries else line.text
+        if len(self.problems) > before or audio is None:
+            return None
+        choices = replace(merge([own, line.choices]), takes=own.takes or 1)
+        return replace(line, audio=audio, choices=choices, text=text, character=character, fields=fields)

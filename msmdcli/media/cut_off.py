@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ MOST_CHUNKS = 10_000
 def missing_bytes(path: Path) -> int:
     """Bytes that the container of a recording promises beyond the end of the file; 0 if it is whole or does not say.
 
-    Knows AU, CAF, Wave64, RF64 and Matroska (WebM). WAV and AIFF are libsndfile's to check.
+    Knows AU, CAF, Wave64, RF64, AVI and Matroska (WebM). WAV and AIFF are libsndfile's to check.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -71,6 +72,12 @@ def _rf64(data: _Bytes) -> int | None:
     if length is None or sound is None or not 0 < sound < 1 << 62:
         return None
     return length + 8 if 0 < length < 1 << 62 else None
+
+
+def _avi(data: _Bytes) -> int | None:
+    """The first RIFF chunk of an AVI; longer files have more of them."""
+    length = data.unpack("<I", 4) if data.read(8, 4) == b"AVI " else None
+    return None if length is None or length == 0 or length >= NOT_KNOWN_32 else length + 8
 
 
 def _caf(data: _Bytes) -> int | None:
@@ -124,6 +131,7 @@ _ENDS: dict[bytes, Callable[[_Bytes], int | None]] = {
     b"riff\x2e\x91\xcf\x11": _wave64,
     b"RF64": _rf64,
     b"caff": _caf,
+    b"RIFF": _avi,
     MATROSKA: _matroska,
 }
 
@@ -149,6 +157,51 @@ def ogg_links(path: Path) -> int:
                 at = block.find(b"OggS", at + 4)
             left = block[at:] if at >= 0 else block[-3:]
     return max(1, links)
+
+
+def ogg_damaged_pages(path: Path) -> int:
+    """How many pages of an Ogg file are damaged or missing: their checksums and numbers say so (RFC 3533).
+
+    A decoder passes over such a page in silence, and all that follows comes too early.
+    """
+    content = path.read_bytes()
+    damaged = at = 0
+    following: dict[bytes, int] = {}  # serial number of a stream -> the number of its next page
+    while at < len(content):
+        if content[at : at + 4] != b"OggS" or at + 27 > len(content):
+            damaged += 1
+            at = content.find(b"OggS", at + 1)
+            if at < 0:
+                break
+            continue
+        begin = at + 27 + content[at + 26]
+        end = begin + sum(content[at + 27 : begin])
+        if end > len(content):  # cut off: `ogg_has_its_end` says so
+            break
+        head, body = bytearray(content[at:begin]), content[begin:end]
+        stated = int.from_bytes(head[22:26], "little")
+        head[22:26] = bytes(4)
+        if _ogg_checksum(bytes(head) + body) != stated:
+            damaged += 1
+            at = content.find(b"OggS", at + 4)  # its length is not to be believed
+            if at < 0:
+                break
+            continue
+        serial, number = bytes(head[14:18]), int.from_bytes(head[18:22], "little")
+        expected = 0 if head[5] & OGG_BEGINS else following.get(serial, number)
+        damaged += expected < number and not damaged  # a damaged page is counted once, not as missing, too
+        following[serial] = number + 1
+        at = end
+    return damaged
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """CRC-32 of Ogg: the polynomial of zlib's, with the bits in the other order, from 0 and not inverted."""
+    reflected = zlib.crc32(page.translate(_BITS_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return int(f"{reflected:032b}"[::-1], 2)
+
+
+_BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def ogg_has_its_end(path: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from msmdcli.media.cut_off import NOT_KNOWN_32, is_ogg, missing_bytes, ogg_has_its_end, ogg_links
+from msmdcli.media.cut_off import NOT_KNOWN_32, is_ogg, missing_bytes, ogg_damaged_pages, ogg_has_its_end, ogg_links
 from msmdcli.media.sound_source import BLOCK_SAMPLES, TOLERANCE, Source, damaged
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ def leave_to_ffmpeg(path: Path, file: soundfile.SoundFile) -> bool:
     """Whether libsndfile would read less of an open file than there is.
 
     It believes the length that it estimates for an MP3, stops after the first of the recordings of a chained Ogg,
-    cannot read a FLAC of unknown length, and finds no sound in a WAV whose recorder died before it wrote the length.
+    closes the gap that a damaged page of an Ogg leaves, cannot read a FLAC of unknown length, and finds no sound in a
+    WAV whose recorder died before it wrote the length.
     """
     if file.format in ("MPEG", "MP3"):
         return True
     if file.format == "OGG" or is_ogg(path):
-        return ogg_links(path) > 1
+        return ogg_links(path) > 1 or ogg_damaged_pages(path) > 0  # FFmpeg leaves a gap where a page is lost
     if file.format == "FLAC":
         return not 0 < file.frames < MOST_SAMPLES
     return file.format in ("WAV", "WAVEX") and stops_early(path, file)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from msmdcli.media.cut_off import missing_bytes
+from msmdcli.media.cut_off import is_ogg, missing_bytes, ogg_damaged_pages, ogg_has_its_end
 from msmdcli.media.sound_source import BLOCK_SAMPLES, TOLERANCE, Source, damaged
 
 if TYPE_CHECKING:
@@ -174,6 +174,11 @@ def _blocks(
         notes.append(f"damaged packets in the sound of {path.name}: {bad} of {packets}")
     if not ignore_length:
         _check_length(path, container, stream, reached, Fraction(count, rate))
+    if is_ogg(path):
+        if lost := ogg_damaged_pages(path):
+            notes.append(f"damaged or missing pages in {path.name}: {lost}; their sound is silence")
+        if not ogg_has_its_end(path):
+            notes.append(f"the last page of {path.name} does not end it: it may be cut off")
 
 
 def _decoded(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[list[AudioFrame] | None]:

@@ -1,13 +1,11 @@
 """A bundle: the folder of ONNX files that `msmd export-onnx` writes, described by its `bundle.json`.
 
 Loading checks everything that could make the runtime produce nonsense later: the format version, the rig and its
-channels, the shapes of the normalisation, and the sha256 of each file.
+channels, the types and bounds of all values, the checksum of the description, and the sha256 of each file.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -17,14 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.documents.json_file import read_json
+from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import MsmdError
 from msmdcli.model.audio_features import EncoderFormat
+from msmdcli.model.bundle_description import check_description, description_sha256, normalisation_of
 from msmdcli.model.samplers import Schedule
 from msmdcli.motion.motion import parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.system.files import digest_of
 
 FORMAT_VERSION = 1
+MOST_DESCRIPTION = 16 << 20  # bytes of bundle.json
 CONSTANT_STD = 1e-6  # a channel that moved less than this in training is taken as constant
 
 REQUIRED_GRAPHS = ("audio_encoder.onnx", "conditioner.onnx", "denoiser.onnx")
@@ -113,9 +115,9 @@ class Bundle:
                 hint="name a folder written by `msmd export-onnx` with --bundle, or leave --bundle out",
             )
         try:
-            data = json.loads(description.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise MsmdError(f"{description} cannot be read: {error}", hint="export the bundle again") from error
+            data = read_json(description, MOST_DESCRIPTION)
+        except DocumentError as error:
+            raise MsmdError(f"{description} cannot be read: {error.message}", hint="export the bundle again") from error
         try:
             bundle = _parse(path, data)
         except MsmdError as error:
@@ -161,22 +163,20 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _parse(path: Path, data: dict[str, Any]) -> Bundle:
+    if not isinstance(data, dict):
+        raise MsmdError("it is no JSON object")
     version = data["format_version"]
     if version != FORMAT_VERSION:
         raise MsmdError(f"bundle format {version!r}; this program reads {FORMAT_VERSION}", hint="update MSMD")
+    check_description(data)
     described = data.get("rig_definition")  # a rig that does not ship with the program
-    rig = Rig.load(data["rig"]) if described is None else Rig.from_definition(str(described))
+    rig = Rig.shipped_as(str(data["rig"])) if described is None else Rig.from_definition(str(described))
     channels = tuple(data["channels"])
     if channels != rig.channels:
         odd = next((name for name in channels if name not in rig.channels), "their order")
         raise MsmdError(f"its channels are not those of rig {rig.name} ({odd})")
 
-    mean = np.asarray(data["normalisation"]["mean"], dtype=np.float32)  # [D]
-    std = np.asarray(data["normalisation"]["std"], dtype=np.float32)  # [D]
-    if mean.shape != (rig.size,) or std.shape != (rig.size,):
-        raise MsmdError(f"normalisation of shape {mean.shape} and {std.shape} for {rig.size} channels")
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
-        raise MsmdError("normalisation holds NaN, infinity or a negative deviation")
+    mean, std = normalisation_of(data, rig)  # [D]
     std = np.where(std > CONSTANT_STD, std, 0).astype(np.float32)
 
     window, previous = int(data["window"]["frames"]), int(data["window"]["previous"])
@@ -189,11 +189,7 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
     missing = [name for name in REQUIRED_GRAPHS if name not in files]
     if missing:
         raise MsmdError(f"it does not list {', '.join(missing)}")
-    for name in files:
-        if Path(name).name != name:
-            raise MsmdError(f"file name {name!r} is not inside the bundle")
 
-    relevant = {key: value for key, value in data.items() if key not in ("training", "licence", "name", "defaults")}
     return Bundle(
         path=path,
         name=str(data["name"]),
@@ -211,7 +207,7 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
         closures=_closures(data, files),
         training=dict(data.get("training") or {}),
         licence=dict(data.get("licence") or {}),
-        sha256=hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest(),
+        sha256=description_sha256(data),
     )
 
 

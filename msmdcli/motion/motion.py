@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,10 +14,13 @@ import numpy as np
 from msmdcli.errors import MsmdError
 from msmdcli.motion.rig import Rig
 from msmdcli.motion.rotation import euler_from_quaternion, nearest_euler, quaternion_from_euler
+from msmdcli.system.npz_file import read_npz
 
 FORMAT_VERSION = 1  # of the motion npz
 MAX_FPS = 1000
 LONGEST_RATE = 40  # characters of a frame rate
+MOST_CHANNELS = 10_000  # of a file
+LARGEST = 1e6  # a value beyond this is damage: channels are shares of a pose, angles, at most degrees
 NTSC = Fraction(1000, 1001)
 LANCZOS_LOBES = 3  # half-width, in target frames, of the kernel that resamples to a lower rate
 LARGE_YAW = np.radians(60)  # beyond it Euler angles are interpolated as rotations; below, they cannot tip over
@@ -185,6 +187,9 @@ def _resample_rotation(source: np.ndarray, euler: np.ndarray, step: Fraction, co
     return nearest_euler(euler_from_quaternion(_resample(quaternions, step, count)), euler)
 
 
+MEMBERS = ("values", "channels", "fps", "rig", "format_version", "meta", "rig_definition")  # of a motion's npz
+
+
 def save_npz(path: Path | str, motion: Motion, extra: Mapping[str, np.ndarray] | None = None) -> None:
     """Write a motion: `values` [T, D] float32, `channels` [D], `fps` ("25/1"), `rig`, `format_version`, `meta` (JSON).
 
@@ -214,20 +219,16 @@ def load_npz(path: Path | str, rig: Rig | None = None) -> Motion:
         rig: on which to read it; by default the file's own, which is known by name or described in the file.
     """
     path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data: dict[str, Any] = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise MsmdError(f"no such file: {path}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise MsmdError(f"{path} is not a readable npz file ({error})") from error
+    data: dict[str, Any] = read_npz(path, MEMBERS)
     missing = [name for name in ("values", "channels", "fps", "rig", "format_version") if name not in data]
     if missing:
         raise MsmdError(
             f"{path} is no motion: it has no {', '.join(missing)}", hint="a motion npz is one that MSMD wrote"
         )
     try:
-        version, values = int(data["format_version"]), np.asarray(data["values"], dtype=np.float32)
+        version, values = int(data["format_version"]), _numbers(data["values"])
+        if data["channels"].ndim != 1 or len(data["channels"]) > MOST_CHANNELS:
+            raise MsmdError(f"channel names of the shape {data['channels'].shape}")
         names = [str(name) for name in data["channels"]]
         meta = {str(key): str(text) for key, text in json.loads(str(data.get("meta", "{}"))).items()}
         fps = parse_fps(str(data["fps"]))
@@ -235,14 +236,26 @@ def load_npz(path: Path | str, rig: Rig | None = None) -> Motion:
             raise MsmdError(f"motion format {version}; this program reads {FORMAT_VERSION}", hint="update MSMD")
         if rig is None and "rig_definition" in data:
             rig = Rig.from_definition(str(data["rig_definition"]))
-        rig = rig or Rig.load(str(data["rig"]))
+        rig = rig or Rig.shipped_as(str(data["rig"]))
         if values.ndim != 2 or len(names) != values.shape[1]:
             raise MsmdError(f"values of shape {values.shape} with {len(names)} channel names")
-        absent = [name for name in rig.channels if name not in names]
+        column = {name: number for number, name in reversed(list(enumerate(names)))}
+        absent = [name for name in rig.channels if name not in column]
         if absent:
             raise MsmdError(f"no channel {absent[0]} of rig {rig.name} ({len(absent)} missing)")
-        return Motion(values[:, [names.index(name) for name in rig.channels]], fps, rig, meta)
+        return Motion(values[:, [column[name] for name in rig.channels]], fps, rig, meta)
     except MsmdError as error:
         raise MsmdError(f"{path}: {error.message}", hint=error.hint) from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise MsmdError(f"{path} is no motion ({error})") from error
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """Values of a file as float32 [...]; what is no number, or cannot be one of a face, is refused."""
+    if values.dtype.kind not in "iuf":
+        raise MsmdError(f"its values are not numbers but {values.dtype}")
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32, copy=False)
+    if numbers.size and np.abs(numbers[np.isfinite(numbers)], dtype=np.float32).max(initial=0) > LARGEST:
+        raise MsmdError(f"it holds values beyond {LARGEST:g}: the file is damaged")
+    return numbers

@@ -26,7 +26,8 @@ KEYS = ("format_version", "name", "rotation", "channels", "unions", "decoder", "
 CHANNEL_KEYS = ("name", "region", "range", "count", "first")
 DECODER_KEYS = ("mesh", "onnx", "surface", "sha256")
 VERTEX_SETS = ("face", "lips", "upper_face", "mouth_opening", "mouth_line", "lining")
-MOST_CHANNELS = 100_000
+MOST_CHANNELS = 10_000
+MOST_NUMBERS = 1_000_000  # of vertices in a set
 MOST_BYTES = 32 << 20  # lists of vertices are long
 
 
@@ -148,6 +149,13 @@ class Rig:
         return _read(path, stat.st_mtime_ns, stat.st_size)
 
     @staticmethod
+    def shipped_as(name: str) -> Rig:
+        """A rig that ships, by its name. For names in files of others: such a name is never taken for a path."""
+        if name not in shipped_rigs():
+            raise MsmdError(f"rig {name[:80]!r} is not known", hint=f"known rigs: {', '.join(shipped_rigs())}")
+        return Rig.load(name)
+
+    @staticmethod
     def from_definition(text: str) -> Rig:
         """The rig that `definition` described: channels, ranges and regions, without a decoder.
 
@@ -156,7 +164,7 @@ class Rig:
         """
         try:
             return _parse(json.loads(text), Path())
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise MsmdError(f"the description of its rig is damaged ({type(error).__name__}: {error})") from error
 
     def definition(self) -> str:
@@ -194,7 +202,7 @@ def _read(path: Path, mtime_ns: int, size: int) -> Rig:
         return _parse(data, path.parent)
     except MsmdError as error:
         raise MsmdError(f"rig file {path}: {error.message}", hint=error.hint) from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MsmdError(
             f"rig file {path} does not have the form of a rig ({type(error).__name__}: {error})",
             hint="compare with msmdcli/shipped/rigs/arkit52.yaml",
@@ -207,6 +215,8 @@ def _parse(data: dict[str, Any], folder: Path) -> Rig:
     if data["format_version"] != FORMAT_VERSION:
         raise MsmdError(f"format_version {data['format_version']!r}; this program reads {FORMAT_VERSION}")
     entries = [entry for channel in data["channels"] for entry in _spread(channel)]
+    if len(entries) > MOST_CHANNELS:
+        raise MsmdError(f"{len(entries)} channels")
     channels = tuple(str(entry["name"]) for entry in entries)
     if not channels or len(set(channels)) != len(channels):
         raise MsmdError("the list of channels is empty or names a channel twice")
@@ -285,6 +295,8 @@ def parse_numbers(text: str, what: str = "vertices") -> np.ndarray:
             raise MsmdError(f"{what}: {word!r} is not a vertex number or a range such as 7-12")
         if int(last or first) > 10**8:
             raise MsmdError(f"{what}: there is no vertex {last or first}")
+        if len(numbers) + int(last or first) - int(first) > MOST_NUMBERS:
+            raise MsmdError(f"{what}: more than {MOST_NUMBERS} vertices")
         numbers += range(int(first), int(last or first) + 1)
     return np.array(numbers, dtype=np.int64)
 

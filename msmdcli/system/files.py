@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,13 @@ class Written:
 
     def abandon(self) -> None:
         """Remove it."""
-        self.temporary.unlink(missing_ok=True)
+        remove(self.temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file of ours, if it is there and can be removed; what cannot is swept by the next run."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def temporary_path(target: Path) -> Path:
@@ -58,7 +64,7 @@ def whole_file(target: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
 def encoded(text: str) -> bytes:
@@ -134,4 +140,4 @@ def sweep(targets: Iterable[Path]) -> None:
         for name in found:
             match = TEMPORARY.fullmatch(name)
             if match and match["name"] in wanted:
-                (folder / name).unlink(missing_ok=True)
+                remove(folder / name)

@@ -11,7 +11,8 @@ import numpy as np
 
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.media.video import VideoInfo
-from msmdcli.motion.motion import Motion, load_npz, save_npz
+from msmdcli.motion.motion import LONGEST_RATE, Motion, load_npz, save_npz
+from msmdcli.system.npz_file import read_npz
 from msmdcli.tracking.face_geometry import box_of
 from msmdcli.tracking.landmarker import Face
 
@@ -150,32 +151,39 @@ def load_track(path: Path | str) -> Track:
     """
     motion = load_npz(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            video = json.loads(str(file["video"]))
-            info = VideoInfo(
-                width=int(video["width"]),
-                height=int(video["height"]),
-                fps=Fraction(video["fps"]),
-                variable=_flag(video["variable"]),
-                seconds=Fraction(video["seconds"]),
-                frames=int(video["frames"]),
-                rotation=int(video["rotation"]),
-                has_audio=_flag(video["has_audio"]),
-            )
-            return Track(
-                motion=motion,
-                confidence=file["confidence"],
-                found=file["found"],
-                faces=file["faces"],
-                turn=file["turn"],
-                box=file["box"],
-                landmarks=file["landmarks"] if "landmarks" in file.files else None,
-                gaps=tuple((int(a), int(b)) for a, b in file["gaps"]),
-                info=info,
-                warnings=tuple(str(text) for text in json.loads(str(file["warnings"]))),
-            )
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        file = read_npz(Path(path))
+        video = json.loads(str(file["video"]))
+        info = VideoInfo(
+            width=int(video["width"]),
+            height=int(video["height"]),
+            fps=_fraction(video["fps"]),
+            variable=_flag(video["variable"]),
+            seconds=_fraction(video["seconds"]),
+            frames=int(video["frames"]),
+            rotation=int(video["rotation"]),
+            has_audio=_flag(video["has_audio"]),
+        )
+        per_frame = {name: file[name] for name in ("confidence", "found", "faces", "turn", "box")}
+        for name, values in per_frame.items():
+            if len(values) != motion.frames:
+                raise ValueError(f"{len(values)} rows of {name} for {motion.frames} frames")
+        return Track(
+            motion=motion,
+            **per_frame,
+            landmarks=file.get("landmarks"),
+            gaps=tuple((int(a), int(b)) for a, b in file["gaps"]),
+            info=info,
+            warnings=tuple(str(text) for text in json.loads(str(file["warnings"]))),
+        )
+    except (KeyError, ValueError, TypeError, RecursionError, OverflowError, ZeroDivisionError) as error:
         raise MsmdError(f"{path} is a motion but no track ({error})", hint="msmd track writes tracks") from error
+
+
+def _fraction(text: str) -> Fraction:
+    """A stored rate or duration. An exponent (1e999999999) would take for ever."""
+    if len(str(text)) > LONGEST_RATE or "e" in str(text).lower():
+        raise ValueError(f"{str(text)[:LONGEST_RATE]} is no fraction")
+    return Fraction(text)
 
 
 def _described(info: VideoInfo) -> dict[str, bool | str]:

@@ -25,7 +25,7 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import get_format, write_temporary
 from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import load_npz
-from msmdcli.system.files import Written, cannot_write, sha256_of, sweep, temporary_path
+from msmdcli.system.files import Written, cannot_write, remove, sha256_of, sweep, temporary_path
 from msmdcli.tracking.track import Track, TrackOptions, save_track
 from msmdcli.tracking.tracker import track_key, track_video
 
@@ -208,10 +208,10 @@ def _write(target: Path, write: Callable[[Path], object]) -> Written:
         write(temporary)
         return Written(target, temporary, sha256_of(temporary))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise cannot_write(target, error) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise
 
 

@@ -1,5 +1,4 @@
-"""What reaches a terminal or a log: words of others cannot start an escape sequence, a line of their own, or an
-error."""
+"""What reaches a terminal or a log: words of others cannot start an escape sequence or a line of their own."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +22,7 @@ from msmdcli.media.audio import RATE
 from msmdcli.motion.motion import Motion, parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.system.files import sha256_of
+from msmdcli.system.npz_file import read_npz
 
 VERSION = 2  # of the procedure and of the file: what another version made is made again
 
@@ -151,20 +151,20 @@ class ClipData:
         import soundfile
 
         try:
-            with np.load(path, allow_pickle=False) as file:
-                values, flac = file["values"], file["flac"]
-                motion = None
-                if len(values):
-                    motion = Motion(values, parse_fps(Fraction(str(file["fps"]))), Rig.load("arkit52"))
-                sound = np.zeros(0, np.int16)
-                if len(flac):
-                    sound, _ = soundfile.read(io.BytesIO(flac.tobytes()), dtype="int16")
-                return cls(Measures.from_json(str(file["measures"])), motion, sound, file["thumbnail"])
+            file = read_npz(path)
+            values, flac = file["values"], file["flac"]
+            motion = None
+            if len(values):
+                motion = Motion(values, parse_fps(Fraction(str(file["fps"]))), Rig.load("arkit52"))
+            sound = np.zeros(0, np.int16)
+            if len(flac):
+                sound, _ = soundfile.read(io.BytesIO(flac.tobytes()), dtype="int16")
+            return cls(Measures.from_json(str(file["measures"])), motion, sound, file["thumbnail"])
         except _DAMAGED as error:
             raise _damaged(path, error) from error
 
 
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_DAMAGED = (MsmdError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 
 
 def load_measures(path: Path) -> Measures:
@@ -174,8 +174,7 @@ def load_measures(path: Path) -> Measures:
         MsmdError: it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return Measures.from_json(str(file["measures"]))
+        return Measures.from_json(str(read_npz(path, ("measures",))["measures"]))
     except _DAMAGED as error:
         raise _damaged(path, error) from error
 

@@ -44,6 +44,7 @@ from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
 from msmdcli.system.files import write_text
+from msmdcli.system.npz_file import read_npz
 from training.data.records import ClipRecord, counts, unit_hash
 
 FPS = Fraction(25)
@@ -265,8 +266,8 @@ def build_corpus(
         if clip in notes.left_out:
             left_out[clip] = notes.left_out[clip]
             continue
-        with np.load(corpus / "tracked" / f"{clip}.npz", allow_pickle=False) as npz:
-            track = {key: npz[key] for key in ("blendshapes", "names", "head_euler_deg", "found", "fps")}
+        members = ("blendshapes", "names", "head_euler_deg", "found", "fps")
+        track = read_npz(corpus / "tracked" / f"{clip}.npz", members)
         found = float(track["found"].mean())
         if 1.0 - found > MAX_LOST:
             left_out[clip] = f"no face in {1.0 - found:.0%} of the frames"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from msmdcli.documents.json_file import read_json_lines
+from msmdcli.documents.names import path_problem
+from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import MsmdError
+from msmdcli.motion.motion import parse_fps
 
 # What a line of an index may leave out.
 NOT_STATED = {
@@ -76,24 +80,44 @@ def read_index(dataset: Path) -> list[ClipRecord]:
         MsmdError: no index, or a line that is not a clip.
     """
     path = dataset / "index.jsonl"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    if not path.is_file():
         raise MsmdError(
-            f"no data set in {dataset}: cannot read index.jsonl ({error.strerror})",
-            hint="make one with `python -m training.data.corpus --out DIR`",
-        ) from error
-    fields = set(ClipRecord.__dataclass_fields__)
+            f"no data set in {dataset}: it has no index.jsonl",
+            hint="make one with `msmd curate CLIPS --out DIR`",
+        )
     records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            data = NOT_STATED | json.loads(line)
-            records.append(ClipRecord(**{key: value for key, value in data.items() if key in fields}))
-        except (ValueError, TypeError) as error:
-            raise MsmdError(f"{path}, line {number}: not a clip ({error})", hint="make the data set again") from error
+    try:
+        for number, data in read_json_lines(path):
+            try:
+                records.append(_record(NOT_STATED | data))
+            except (ValueError, TypeError, MsmdError) as error:
+                raise DocumentError(f"{path}, line {number}: not a clip ({error})") from error
+    except DocumentError as error:
+        raise MsmdError(error.message, hint="make the data set again") from error
     return records
+
+
+def _record(data: dict[str, Any]) -> ClipRecord:
+    """A record whose values are what its fields say.
+
+    Raises:
+        TypeError, ValueError, MsmdError: one is not.
+    """
+    record = ClipRecord(**{field.name: data[field.name] for field in fields(ClipRecord) if field.name in data})
+    for name in ("id", "motion", "speaker", "source", "tag", "language", "fps", "split", "licence"):
+        if not isinstance(getattr(record, name), str):
+            raise TypeError(f"`{name}` is no text")
+    for name in ("seconds", "av_offset_frames", "found"):
+        value = getattr(record, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"`{name}` is no number")
+    for name in (record.motion, record.audio or "-"):
+        if not isinstance(name, str) or path_problem(name) is not None:
+            raise TypeError(f"{name!r:.40} is no path")
+    if record.known is not None and not all(isinstance(name, str) for name in record.known):
+        raise TypeError("`known` is no list of channels")
+    parse_fps(record.fps)
+    return record
 
 
 def counts(records: Iterable[ClipRecord]) -> dict[str, dict[str, float]]:

@@ -82,6 +82,8 @@ def evaluate(
         f"{len(material.clips)} clips of {len({c.record.speaker for c in material.clips})} persons, "
         f"{len(material.styles)} emotional references on {len(material.lines)} lines"
     )
+    if options.split is None and material.split != "test":
+        say(f"the data set has no split test: {material.split} is measured, by which a model trained on it was chosen")
 
     judging = judging_of(data, material, say) if options.judges else None
     rows: list[dict[str, Any]] = []
@@ -118,7 +120,7 @@ def evaluate(
         "format_version": 1,
         "protocol_version": PROTOCOL_VERSION,
         "data": {
-            "split": options.split,
+            "split": material.split,
             "key": material.key,
             "clips": len(material.clips),
             "persons": len({clip.record.speaker for clip in material.clips}),

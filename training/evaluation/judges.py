@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from msmdcli.documents.json_file import read_json
+from msmdcli.errors import MsmdError
 from msmdcli.media.audio import load_audio
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
@@ -25,6 +27,7 @@ from msmdcli.paths import cache_dir
 from training.data.records import ClipRecord, read_index, unit_hash
 from training.evaluation.style_judge import Performance, StyleJudge, train_style_judge
 from training.evaluation.sync_judge import MAX_SHIFT, Recording, SyncJudge, train_sync_judge
+from training.network.run_folder import load_weights
 
 VERSION = 1  # raise it when the judges are built or trained in another way
 MOST_OF_ONE = 60  # clips of one person at most
@@ -96,7 +99,7 @@ def judges_of(data: Path, encode: Encode, rig: Rig, say: Say, root: Path | None 
         root: folder of the cache; None: the user's.
     """
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     index = (data / "index.jsonl").read_bytes()
     folder = (root or cache_dir() / "judges") / hashlib.sha256(index + f"{VERSION} {rig.name}".encode()).hexdigest()[
@@ -104,13 +107,16 @@ def judges_of(data: Path, encode: Encode, rig: Rig, say: Say, root: Path | None 
     ]
     note = folder / "judges.json"
     if note.is_file():
-        known = json.loads(note.read_text(encoding="utf-8"))
-        sync = SyncJudge(known["features"], known["mouth"])
-        look, movement = StyleJudge(known["look"], True), StyleJudge(known["movement"], False)
-        for name, judge in (("sync", sync), ("look", look), ("movement", movement)):
-            judge.load_state_dict(load_file(folder / f"{name}.safetensors"))
-            judge.eval()
-        return Judges(sync, look, movement, rig, known["checked"])
+        try:
+            known = read_json(note)
+            sync = SyncJudge(known["features"], known["mouth"])
+            look, movement = StyleJudge(known["look"], True), StyleJudge(known["movement"], False)
+            for name, judge in (("sync", sync), ("look", look), ("movement", movement)):
+                load_weights(judge, folder / f"{name}.safetensors")
+                judge.eval()
+            return Judges(sync, look, movement, rig, known["checked"])
+        except (MsmdError, KeyError, TypeError, ValueError, RuntimeError):
+            say("judges of sync and manner: what was kept is damaged and is trained again")
 
     records = read_index(data)
     if len({r.speaker for r in records if r.split == "train" and r.audio}) < FEWEST_PERSONS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class EvaluateOptions:
 
     Attributes:
         seeds: of the noise; their number sets the time it takes.
-        split: of the data set.
+        split: of the data set; None is `test`, or `val` where it has no clips to test.
         max_clips: take only so many clips, those with the smallest hash of their name (None: all).
         emotion_lines: neutral lines that each emotional reference is tried on (0: leave the test out).
         head: head with ARKit morph targets; None: the ICT head of the shared material.
@@ -34,7 +35,7 @@ class EvaluateOptions:
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    split: str = "test"
+    split: str | None = None
     max_clips: int | None = None
     emotion_lines: int = 8
     head: Path | None = None
@@ -88,6 +89,7 @@ class Material:
     """All that a data set gives for an evaluation.
 
     Attributes:
+        split: of the data set, that the test clips are from.
         clips: the test clips.
         wrong: clip id -> stretch of another person; empty when there is only one person.
         styles: emotional references.
@@ -95,6 +97,7 @@ class Material:
         average: [D] mean over the training persons of their mean poses, or None without any.
     """
 
+    split: str
     clips: list[HeldOutClip]
     wrong: dict[str, Motion]
     styles: list[EmotionalReference]
@@ -110,6 +113,12 @@ def group_of(record: ClipRecord) -> str:
     return "Arabic words" if record.source == "lrwar" else "in the wild"
 
 
+def split_of(index: Iterable[ClipRecord]) -> str:
+    """`test`, or `val` where that is all that a data set has: `msmd curate` keeps nobody apart but for validation."""
+    splits = {record.split for record in index if record.audio is not None}
+    return "val" if "val" in splits and "test" not in splits else "test"
+
+
 def load_material(data: Path, options: EvaluateOptions) -> Material:
     """Read a data set.
 
@@ -117,12 +126,14 @@ def load_material(data: Path, options: EvaluateOptions) -> Material:
         MsmdError: no data set, or no clip in it that can be tested.
     """
     index = read_index(data)
-    wanted = [r for r in index if r.split == options.split and r.audio is not None and r.seconds >= MIN_SECONDS]
+    split = options.split or split_of(index)
+    wanted = [r for r in index if r.split == split and r.audio is not None and r.seconds >= MIN_SECONDS]
     wanted = sorted(wanted, key=lambda r: unit_hash(r.id))[: options.max_clips]
     if not wanted:
         raise MsmdError(
-            f"no clip with sound of at least {MIN_SECONDS:g} s in split {options.split!r} of {data}",
-            hint=f"its splits: {', '.join(sorted({r.split for r in index})) or 'none'}",
+            f"no clip with sound of at least {MIN_SECONDS:g} s in split {split!r} of {data}",
+            hint=f"its splits: {', '.join(sorted({r.split for r in index})) or 'none'}; "
+            "curate clips of several persons, or name those to test in a --split-file",
         )
     clips = []
     for record in wanted:
@@ -139,7 +150,8 @@ def load_material(data: Path, options: EvaluateOptions) -> Material:
             for r in silent
             if (r.speaker, r.source) in neutral and not r.tag.startswith("neutral")
         ]
-    return Material(clips, _other_persons(clips), styles, lines, _average_pose(data, index), _material_key(data, clips))
+    average, key = _average_pose(data, index), _material_key(data, clips)
+    return Material(split, clips, _other_persons(clips), styles, lines, average, key)
 
 
 def _other_persons(clips: list[HeldOutClip]) -> dict[str, Motion]:

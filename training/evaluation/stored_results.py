@@ -12,6 +12,7 @@ import numpy as np
 
 from msmdcli.model.sampling import Sampling
 from msmdcli.system.files import sha256_of, whole_file
+from msmdcli.system.npz_file import NpzError, read_npz
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 
@@ -44,11 +45,11 @@ def store_results(path: Path, key: str, found: dict[str, Any]) -> None:
 def stored_results(path: Path, key: str) -> dict[str, Any] | None:
     """Results of an earlier run, or None where there are none with this key."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            table = json.loads(str(file["table"]))
-            if table.pop("key") != key:
-                return None
-            curves = {name.removeprefix("clip:"): file[name] for name in file.files if name.startswith("clip:")}
-            return {**table, "curves": curves}
-    except (OSError, ValueError, KeyError, EOFError):
+        arrays = read_npz(path)
+        table = json.loads(str(arrays["table"]))
+        if table.pop("key") != key:
+            return None
+        curves = {name.removeprefix("clip:"): curve for name, curve in arrays.items() if name.startswith("clip:")}
+        return {**table, "curves": curves}
+    except (NpzError, ValueError, KeyError, AttributeError, RecursionError):
         return None

@@ -36,6 +36,7 @@ from msmdcli.heads.loading import load_head
 from msmdcli.heads.mesh import MeshDecoder, MeshPart, face_channels
 from msmdcli.heads.rig_import import write_rig
 from msmdcli.motion.rig import Rig
+from msmdcli.system.npz_file import read_npz
 from msmdcli.tracking.face_model import find_face_model
 from training.data.augment import mirror_map
 from training.faces.canonical_face import (
@@ -156,12 +157,12 @@ def _corpus_clip(folder: Path, row: dict[str, str], rig: Rig) -> _Clip | None:
     path = folder / "tracked" / f"{row['clip']}.npz"
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as file:
-        if "landmarks" not in file.files or not file["found"].any():
-            return None
-        found, names = file["found"], file["names"].tolist()
-        given = file["blendshapes"][found].astype(np.float64)
-        angles, landmarks = np.radians(file["head_euler_deg"][found]), file["landmarks"][found]
+    file = read_npz(path)
+    if "landmarks" not in file or not file["found"].any():
+        return None
+    found, names = file["found"], file["names"].tolist()
+    given = file["blendshapes"][found].astype(np.float64)
+    angles, landmarks = np.radians(file["head_euler_deg"][found]), file["landmarks"][found]
     empty = np.zeros(len(given))
     values = np.stack([given[:, names.index(c)] if c in names else empty for c in face_channels(rig)], axis=1)
     return _Clip(row["speaker"], values, angles, landmarks, int(row["width"]) / int(row["height"]))

@@ -23,15 +23,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from pickle import PickleError
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
+from msmdcli.documents.json_file import read_json
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.model.bundle import Normalisation
 from msmdcli.motion.rig import Rig
@@ -50,7 +52,7 @@ from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
 from training.network.model import Model
 from training.network.objective import Batch, Objective, channel_weights
-from training.network.run_folder import RUN_FORMAT, read_config
+from training.network.run_folder import RUN_FORMAT, load_weights, read_config, read_statistics
 
 
 class Reporter(Protocol):
@@ -120,6 +122,13 @@ def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tup
         for folder, r in records
         if r.split == "val" and r.audio is not None and r.source not in config.data.validation_without
     ]
+    if not chosen:
+        there = Counter(f"{r.source} ({r.split})" for _, r in records)
+        found = ", ".join(f"{number} of {name}" for name, number in sorted(there.items()))
+        raise MsmdError(
+            "the data holds no clip to train on: none of its sources is in data.sources, or none has the split train",
+            hint=f"data.sources: {shares}; the data: {found or 'nothing'}",
+        )
     total = len(chosen) + len(held_out)
     done = iter(range(1, total + 1))
     progress = lambda name: report.loading(name, next(done), total)  # noqa: E731
@@ -182,11 +191,10 @@ class Run:
     # --- preparation -------------------------------------------------------------------------------------------------
 
     def prepare(self, resume: bool) -> None:
-        statistics = self.out / "statistics.npz"
         if resume:
-            with np.load(statistics, allow_pickle=False) as stored:
-                self.normalisation = Normalisation(stored["mean"], stored["std"])
-                audio = stored["audio_mean"], stored["audio_std"]
+            stored = read_statistics(self.out)
+            self.normalisation = Normalisation(stored["mean"], stored["std"])
+            audio = _audio_statistics(stored, self.out)
             self._load(self.out / "latest")
         else:
             if self.teacher is not None:
@@ -197,7 +205,7 @@ class Run:
             if self.accelerator.is_main_process:
                 self.out.mkdir(parents=True, exist_ok=True)
                 np.savez(
-                    statistics,
+                    self.out / "statistics.npz",
                     mean=self.normalisation.mean,
                     std=self.normalisation.std,
                     audio_mean=audio[0],
@@ -218,8 +226,9 @@ class Run:
         """Start where the teacher ended: its weights, and its normalisation of motion and audio."""
         for model in (self.model, self.averaged):
             model.load_state_dict(teacher.state_dict())
-        with np.load(Path(self.config.distil.teacher) / "statistics.npz", allow_pickle=False) as stored:
-            return Normalisation(stored["mean"], stored["std"]), (stored["audio_mean"], stored["audio_std"])
+        run = Path(self.config.distil.teacher)
+        stored = read_statistics(run)
+        return Normalisation(stored["mean"], stored["std"]), _audio_statistics(stored, run)
 
     def _fit_audio_directions(self, audio_mean: np.ndarray, audio_std: np.ndarray) -> None:
         rig = self.training.rig
@@ -392,22 +401,31 @@ class Run:
 
     def _load(self, folder: Path) -> None:
         try:
-            state = json.loads((folder / "state.json").read_text())
-            self.model.load_state_dict(load_file(folder / "model.safetensors"))
-            self.ema.module.load_state_dict(load_file(folder / "ema.safetensors"))
+            state = read_json(folder / "state.json")
+            self.step, self.bad_validations = int(state["step"]), int(state["bad"])
+            self.best = math.inf if state["best"] is None else float(state["best"])
+            self.ema.n_averaged.fill_(int(state["averaged"]))
+            load_weights(self.model, folder / "model.safetensors")
+            load_weights(self.ema.module, folder / "ema.safetensors")
             self.optimiser.load_state_dict(
                 torch.load(folder / "optimiser.pt", weights_only=True, map_location=self.accelerator.device)
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except MsmdError:
+            raise
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, EOFError, PickleError) as error:
             raise MsmdError(
-                f"checkpoint {folder} cannot be read: {str(error).splitlines()[0]}",
+                f"checkpoint {folder} cannot be read: {(str(error) or type(error).__name__).splitlines()[0]}",
                 hint="Start anew, or restore the folder.",
             ) from error
-        self.step, self.bad_validations = state["step"], state["bad"]
-        self.best = math.inf if state["best"] is None else state["best"]
-        self.ema.n_averaged.fill_(state["averaged"])
         if 0 < self.config.contrastive_iterations <= self.step:
             self._freeze_style_encoder()
+
+
+def _audio_statistics(stored: dict[str, np.ndarray], run: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation [C] of the audio features."""
+    if "audio_mean" not in stored or "audio_std" not in stored:
+        raise MsmdError(f"{run}/statistics.npz has no statistics of the audio", hint="Start anew, or restore the file.")
+    return stored["audio_mean"], stored["audio_std"]
 
 
 def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 from fractions import Fraction
@@ -15,7 +16,7 @@ import pytest
 import soundfile
 
 from msmdcli.batch.review import ANGLE_RANGE, ReviewOptions, line_data, write_review
-from msmdcli.errors import UsageError
+from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import write_motion
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.motion.motion import Motion
@@ -104,6 +105,67 @@ def test_copied_recordings_lie_beside_the_page(tmp_path: Path) -> None:
     page = write_review(out, ReviewOptions(copy_audio=True)).read_text(encoding="utf-8")
     found = re.search(r'"audio":"(review/audio/[^"]+)"', page)
     assert found and (out / found[1]).read_bytes() == (tmp_path / "a voice.wav").read_bytes()
+
+
+def test_other_files_of_the_folder_stay(tmp_path: Path) -> None:
+    out = made_batch(tmp_path, 3)
+    write_review(out)
+    foreign = {"app.js": "mine", "0123456789abcdef.js": "mine, too", "notes.txt": "x", ".a.js.01234567.msmd-tmp": "x"}
+    for name, text in foreign.items():
+        (out / "review" / name).write_text(text)
+    (out / "review/fedcba9876543210.js").write_text('msmdLine("gone", {});')  # ours, of a line that is gone
+    (out / "review/.fedcba9876543210.js.01234567.msmd-tmp").write_text("msm")  # left by a kill
+    write_review(out)
+    left = {path.name for path in (out / "review").iterdir()}
+    assert set(foreign) <= left and all((out / "review" / name).read_text() == text for name, text in foreign.items())
+    assert "fedcba9876543210.js" not in left and ".fedcba9876543210.js.01234567.msmd-tmp" not in left
+
+
+def test_nothing_is_written_through_a_link_or_over_a_file_of_others(tmp_path: Path) -> None:
+    out = made_batch(tmp_path, 1)
+    elsewhere = tmp_path / "web"
+    elsewhere.mkdir()
+    (elsewhere / "site.js").write_text("mine")
+    (out / "review").symlink_to(elsewhere)
+    with pytest.raises(MsmdError, match="is a link"):
+        write_review(out)
+    assert [path.name for path in elsewhere.iterdir()] == ["site.js"]
+    (out / "review").unlink()
+    (out / "review").write_text("a file")
+    with pytest.raises(MsmdError, match="is a file"):
+        write_review(out)
+    (out / "review").unlink()
+    (out / "review.html").write_text("<!doctype html><title>mine</title>")
+    with pytest.raises(MsmdError, match="is not a page that MSMD wrote"):
+        write_review(out)
+    assert "mine" in (out / "review.html").read_text()
+
+
+def test_only_what_is_sound_is_copied(tmp_path: Path) -> None:
+    out = made_batch(tmp_path, 1)
+    secret = tmp_path / "id_rsa"
+    secret.write_text("TOP-SECRET")
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    for name in (secret, tmp_path / "pipe", Path("/dev/zero")):
+        if name.name == "pipe":
+            os.mkfifo(name)
+        report["lines"][0]["audio"] = str(name)
+        (out / "report.json").write_text(json.dumps(report), encoding="utf-8")
+        page = write_review(out, ReviewOptions(copy_audio=True)).read_text(encoding="utf-8")
+        assert not list((out / "review/audio").iterdir()) and "TOP-SECRET" not in page
+        assert '"unreadable"' in page or name.name != "id_rsa"
+
+
+def test_a_copy_does_not_follow_a_link(tmp_path: Path) -> None:
+    out = made_batch(tmp_path, 1)
+    write_review(out, ReviewOptions(copy_audio=True))
+    (copy,) = (out / "review/audio").iterdir()
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    copy.unlink()
+    copy.symlink_to(precious)
+    write_review(out, ReviewOptions(copy_audio=True))
+    assert precious.read_text() == "mine" and not copy.is_symlink()
 
 
 def test_a_folder_without_a_report_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ interrupted is tested beside this file."""
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import soundfile
 from batch_project import RIG, Project
 from voice_lines import write_style
 
+from msmdcli.batch.placing import Placer
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import read_motion
 from msmdcli.manifest.command_line import parse_choices
@@ -295,3 +297,41 @@ def test_intensity_beyond_the_safe_range_is_a_warning(project: Project) -> None:
     project.write("  - {id: a, audio: audio/line1.wav, intensity: 2.5}\n")
     assert project.run() == 0
     assert "outside the safe range" in project.talk and project.report()["lines"][0]["warnings"]
+
+
+def test_what_a_kill_left_goes_at_the_next_run_whatever_that_makes(project: Project) -> None:
+    assert project.run() == 0
+    left = [project.out / f".{name}.0123abcd.msmd-tmp" for name in ("line0.csv", "line1.npz", "ledger.jsonl")]
+    other = project.out / ".notes.csv.0123abcd.msmd-tmp"  # no name of ours
+    for path in (*left, other):
+        path.write_text("half")
+    assert project.run() == 0 and set(project.statuses().values()) == {"unchanged"}
+    assert not any(path.exists() for path in left) and other.exists()
+    left[0].write_text("half")
+    project.write("  - {id: other, audio: audio/line1.wav}\n")  # a manifest that does not know the line any more
+    assert project.run() == 0 and not left[0].exists()
+    left[1].write_text("half")
+    project.run(dry_run=True)
+    assert left[1].exists(), "a dry run touches nothing"
+
+
+def test_an_out_that_is_removed_while_the_batch_runs_is_no_success(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Placer.place
+    done = []
+
+    def place_then_remove(self: Placer, *arguments: Any) -> Any:
+        placed = place(self, *arguments)
+        done.append(placed)
+        if len(done) == 2:
+            shutil.rmtree(project.out)
+        return placed
+
+    monkeypatch.setattr(Placer, "place", place_then_remove)
+    assert project.run() == 1
+    statuses = {line["id"]: line["status"] for line in project.report()["lines"]}
+    assert set(statuses.values()) == {"failed"} and len(statuses) == 4
+    assert "removed" in project.talk
+    monkeypatch.undo()
+    assert project.run() == 0 and set(project.statuses().values()) == {"made"}

@@ -136,6 +136,13 @@ def test_the_figures_show_every_pose_and_every_alpha(
         drawn = -np.array([float(pair.split(",")[1]) for pair in curve.attrib["points"].split()])
         assert len(drawn) == line.motion.frames
         assert np.corrcoef(drawn, line.alpha[:, k])[0, 1] > 0.999
+    shown = [e for e in page.iter() if e.tag.endswith("text")]
+    assert any("Mean movement of the face" in "".join(e.itertext()) for e in shown)
+    width = float(page.attrib["viewBox"].split()[2])
+    for element in shown:  # nothing is cut off: a letter is at most 0.55 of its size wide on average
+        size, words = float(element.attrib["font-size"]), "".join(element.itertext())
+        if element.attrib.get("text-anchor", "start") == "start":
+            assert float(element.attrib["x"]) + 0.55 * size * len(words) <= width, words
     without = alpha_figure(line, basis, None, "happy", "line.wav", "stand-in").svg()
     assert "<image" not in without
 

@@ -202,7 +202,7 @@ def test_json_keeps_its_schema(tmp_path: Path, options: dict[str, Any]) -> None:
         ({"frames": 4}, r"values have the shape \(3, 55\)"),
         ({"fps": {"numerator": 30}}, "denominator is missing"),
         ({"fps": {"numerator": 0, "denominator": 1}}, "frame rate 0"),
-        ({"rig": "nowhere"}, "neither a known rig nor a file"),
+        ({"rig": "nowhere"}, "rig 'nowhere' is not known"),
         ({"values": [["x"] * 55] * 3}, "could not convert"),
     ],
 )

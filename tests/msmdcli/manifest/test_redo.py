@@ -44,7 +44,7 @@ def test_one_take(tmp_path: Path) -> None:
     [
         ("version: 1\nredo: lines.yaml\nlines: [{id: quest/c}]\n", r"redo\.yaml:3:14: .*no line.*; did you mean"),
         ("version: 1\nredo: lines.yaml\nlines: [{id: quest/a, seeds: 1}]\n", r":3:23: unknown key 'seeds' .*; did you"),
-        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/a, seed: -1}]\n", "a seed is a whole number"),
+        ("version: 1\nredo: lines.yaml\nlines: [{id: quest/a, seed: -1}]\n", "seed '-1' is not a whole number"),
         ("version: 1\nredo: lines.yaml\nlines: [{id: quest/a}, {id: Quest/A}]\n", "'Quest/A' stands here twice"),
         ("version: 1\nredo: lines.yaml\nlines: []\n", r"no line to redo; lines: "),
         ("version: 1\nredo: lines.yaml\nlines: [{seed: 1}]\n", "needs an `id`"),

@@ -13,7 +13,7 @@ import soundfile
 
 from msmdcli.errors import MsmdError
 from msmdcli.media.audio import load_audio
-from msmdcli.media.cut_off import missing_bytes, ogg_has_its_end, ogg_links
+from msmdcli.media.cut_off import missing_bytes, ogg_damaged_pages, ogg_has_its_end, ogg_links
 
 RATE = 16000
 SECONDS = 6.0
@@ -244,3 +244,60 @@ def test_a_track_of_an_unknown_codec_is_passed_over(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(MsmdError, match=r"no sound track of .* can be decoded"):
         load_audio(path)
+
+
+# ---- pages of Ogg ----------------------------------------------------------------------------------------------------
+
+
+def ogg_pages(content: bytes) -> list[int]:
+    """Where the pages begin."""
+    at, found = 0, []
+    while at < len(content):
+        found.append(at)
+        body = at + 27 + content[at + 26]
+        at = body + sum(content[at + 27 : body])
+    return found
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".opus", "libopus"), (".oga", "flac")])
+def test_a_damaged_page_is_silence_and_is_told(tmp_path: Path, suffix: str, codec: str) -> None:
+    """Without it the decoder closes the gap, and all that follows comes too early."""
+    path = tmp_path / f"a{suffix}"
+    how = {"page_duration": "200000"}
+    with av.open(str(path), "w", format="ogg", options=how) as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        form = stream.codec_context.format.name
+        resampler = av.AudioResampler(form, "mono", 48000)
+        samples = voice(3.0, 48000)
+        for start in range(0, len(samples), 960):
+            frame = av.AudioFrame.from_ndarray(samples[None, start : start + 960].copy(), format="fltp", layout="mono")
+            frame.sample_rate, frame.time_base, frame.pts = 48000, Fraction(1, 48000), start
+            for piece in resampler.resample(frame):
+                container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    whole = load_audio(path)
+    assert ogg_damaged_pages(path) == 0 and not whole.notes
+    content = bytearray(path.read_bytes())
+    pages = ogg_pages(bytes(content))
+    assert len(pages) > 8
+    content[pages[6] + 60] ^= 0x55
+    path.write_bytes(content)
+    assert ogg_damaged_pages(path) == 1
+    found = load_audio(path)
+    assert any("damaged or missing pages" in note for note in found.notes)
+    assert abs(float(found.seconds - whole.seconds)) < 0.05
+    late = slice(round(2.6 * 16000), round(2.9 * 16000))
+    assert np.corrcoef(found.samples[late], whole.samples[late])[0, 1] > 0.9, "what follows stays in its place"
+    del content[pages[6] : pages[7]]
+    path.write_bytes(content)
+    assert ogg_damaged_pages(path) == 1, "a page that is not there leaves a gap in the numbers"
+
+
+def test_half_an_avi_says_so(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.avi", "pcm_s16le", voice(2.0))
+    assert missing_bytes(path) == 0
+    half = tmp_path / "half.avi"
+    half.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert missing_bytes(half) > 0
+    with pytest.raises(MsmdError, match="damaged or cut off"):
+        load_audio(half)

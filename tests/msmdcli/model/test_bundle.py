@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from stand_in import N, P, make_bundle
 
 from msmdcli.errors import MsmdError
 from msmdcli.model.bundle import Bundle
+from msmdcli.paths import shipped_bundle
 
 
 def test_a_bundle_loads(stand_in_bundle: Path) -> None:
@@ -78,3 +80,60 @@ def test_a_damaged_or_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bundle.json").write_text("{")
     with pytest.raises(MsmdError, match="cannot be read"):
         Bundle.load(tmp_path)
+
+
+def described(folder: Path, **changes: Any) -> Path:
+    make_bundle(folder)
+    path = folder / "bundle.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    for place, value in changes.items():
+        *above, last = place.split("__")
+        inside = data
+        for name in above:
+            inside = inside[name]
+        inside[last] = value
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"normalisation__mean": [7.5] * 55}, "no motion"),
+        ({"normalisation__std": [9.0] * 55}, "no motion"),
+        ({"normalisation__mean": ["0.1"] * 55}, "no list of numbers"),
+        ({"normalisation__mean": [True] * 55}, "no list of numbers"),
+        ({"normalisation": []}, "`normalisation` is no object"),
+        ({"defaults": {"guidance": {"style": "x"}}}, "defaults.guidance.style"),
+        ({"defaults": {"guidance": {"audio": 1e9}}}, "defaults.guidance.audio"),
+        ({"defaults": {"steps": 0}}, "defaults.steps"),
+        ({"defaults": {"sampler": 3}}, "defaults.sampler"),
+        ({"files__denoiser.onnx": "x"}, "denoiser.onnx has no sha256"),
+        ({"window__frames": 10**6}, "window.frames"),
+        ({"window__frames": 100.5}, "window.frames"),
+        ({"diffusion__steps": -1}, "diffusion.steps"),
+        ({"audio_encoder__feature_rate": "1e999999999"}, "feature_rate"),
+        ({"audio_encoder__chunk_seconds": 1e-9}, "chunk_seconds"),
+        ({"model": "x"}, "`model` is no object"),
+        ({"rig": "/etc/passwd"}, "is not known"),
+        ({"rig": 10**30}, "too large"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(MsmdError, match=r"bundle\.json") as caught:
+        Bundle.load(described(tmp_path / "b", **changes))
+    assert words in caught.value.message
+
+
+def test_a_description_that_was_changed_after_its_export_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(shipped_bundle(), tmp_path / "b")
+    path = tmp_path / "b/bundle.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    Bundle.load(tmp_path / "b")
+    data["name"], data["licence"] = "ours", {"weights": "read and noted"}  # what a studio may note
+    path.write_text(json.dumps(data), encoding="utf-8")
+    Bundle.load(tmp_path / "b")
+    data["normalisation"]["std"][17] = 0  # plausible, and wrong
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(MsmdError, match="not as it was exported"):
+        Bundle.load(tmp_path / "b")

@@ -1,0 +1,125 @@
+"""What a redo takes over from the run whose lines it does again: its options, and its report's other lines.
+
+`msmd batch redo.yaml --out OUT` makes a few lines of OUT anew. The options of the run stand in OUT/report.json under
+`settings.options`, as they were typed; they count as if they had been given again, where the redo's own command line
+says nothing. Its report has all lines: those that are done again as they are now, the others as they were.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.report import STATUSES, Record
+from msmdcli.batch.report_file import NAME, read_report
+from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.tree import read_document
+from msmdcli.errors import MsmdError, UsageError
+from msmdcli.manifest.command_line import parse_choices
+from msmdcli.manifest.lines import Manifest
+from msmdcli.manifest.redo import is_redo, source_of
+from msmdcli.model.sampling import Sampling
+
+WORD = re.compile(rb"""(?m)^[\s{,"']*redo["']?\s*:""")  # in a manifest of lines to redo
+LONGEST = 1 << 20  # bytes of such a manifest that are looked at
+
+
+def described_options(options: BatchOptions) -> dict[str, Any]:
+    """The options of a run that decide what its lines become, for its report."""
+    sampling = {name: value for name, value in asdict(options.sampling).items() if value is not None}
+    return {
+        "folder": str(Path.cwd()),
+        "choices": {name: value for name, value in options.asked.items() if value not in (None, ())},
+        "sampling": sampling,
+        "styles": [str(folder.absolute()) for folder in options.styles],
+        "gestures": [str(folder.absolute()) for folder in options.gestures],
+        "bundle": None if options.bundle is None else str(options.bundle.absolute()),
+    }
+
+
+def with_earlier(options: BatchOptions) -> tuple[BatchOptions, dict[str, Any] | None]:
+    """The options of a redo with those of the run that it belongs to, and that run's report.
+
+    Anything but a redo, and one into an OUT without a report of its manifest, is given back as it is, with None.
+
+    Raises:
+        UsageError: the report cannot be used.
+    """
+    source = None if isinstance(options.manifest, Manifest) else _source(options.manifest)
+    if source is None or not (options.out / NAME).exists():
+        return options, None
+    report = read_report(options.out)
+    if report["settings"].get("manifest") != str(source):
+        return options, None
+    earlier = report["settings"].get("options")
+    try:
+        return (_taken_over(options, earlier) if isinstance(earlier, dict) else options), report
+    except (MsmdError, TypeError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"{options.out / NAME} holds options that cannot be used: {error}", hint="redo into another --out"
+        ) from error
+
+
+def merged(records: Sequence[Record], report: Mapping[str, Any]) -> tuple[Record, ...]:
+    """The records of a redo, and after them those of the other lines of the report of the run before."""
+    again = {record.id for record in records}
+    others = []
+    for line in report["lines"]:
+        if line["id"] in again or line.get("status") not in STATUSES:
+            continue
+        record = _record(line)
+        others.append(replace(record, status="unchanged") if record.status == "made" else record)
+    return (*records, *others)
+
+
+def _record(line: Mapping[str, Any]) -> Record:
+    """A line of a report; measures of health that are not those of this version are left out."""
+    known = {field.name for field in fields(Record)}
+    data: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in line.items()}
+    record = Record(**{name: value for name, value in data.items() if name in known})
+    try:
+        _ = record.score, record.concerns
+    except (TypeError, KeyError, ValueError, ArithmeticError):
+        return replace(record, health={})
+    return record
+
+
+def _source(path: Path) -> Path | None:
+    """The manifest that a manifest of lines to redo is from; None of any other."""
+    path = path.expanduser()
+    try:
+        if not path.is_file() or path.suffix.lower() not in (".yaml", ".yml", ".json"):
+            return None
+        with path.open("rb") as file:
+            if not WORD.search(file.read(LONGEST)):
+                return None
+        document = read_document(path)
+        return source_of(document, path) if is_redo(document) else None
+    except (OSError, DocumentError):
+        return None  # whoever reads the manifest says what is wrong
+
+
+def _taken_over(options: BatchOptions, earlier: Mapping[str, Any]) -> BatchOptions:
+    sampling = {field.name: earlier["sampling"].get(field.name) for field in fields(Sampling)}
+    if sampling["guidance_interval"] is not None:
+        low, high = sampling["guidance_interval"]
+        sampling["guidance_interval"] = float(low), float(high)
+    given = {name: value for name, value in asdict(options.sampling).items() if value is not None}
+    if "sampler" in given:  # its number of steps goes with its sampler only
+        sampling["steps"] = None
+    bundle = earlier["bundle"]
+    texts: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in earlier["choices"].items()
+    }
+    return replace(
+        options,
+        earlier=parse_choices(**texts, here=Path(earlier["folder"])),
+        sampling=Sampling(**(sampling | given)),
+        styles=options.styles or tuple(map(Path, earlier["styles"])),
+        gestures=options.gestures or tuple(map(Path, earlier["gestures"])),
+        bundle=options.bundle or (None if bundle is None else Path(bundle)),
+    )
