@@ -22,6 +22,7 @@ from msmdcli.commands.preview import preview
 from msmdcli.commands.review import review
 from msmdcli.commands.rig import rig_app
 from msmdcli.commands.schema import schema
+from msmdcli.commands.studio import studio
 from msmdcli.commands.styles import styles_app
 from msmdcli.commands.track import track
 from msmdcli.commands.train import train
@@ -46,6 +47,7 @@ app.command()(preview)
 app.command()(convert)
 app.command()(inspect)
 app.command()(review)
+app.command()(studio)
 app.command()(bench)
 app.command()(doctor)
 app.command()(schema)
