@@ -21,8 +21,9 @@ import re
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -44,6 +45,7 @@ from msmdcli.studio.line_view import line_view, lines_table
 from msmdcli.studio.making import Maker
 from msmdcli.studio.manifest_text import keep
 from msmdcli.studio.project import Project
+from msmdcli.studio.retake import Retakes
 
 STATIC = Path(__file__).parent / "static"
 PLAYED = {  # suffixes of recordings that every browser plays as they are
@@ -57,7 +59,7 @@ PLAYED = {  # suffixes of recordings that every browser plays as they are
 PLAIN_WAVES = ("PCM_16", "PCM_24", "PCM_U8", "FLOAT")  # kinds of WAV that they play
 SILENT_KEYS = ("formats", "format_options", "language", "takes")  # choices that change nothing that is seen or heard
 
-T = TypeVar("T")
+Kind = type | tuple[type, ...]
 
 
 class Studio:
@@ -71,14 +73,17 @@ class Studio:
         self.project = project
         self.maker = Maker(project.options, project.bundle)
         self.approvals = Approvals(project.out)
+        self.retakes = Retakes(project.path)
         self.work = ThreadPoolExecutor(1, thread_name_prefix="msmd-studio")  # lines are made one after the other
         self.reading = ThreadPoolExecutor(2, thread_name_prefix="msmd-studio-read")
         self._heads: dict[tuple[str, tuple[str, ...]], bytes] = {}
 
     def close(self) -> None:
-        """Stop the threads; what is being made is dropped."""
+        """Let what is being made end, drop what waits, and remove what nobody kept."""
         for pool in (self.work, self.reading):
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
+        with suppress(OSError):
+            self.retakes.sweep(self.project.path.read_text(encoding="utf-8", errors="replace"))
 
     # ---- what the page asks for; each is called in one of the threads ------------------------------------------------
 
@@ -98,6 +103,7 @@ class Studio:
             "tags": list(project.state.planner.libraries.general.tags),
             "gestures": list(project.state.planner.gestures.names),
             "keys": {name: keys[name] for name in CHOICES if name in keys and name not in SILENT_KEYS},
+            "blocks": {name: schema["$defs"][name]["items"]["properties"] for name in ("segments", "gestures")},
             "groups": [*project.bundle.rig.regions, *project.bundle.rig.channels],
         }
 
@@ -117,6 +123,15 @@ class Studio:
             view["fixed"] = self.project.why_fixed(line_id)
             view["text"] = planned.line.text or ""
         return view | {"head": head}
+
+    def retake(self, line_id: str, keys: dict[str, Any], start: float, end: float) -> dict[str, Any]:
+        """The keys with which a range of a line is made anew, and the rest stays as it is with `keys`."""
+        if why := self.project.why_fixed(line_id):
+            raise UsageError(f"line {line_id} stays as it is", hint=why)
+        planned = self.project.changed(line_id, keys)
+        said = self.project.inherited(line_id) | self.project.own_keys(line_id) | keys
+        drawn = self.maker.make(planned).drawn
+        return {"keys": self.retakes.keys(line_id, drawn, start, end, planned.seed, said.get("pins") or [])}
 
     def keep(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """Write keys into the manifest."""
@@ -214,7 +229,7 @@ def studio_app(studio: Studio, token: str) -> tuple[Starlette, str]:
         return answer
 
     def posted(
-        pool: ThreadPoolExecutor, what: Callable[..., Any], **kinds: type
+        pool: ThreadPoolExecutor, what: Callable[..., Any], **kinds: Kind
     ) -> Callable[[Request], Awaitable[Response]]:
         """A POST whose JSON body has these arguments."""
 
@@ -241,6 +256,11 @@ def studio_app(studio: Studio, token: str) -> tuple[Starlette, str]:
         Route("/api/sound", asked(studio.sound, "id")),
         Route("/api/head", asked(studio.head, "id")),
         Route("/api/make", posted(studio.work, studio.make, id=str, keys=dict), methods=["POST"]),
+        Route(
+            "/api/retake",
+            posted(studio.work, studio.retake, id=str, keys=dict, start=(int, float), end=(int, float)),
+            methods=["POST"],
+        ),
         Route("/api/keep", posted(studio.work, studio.keep, id=str, keys=dict), methods=["POST"]),
         Route("/api/mark", posted(studio.reading, studio.mark, id=str, approved=bool, note=str), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),

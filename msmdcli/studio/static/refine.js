@@ -44,7 +44,8 @@ export class Refine {
     const names = Object.keys(about.keys);
     const kinds = new Map(names.map((name) => [name, kindOf(about.keys[name])]));
     const simple = (name) => kinds.get(name).kind !== "json";
-    this.order = [...FIRST.filter((name) => kinds.has(name)), ...names.filter((name) => simple(name) && !FIRST.includes(name))];
+    const first = about.first ?? FIRST;
+    this.order = [...first.filter((name) => kinds.has(name)), ...names.filter((name) => simple(name) && !first.includes(name))];
     this.later = names.filter((name) => !simple(name));
     this.kinds = kinds;
     this.opened = false;

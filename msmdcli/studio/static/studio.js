@@ -1,8 +1,10 @@
 // The page: which line is shown, what was changed of it, and the keys.
 
 import { bytes, counted, decoded, get, motionOf, post } from "./api.js";
+import { Lane } from "./blocks.js";
 import { Head } from "./head.js";
 import { List } from "./list.js";
+import { Pins } from "./pins.js";
 import { Player } from "./player.js";
 import { Refine } from "./refine.js";
 import { Timeline } from "./timeline.js";
@@ -10,7 +12,7 @@ import { Timeline } from "./timeline.js";
 const $ = (id) => document.getElementById(id);
 const KEYS = [
   ["Space", "play, pause"], ["Left, Right", "one frame back, on"], ["Shift + Left, Right", "ten frames"],
-  ["Home", "to the start"], ["[ ]", "slower, faster"], ["L", "loop"], ["Esc", "no range"],
+  ["Home", "to the start"], ["[ ]", "slower, faster"], ["L", "loop"], ["R", "the range anew: another take of it"], ["Delete", "take the chosen segment or gesture away"], ["Esc", "no range"],
   ["Up, Down", "the line before, the next"], ["/", "search"], ["F, T", "front, three-quarter"],
   ["A", "approve"], ["B", "the take before, and back"], ["N", "another take: another seed"],
   ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["Ctrl+S", "keep in the manifest"],
@@ -18,9 +20,9 @@ const KEYS = [
 
 const page = {
   about: null, lines: new Map(), current: "", line: null,
-  now: null, before: null, comparing: false, // takes: what the server gave, with its motion
+  now: null, before: null, base: null, comparing: false, // takes: what the server gave, with its motion
   changes: new Map(), // id -> {keys, undo, redo}
-  latencies: [], counted,
+  latencies: [], counted, making: () => making, lists: null,
 };
 window.studio = page; // for tests, and the curious
 let head, list, player, timeline, refine;
@@ -60,8 +62,9 @@ async function open(id) {
   player.sound.pause();
   const opened = Symbol("opened");
   page.opened = opened;
-  page.line = page.now = page.before = null;
-  page.comparing = false;
+  page.line = page.now = page.before = page.base = null;
+  page.comparing = page.holding = false;
+  lists.selected = null;
   const line = page.lines.get(id);
   $("name").textContent = id;
   $("words").textContent = line.text || "";
@@ -82,6 +85,7 @@ async function open(id) {
   $("fixed").hidden = !view.fixed;
   $("fixed").textContent = view.fixed;
   controls();
+  block();
   show();
   if (Object.keys(change().keys).length) remake();
 }
@@ -129,7 +133,7 @@ async function remake() {
 
 function swap(take) {
   say("");
-  if (!page.holding) page.before = page.now;
+  page.before = page.base;
   page.now = take;
   page.comparing = false;
   player.set(take.motion.fps, take.motion.frames);
@@ -137,15 +141,23 @@ function swap(take) {
 }
 
 function set(key, value, commit) {
+  setAll({ [key]: value }, commit);
+}
+
+// Change some keys; all of it until a commit is one step of undo.
+function setAll(values, commit = true) {
   const mine = change();
   if (!page.holding) {
     mine.undo.push({ ...mine.keys });
     mine.redo = [];
+    page.base = page.now; // what the take before is, however often a slider is heard of
   }
   page.holding = !commit;
-  const own = page.line.own[key];
-  if (JSON.stringify(value) === JSON.stringify(own ?? null)) delete mine.keys[key];
-  else mine.keys[key] = value;
+  for (const [key, value] of Object.entries(values)) {
+    const own = page.line.own[key];
+    if (JSON.stringify(value) === JSON.stringify(own ?? null)) delete mine.keys[key];
+    else mine.keys[key] = value;
+  }
   if (commit) controls();
   buttons();
   remake();
@@ -156,7 +168,9 @@ function travel(from, to) {
   if (!mine[from].length) return;
   mine[to].push({ ...mine.keys });
   mine.keys = mine[from].pop();
+  page.base = page.now;
   controls();
+  block();
   buttons();
   remake();
 }
@@ -181,6 +195,68 @@ async function mark() {
   Object.assign(line, { approved: given.approved, note: given.note.trim() });
   list.redraw();
   count();
+}
+
+// ---- lists: segments, gestures, pins ----------------------------------------------------------------------------------------
+
+const lists = {
+  selected: null,
+  fixed: () => !page.line || Boolean(page.line.fixed),
+  list(name) {
+    const { keys } = change();
+    return (name in keys ? keys[name] : page.line?.own[name]) ?? page.line?.inherited[name] ?? [];
+  },
+  // An empty list takes that of the character or the manifest away; where there is none, the line says nothing.
+  said: (name, list) => (list.length || page.line.inherited[name]?.length ? list : null),
+  live: (name, list) => lists.fixed() || set(name, lists.said(name, list), false),
+  commit(name, list) {
+    if (lists.fixed()) return;
+    set(name, lists.said(name, list), true);
+    block();
+  },
+  select(what) {
+    lists.selected = what;
+    timeline.draw();
+    block();
+  },
+  fresh(name, time) {
+    const style = page.about.tags.find((tag) => tag !== page.now?.view.style) ?? "neutral";
+    return name === "segments" ? { start: time, style } : { name: page.about.gestures.includes("nod") ? "nod" : page.about.gestures[0], at: time };
+  },
+};
+
+// The controls of the block that is selected.
+function block() {
+  const { selected } = lists;
+  const item = selected && lists.list(selected.name)[selected.index];
+  $("block").hidden = !item;
+  if (!item) return void (lists.selected = null);
+  $("block").querySelector("h3").textContent = selected.name.slice(0, -1);
+  const keys = structuredClone(page.about.blocks[selected.name]);
+  if (selected.name === "gestures") keys.name = { ...keys.name, anyOf: [{ enum: page.about.gestures }] };
+  const told = (commit) => (key, value) => {
+    const items = structuredClone(lists.list(selected.name));
+    if (value === null) delete items[selected.index][key];
+    else items[selected.index][key] = value;
+    (commit ? lists.commit : lists.live)(selected.name, items);
+  };
+  const part = new Refine($("block").querySelector("div"), { ...page.about, keys, first: ["name", "style", "at", "start"] }, { onInput: told(false), onCommit: told(true) });
+  part.show(item, {}, page.line?.fixed);
+}
+
+function remove() {
+  const { selected } = lists;
+  if (!selected) return;
+  lists.selected = null;
+  lists.commit(selected.name, lists.list(selected.name).filter((_, index) => index !== selected.index));
+}
+
+async function retake() {
+  const { range } = player;
+  if (!range || lists.fixed()) return;
+  const asked = { id: page.current, keys: { ...change().keys }, start: range[0], end: range[1] };
+  const found = await trying(() => post("retake", asked));
+  if (found && asked.id === page.current) setAll(found.keys);
 }
 
 // ---- what is shown ----------------------------------------------------------------------------------------------------
@@ -218,6 +294,7 @@ function draw(time, playing) {
   const range = player.range ? ` · range ${player.range.map((x) => x.toFixed(2)).join(" to ")} s` : "";
   $("time").textContent = `${time.toFixed(2)} s · frame ${player.frame} of ${player.frames}${range}`;
   $("loop").checked = player.loop;
+  $("retake").disabled = !player.range || lists.fixed();
 }
 
 function buttons() {
@@ -321,7 +398,7 @@ function pressed(event) {
     open(list.beside(event.key === "ArrowUp" ? -1 : 1));
   } else {
     const does = {
-      Home: () => player.seek(0), "[": () => faster(-1), "]": () => faster(1), l: () => loop(!player.loop), Escape: () => free(),
+      Home: () => player.seek(0), Delete: remove, Backspace: remove, r: retake, "[": () => faster(-1), "]": () => faster(1), l: () => loop(!player.loop), Escape: () => free(),
       "/": () => $("search").focus(), f: () => head?.look("front"), t: () => head?.look("quarter"), b: compare,
       a: () => $("approved").click(), n: () => document.querySelector('[data-key="seed"] button:not(.reset):not(:disabled)')?.click(), "?": () => $("keys").showModal(),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -352,11 +429,14 @@ function free() {
 // ---- start ------------------------------------------------------------------------------------------------------------------
 
 async function start() {
+  page.lists = lists;
   player = page.player = new Player($("sound"), draw);
   timeline = page.timeline = new Timeline(
     { box: $("timeline"), wave: $("wave"), sheet: $("sheet"), curves: $("curves"), range: $("range"), head: $("head"), hover: $("hover") },
     player,
   );
+  timeline.lanes = [new Lane("segments", lists), new Lane("gestures", lists)];
+  timeline.pins = new Pins(lists);
   timeline.onRange = () => draw(player.time, player.playing);
   try {
     head = page.head = new Head($("view"));
@@ -371,6 +451,8 @@ async function start() {
   $("on").addEventListener("click", () => player.step(1));
   $("loop").addEventListener("change", () => loop($("loop").checked));
   $("speed").addEventListener("change", () => player.speed(+$("speed").value));
+  $("retake").addEventListener("click", retake);
+  $("block").querySelector("button").addEventListener("click", remove);
   $("compare").addEventListener("click", compare);
   $("undo").addEventListener("click", () => travel("undo", "redo"));
   $("redo").addEventListener("click", () => travel("redo", "undo"));

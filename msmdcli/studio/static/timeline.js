@@ -1,5 +1,7 @@
 // Waveform and curves under one time axis: click to go there, drag to choose a range, click a region to open it.
 
+import { LANE } from "./blocks.js";
+
 const LABEL = 118; // pixels for names, left of the curves
 const WAVE = 58;
 const REGION = 40;
@@ -43,39 +45,57 @@ export class Timeline {
     return Math.min(this.seconds, Math.max(0, ((x - LABEL) / (this.width - LABEL - 8)) * this.seconds));
   }
 
+  row(event) {
+    return this.rows.find((one) => event.offsetY >= one.top && event.offsetY < one.top + one.height);
+  }
+
   listen(canvas) {
-    let from = null;
+    let drag = null;
     canvas.addEventListener("pointerdown", (event) => {
-      if (!this.motion) return;
+      if (!this.motion || event.button) return;
+      const row = canvas === this.sheet ? this.row(event) : null;
       if (event.offsetX < LABEL) {
-        const row = canvas === this.sheet && this.rows.find((one) => event.offsetY >= one.top && event.offsetY < one.top + one.height);
-        if (row && row.region) this.toggle(row.region);
+        if (row?.region) this.toggle(row.region);
         return;
       }
       canvas.setPointerCapture(event.pointerId);
-      from = event.offsetX;
-      this.player.range = null;
-      this.player.seek(this.time(from));
-      this.place();
+      drag = row?.lane?.down(this.time(event.offsetX), this) ?? (row?.inner && this.pins?.down(event, row, this)) ?? null;
+      drag ||= this.ranging(event.offsetX);
     });
     canvas.addEventListener("pointermove", (event) => {
       if (this.motion && canvas === this.sheet) this.point(event);
-      if (from === null) return;
-      if (Math.abs(event.offsetX - from) > 4) {
-        const ends = [this.time(from), this.time(event.offsetX)].sort((a, b) => a - b);
-        this.player.range = ends;
-        this.place();
-      }
+      drag?.move(this.time(event.offsetX), event.offsetY, event.offsetX);
     });
     canvas.addEventListener("pointerup", () => {
-      if (from !== null && this.player.range) {
+      drag?.up();
+      drag = null;
+    });
+    canvas.addEventListener("dblclick", (event) => {
+      const row = canvas === this.sheet ? this.row(event) : null;
+      if (row?.lane && event.offsetX >= LABEL && !row.lane.lists.fixed() && !row.lane.at(this.time(event.offsetX), this)) row.lane.add(this.time(event.offsetX));
+    });
+    canvas.addEventListener("pointerleave", () => (this.hover.hidden = true));
+  }
+
+  // A press elsewhere: goes there, and drags a range.
+  ranging(from) {
+    this.player.range = null;
+    this.player.seek(this.time(from));
+    this.place();
+    this.onRange?.();
+    return {
+      move: (time, y, x) => {
+        if (Math.abs(x - from) <= 4) return;
+        this.player.range = [this.time(from), time].sort((a, b) => a - b);
+        this.place();
+      },
+      up: () => {
+        if (!this.player.range) return;
         this.player.loop = true;
         this.player.seek(this.player.range[0]);
         this.onRange?.();
-      }
-      from = null;
-    });
-    canvas.addEventListener("pointerleave", () => (this.hover.hidden = true));
+      },
+    };
   }
 
   toggle(region) {
@@ -85,8 +105,9 @@ export class Timeline {
 
   // What is under the pointer: channel, time and value.
   point(event) {
-    const row = this.rows.find((one) => event.offsetY >= one.top && event.offsetY < one.top + one.height);
-    if (!row || event.offsetX < LABEL) return void (this.hover.hidden = true);
+    const row = this.row(event);
+    this.sheet.style.cursor = event.offsetX < LABEL ? "pointer" : row?.lane?.at(this.time(event.offsetX), this) ? "grab" : row?.inner && this.pins?.near(event, row, this).close ? "ns-resize" : "text";
+    if (!row || row.lane || event.offsetX < LABEL) return void (this.hover.hidden = true);
     const { motion } = this;
     const frame = Math.min(motion.frames - 1, Math.floor(this.time(event.offsetX) * motion.fps));
     let best = null;
@@ -151,15 +172,25 @@ export class Timeline {
     let top = 0;
     const add = (row) => {
       row.top = top;
-      row.y = (value, name) => {
+      const bounds = (name) => {
         const k = motion.column.get(name);
-        const [low, high] = motion.rotation.includes(name) ? [-row.most, row.most] : [Math.min(0, motion.lower[k]), row.most];
+        return motion.rotation.includes(name) ? [-row.most, row.most] : [Math.min(0, motion.lower[k]), row.most];
+      };
+      row.value = (y, name) => {
+        const [low, high] = bounds(name);
+        const k = motion.column.get(name);
+        const value = low + ((row.top + row.height - 4 - y) / (row.height - 8)) * (high - low);
+        return Math.min(motion.upper[k], Math.max(motion.lower[k], value));
+      };
+      row.y = (value, name) => {
+        const [low, high] = bounds(name);
         const share = Math.min(1, Math.max(0, (value - low) / Math.max(1e-6, high - low)));
         return row.top + row.height - 4 - share * (row.height - 8);
       };
       this.rows.push(row);
       top += row.height;
     };
+    for (const lane of this.lanes ?? []) add({ lane, label: lane.name, channels: [], height: LANE });
     for (const [region, channels] of Object.entries(motion.regions)) {
       const open = this.open.has(region);
       const most = this.most(channels);
@@ -172,6 +203,7 @@ export class Timeline {
       pen.fillRect(0, row.top + row.height - 1, this.width, 1);
       pen.fillStyle = css(row.inner ? "--quiet" : "--text");
       pen.fillText(row.label, row.inner ? 20 : 8, row.top + row.height / 2 + 4, LABEL - (row.inner ? 24 : 12));
+      if (row.lane) row.lane.draw(pen, row, this, css);
       if (row.region) {
         pen.fillStyle = css("--quiet");
         pen.textAlign = "right";
@@ -183,6 +215,7 @@ export class Timeline {
         if (row.inner && this.before) this.line(pen, this.before, row, name, css("--quiet"), 0.6);
         this.line(pen, motion, row, name, this.colour(row.inner ? this.place0(name) : place), 1.2);
       });
+      if (row.inner) this.pins?.draw(pen, row, this, css);
     }
   }
 

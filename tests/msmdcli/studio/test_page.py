@@ -12,7 +12,9 @@ import pytest
 from batch_project import Project
 
 from msmdcli.formats.registry import read_motion
+from msmdcli.motion.rig import Rig
 
+RIG = Rig.load("arkit52")
 PATIENCE = 300_000  # ms
 MANY = 10_000
 
@@ -120,6 +122,64 @@ def test_play_loop_step_and_compare(browser: Any, project: Project, serve: Calla
     assert tab.evaluate("studio.comparing") and "seed 0" in tab.locator("#facts").text_content()
     assert errors == []
     tab.close()
+
+
+@pytest.mark.slow
+def test_blocks_pins_and_a_retake(browser: Any, project: Project, serve: Callable) -> None:
+    """What is drawn on the timeline is said in the manifest, and the batch writes what was shown."""
+    project.write("  - id: line2\n    audio: audio/line2.wav\n    gestures: [{name: nod, at: 0.5}]  # agreed\n")
+    studio = serve(str(project.manifest), "--out", str(project.out))
+    tab, errors = opened(browser, studio.address)
+    sheet = tab.locator("#sheet").bounding_box()
+
+    def at(row: str, seconds: float, y: str = "row.top + row.height / 2") -> tuple[float, float]:
+        found = f"const row = studio.timeline.rows.find({row}); return [studio.timeline.x({seconds}), {y}];"
+        right, down = tab.evaluate(f"(() => {{ {found} }})()")
+        return sheet["x"] + right, sheet["y"] + down
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        tab.mouse.move(*start)
+        tab.mouse.down()
+        tab.mouse.move(*end, steps=5)
+        tab.mouse.up()
+        tab.wait_for_function("!studio.making()")
+
+    gestures, segments = "one => one.lane?.name === 'gestures'", "one => one.lane?.name === 'segments'"
+    drag(at(gestures, 0.6), at(gestures, 1.6))
+    assert abs(tab.evaluate("studio.lists.list('gestures')[0].at") - 1.5) < 0.03
+    tab.mouse.dblclick(*at(segments, 1.0))
+    tab.wait_for_function("studio.lists.list('segments').length === 1 && !studio.making()")
+    tab.select_option("#block [data-key=style] select", "angry")
+    tab.wait_for_function("studio.now.view.style.includes('s: angry') && !studio.making()")
+    assert abs(tab.evaluate("studio.lists.list('segments')[0].start") - 1.0) < 0.02
+    tab.keyboard.press("Escape")
+
+    tab.evaluate("studio.timeline.toggle('jaw')")
+    jaw = "one => one.inner && one.channels[0] === 'jawOpen'"
+    tab.evaluate("studio.timeline.curves.scrollTop = 0")
+    value = "motion.values[25 * motion.width + motion.column.get('jawOpen')]"
+    curve = f"(({{motion}}) => row.y({value}, 'jawOpen'))(studio.now)"
+    drag(at(jaw, 1.0, curve), at(jaw, 1.0, "row.top + 5"))
+    (pin,) = tab.evaluate("studio.lists.list('pins')")
+    assert pin["time"] == 1.0 and list(pin["channels"]) == ["jawOpen"]
+    jaw_open = RIG.index("jawOpen")
+    assert shown(tab)[25, jaw_open] == np.float32(pin["channels"]["jawOpen"]), "the pin is met"
+
+    before = shown(tab)
+    tab.evaluate("studio.player.range = [1.4, 2.2]; studio.player.tell()")
+    tab.keyboard.press("r")
+    tab.wait_for_function("studio.now.view.seed === '1' && !studio.making()")
+    last = shown(tab)
+    np.testing.assert_array_equal(last[: round(1.4 * 25)], before[: round(1.4 * 25)])
+    np.testing.assert_array_equal(last[round(2.2 * 25) + 1 :], before[round(2.2 * 25) + 1 :])
+    assert np.abs(last - before)[36:54].max() > 0.01
+    tab.keyboard.press("Control+s")
+    tab.wait_for_selector("#message.good")
+    assert errors == []
+    tab.close()
+    assert "# agreed" in project.manifest.read_text(encoding="utf-8")
+    assert project.run() == 0
+    np.testing.assert_array_equal(read_motion(project.out / "line2.npz").values, last)
 
 
 @pytest.mark.slow
