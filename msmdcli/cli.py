@@ -26,6 +26,7 @@ from msmdcli.commands.studio import studio
 from msmdcli.commands.styles import styles_app
 from msmdcli.commands.track import track
 from msmdcli.commands.train import train
+from msmdcli.commands.watch import watch
 
 app = typer.Typer(
     name="msmd",
@@ -48,6 +49,7 @@ app.command()(convert)
 app.command()(inspect)
 app.command()(review)
 app.command()(studio)
+app.command()(watch)
 app.command()(bench)
 app.command()(doctor)
 app.command()(schema)

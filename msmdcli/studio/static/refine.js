@@ -3,6 +3,7 @@
 const SLIDER_MOST = 100; // a number that may be larger gets a field without a slider
 const SYNONYMS = ["yes", "no", "true", "false"];
 const FIRST = ["style", "intensity", "seed"]; // the keys that come first; lists come last, behind "More"
+const USUAL = { intensity: 1, seed: 0, performance_amount: 1, scale: 1, fade: 0.3 }; // what a slider shows where nothing is said
 
 const make = (name, properties = {}, ...inside) => {
   const made = Object.assign(document.createElement(name), properties);
@@ -53,14 +54,15 @@ export class Refine {
 
   // own: what the line says itself, with what was changed; inherited: what it gets from elsewhere.
   show(own, inherited, fixed) {
-    const focus = document.activeElement?.closest?.(".key")?.dataset.key;
-    if (focus && this.box.contains(document.activeElement) && this.quiet) return;
+    const focus = this.box.contains(document.activeElement) && document.activeElement;
+    const again = focus && [focus.closest(".key")?.dataset.key, focus.getAttribute("aria-label")];
     this.own = own;
     this.inherited = inherited;
     const part = (name) => this.key(name, fixed);
     const more = make("details", { open: this.opened }, make("summary", { textContent: `More: ${this.later.join(", ")}` }), make("div", {}, ...this.later.map(part)));
     more.addEventListener("toggle", () => (this.opened = more.open));
     this.box.replaceChildren(...this.order.map(part), ...(this.later.length ? [more] : []));
+    if (again) this.box.querySelector(`[data-key="${again[0]}"] [aria-label="${again[1]}"]`)?.focus(); // keys go on where they were
   }
 
   key(name, fixed) {
@@ -79,7 +81,7 @@ export class Refine {
   }
 
   number(name, value, { low, high, whole }) {
-    const usual = { intensity: 1, seed: 0 }[name];
+    const usual = USUAL[name];
     const shown = typeof value === "number" ? value : usual ?? "";
     const field = make("input", { type: "number", value: shown, min: low, step: whole ? 1 : "any" });
     if (Number.isFinite(high)) field.max = high;

@@ -291,8 +291,7 @@ function draw(time, playing) {
   const frame = playing ? time * player.fps : player.frame;
   head?.pose(take.drawn, frame);
   timeline.place(time);
-  const range = player.range ? ` · range ${player.range.map((x) => x.toFixed(2)).join(" to ")} s` : "";
-  $("time").textContent = `${time.toFixed(2)} s · frame ${player.frame} of ${player.frames}${range}`;
+  $("time").textContent = `${time.toFixed(2)} s · frame ${player.frame} of ${player.frames}`;
   $("loop").checked = player.loop;
   $("retake").disabled = !player.range || lists.fixed();
 }
@@ -322,7 +321,7 @@ const FILTERS = [
   ["character", "any character", (line) => (line.character ? [line.character] : [])],
   ["style", "any style", (line) => [line.style]],
   ["language", "any language", (line) => (line.language ? [line.language] : [])],
-  ["approved", "approved or not", (line) => [line.approved ? "approved" : "not approved"]],
+  ["approved", "any approval", (line) => [line.approved ? "approved" : "not approved"]],
 ];
 
 function filters() {

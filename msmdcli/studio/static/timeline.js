@@ -261,6 +261,7 @@ export class Timeline {
     this.range.hidden = !range;
     if (range) {
       this.range.style.transform = `translateX(${this.x(range[0])}px)`;
+      this.range.firstElementChild.textContent = `${range.map((x) => x.toFixed(2)).join(" to ")} s`;
       this.range.style.width = `${this.x(range[1]) - this.x(range[0])}px`;
     }
   }
