@@ -64,7 +64,14 @@ def studio(
     options = BatchOptions(
         manifest=given,
         out=out or Path("out"),
-        choices=parse_choices(style=style, formats=formats, fps=fps, seed=None),
+        choices=parse_choices(
+            style=style,
+            formats=formats,
+            fps=fps,
+            seed=None,
+            guidance_audio=guidance_audio,
+            guidance_style=guidance_style,
+        ),
         sampling=asked_sampling(quality, None, None, guidance_audio, guidance_style, None, None),
         device=device,
         bundle=bundle,

@@ -62,7 +62,14 @@ def watch(
     options = BatchOptions(
         manifest=manifest,
         out=out,
-        choices=parse_choices(style=style, formats=formats, fps=fps, seed=None),
+        choices=parse_choices(
+            style=style,
+            formats=formats,
+            fps=fps,
+            seed=None,
+            guidance_audio=guidance_audio,
+            guidance_style=guidance_style,
+        ),
         sampling=asked_sampling(quality, None, None, guidance_audio, guidance_style, None, None),
         jobs=jobs,
         device=device,

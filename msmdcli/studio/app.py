@@ -139,7 +139,7 @@ class Studio:
         if why := project.why_fixed(line_id):
             raise UsageError(f"line {line_id} stays as it is", hint=why)
         before = project.changed(line_id, keys)  # what is wrong is said before anything is written
-        keep(project.path, line_id, keys, project.manifest_of)
+        keep(project.path, line_id, keys, project.state.manifest, project.manifest_of)
         project.reread()
         after = project.changed(line_id, {})
         if after.key != before.key:

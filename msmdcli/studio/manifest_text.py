@@ -49,14 +49,15 @@ def with_keys(text: str, line_id: str, keys: Keys) -> str:
     return (plain[: piece.first] + after + plain[piece.last :]).replace("\n", ends)
 
 
-def keep(path: Path, line_id: str, keys: Keys, read: Callable[[str], Manifest]) -> None:
+def keep(path: Path, line_id: str, keys: Keys, before: Manifest, read: Callable[[str], Manifest]) -> None:
     """Write a line's keys into its manifest.
 
     Args:
         path: the manifest.
         line_id: of the line.
         keys: what it chooses; None takes a key away.
-        read: reads the text of this manifest.
+        before: the manifest as it is.
+        read: reads another text of it.
 
     Raises:
         MsmdError: the file cannot be read or written, or the change would reach farther than the line.
@@ -71,7 +72,7 @@ def keep(path: Path, line_id: str, keys: Keys, read: Callable[[str], Manifest]) 
         after = read(changed)
     except MsmdError as error:
         raise _too_clever(path, line_id) from error
-    if _but_choices(read(text), line_id) != _but_choices(after, line_id):
+    if _but_choices(before, line_id) != _but_choices(after, line_id):
         raise _too_clever(path, line_id)
     mark = b"\xef\xbb\xbf" if content.startswith(b"\xef\xbb\xbf") else b""
     try:

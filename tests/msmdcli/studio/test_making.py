@@ -66,7 +66,7 @@ def test_what_is_shown_is_what_the_batch_writes(project: BatchProject, line_id: 
     written(project, studio, maker, line_id, keys, shown)
     assert not project.out.exists()
     if keys:
-        keep(studio.path, line_id, keys, studio.manifest_of)
+        keep(studio.path, line_id, keys, studio.state.manifest, studio.manifest_of)
     assert project.run() == 0
     batch = project.bytes_of()
     made = project.bytes_of(shown)

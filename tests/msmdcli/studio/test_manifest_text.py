@@ -105,7 +105,7 @@ def test_only_the_lines_own_keys_change(
     path = tmp_path / "lines.yaml"
     before = TEXT.replace("\n", ends)
     path.write_bytes(before.encode())
-    keep(path, line_id, keys, read)
+    keep(path, line_id, keys, read(before), read)
     after = path.read_bytes().decode()
     assert after.count("\n") == after.count(ends) and after.count(ends) == before.count(ends) + len(come) - len(gone)
     assert changes(before, after) == (gone, come)
@@ -123,7 +123,7 @@ def test_a_byte_order_mark_and_rights_stay(tmp_path: Path) -> None:
     path = tmp_path / "lines.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
     path.chmod(0o640)
-    keep(path, "last", {"seed": 4}, read)
+    keep(path, "last", {"seed": 4}, read(TEXT), read)
     assert path.read_bytes().startswith(b"\xef\xbb\xbf# The tavern") and path.stat().st_mode & 0o777 == 0o640
 
 
@@ -139,6 +139,6 @@ def test_a_text_that_is_too_clever_is_refused_and_stays(tmp_path: Path, text: st
     path = tmp_path / "lines.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=why):
-        keep(path, "last", {"style": "sad"}, read)
+        keep(path, "last", {"style": "sad"}, read(text), read)
     assert path.read_text(encoding="utf-8") == text
     assert [one.name for one in tmp_path.iterdir()] == ["lines.yaml"]

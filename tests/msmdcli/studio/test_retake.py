@@ -36,7 +36,7 @@ def test_a_range_anew_and_the_rest_as_it_is(project: BatchProject, line_id: str)
     assert after.values[36, after.rig.index("jawOpen")] == np.float32(0.4)
     steps = np.abs(np.diff(after.values, axis=0)).max(axis=1)
     assert max(steps[first - 1], steps[stop - 1]) <= np.abs(np.diff(before.values, axis=0)).max() * 1.1, "no seam"
-    keep(studio.path, line_id, keys, studio.manifest_of)
+    keep(studio.path, line_id, keys, studio.state.manifest, studio.manifest_of)
     assert project.run() == 0
     np.testing.assert_array_equal(read_motion(project.out / f"{line_id}.npz").values, after.values)
     again = retakes.keys(line_id, after, 1.0, 1.2, 1, keys["pins"])  # a retake of the retake
@@ -53,7 +53,7 @@ def test_what_nobody_kept_goes(project: BatchProject) -> None:
     retakes.keys("inn/line2", motion, 0.5, 1.7, 0, [])
     files = set((project.folder / FOLDER).rglob("*.npz"))
     assert len(files) == 3, "the part behind both ranges is the same"
-    keep(studio.path, "inn/line2", kept, studio.manifest_of)
+    keep(studio.path, "inn/line2", kept, studio.state.manifest, studio.manifest_of)
     retakes.sweep(studio.path.read_text(encoding="utf-8"))
     named = {project.folder / pin["file"] for pin in kept["pins"]}
     assert set((project.folder / FOLDER).rglob("*.npz")) == named
