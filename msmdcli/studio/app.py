@@ -34,7 +34,7 @@ from starlette.staticfiles import StaticFiles
 from msmdcli import __version__
 from msmdcli.batch.planned import PlannedLine
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.manifest.lines import CHOICES
+from msmdcli.manifest.lines import CHOICES, DEFAULT_SEED
 from msmdcli.manifest.schema import manifest_schema
 from msmdcli.media.audio import load_audio
 from msmdcli.motion.rig import Rig
@@ -46,6 +46,7 @@ from msmdcli.studio.making import Maker
 from msmdcli.studio.manifest_text import keep
 from msmdcli.studio.project import Project
 from msmdcli.studio.retake import Retakes
+from msmdcli.styles.field import DEFAULT_FADE, DEFAULT_INTENSITY
 
 STATIC = Path(__file__).parent / "static"
 PLAYED = {  # suffixes of recordings that every browser plays as they are
@@ -103,6 +104,16 @@ class Studio:
             "tags": list(project.state.planner.libraries.general.tags),
             "gestures": list(project.state.planner.gestures.names),
             "keys": {name: keys[name] for name in CHOICES if name in keys and name not in SILENT_KEYS},
+            "usual": {  # what holds where nobody says anything, for controls that show a number
+                "intensity": DEFAULT_INTENSITY,
+                "seed": DEFAULT_SEED,
+                "fade": DEFAULT_FADE,
+                "scale": 1,
+                "articulation": 1,
+                "performance_amount": 1,
+                "guidance_audio": sampling.guidance_audio,
+                "guidance_style": sampling.guidance_style,
+            },
             "blocks": {name: schema["$defs"][name]["items"]["properties"] for name in ("segments", "gestures")},
             "groups": [*project.bundle.rig.regions, *project.bundle.rig.channels],
         }

@@ -84,10 +84,10 @@ class Maker:
             recording = self._worker.recording(task)
             job = self._worker.job(task, recording)
             ((_, motion),) = self.engine.animate(iter([job]), clip=False)
-            line = self._worker.finished(task, recording.audio, motion)
+            line = self._worker.finished(task, recording, motion)
             drawn = line.motion
             if task.curves is not None:
-                drawn = self._worker.finished(replace(task, curves=None), recording.audio, motion).motion
+                drawn = self._worker.finished(replace(task, curves=None), recording, motion).motion
             return MadeLine(
                 line.motion,
                 drawn,

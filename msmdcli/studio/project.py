@@ -15,7 +15,8 @@ from typing import Any
 from msmdcli.batch.out_lock import NAME as LOCK
 from msmdcli.batch.plan import Planner
 from msmdcli.batch.planned import BatchOptions, PlannedLine
-from msmdcli.documents.tree import DocumentError, Node, number_in, parse_yaml, read_document
+from msmdcli.documents.nodes import DocumentError, Node, number_in
+from msmdcli.documents.tree import parse_yaml, read_document
 from msmdcli.errors import UsageError
 from msmdcli.manifest.lines import CHOICES, Character, Line, Manifest, ManifestError
 from msmdcli.manifest.loading import load_manifest

@@ -3,8 +3,6 @@
 const SLIDER_MOST = 100; // a number that may be larger gets a field without a slider
 const SYNONYMS = ["yes", "no", "true", "false"];
 const FIRST = ["style", "intensity", "seed"]; // the keys that come first; lists come last, behind "More"
-const USUAL = { intensity: 1, seed: 0, performance_amount: 1, scale: 1, fade: 0.3 }; // what a slider shows where nothing is said
-
 const make = (name, properties = {}, ...inside) => {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...inside);
@@ -81,7 +79,7 @@ export class Refine {
   }
 
   number(name, value, { low, high, whole }) {
-    const usual = USUAL[name];
+    const usual = this.about.usual[name];
     const shown = typeof value === "number" ? value : usual ?? "";
     const field = make("input", { type: "number", value: shown, min: low, step: whole ? 1 : "any" });
     if (Number.isFinite(high)) field.max = high;

@@ -180,12 +180,25 @@ async function keep() {
   if (!Object.keys(keys).length) return;
   const kept = await trying(() => post("keep", { id, keys }));
   if (!kept) return;
-  page.changes.delete(id);
-  if (id === page.current) page.line.own = kept.own;
+  if (id === page.current) {
+    const mine = change();
+    for (const name of ["undo", "redo"]) mine[name] = mine[name].map((before) => rebased(before, keys, page.line.own, kept.own));
+    mine.keys = rebased(mine.keys, keys, page.line.own, kept.own); // what was changed while it was written
+    page.line.own = kept.own;
+  } else page.changes.delete(id);
+  page.stamp = null; // we changed the manifest ourselves
   await refresh();
   controls();
   buttons();
   say(`${id} is written into the manifest; msmd batch makes it.`, true);
+}
+
+// What a step of undo says once some keys are the line's own: those that it did not change are as they were before.
+function rebased(step, kept, before, after) {
+  const found = { ...step };
+  for (const key of Object.keys(kept)) if (!(key in found)) found[key] = before[key] ?? null;
+  for (const key of Object.keys(found)) if (JSON.stringify(found[key]) === JSON.stringify(after[key] ?? null)) delete found[key];
+  return found;
 }
 
 async function mark() {
@@ -372,7 +385,7 @@ async function watch() {
     counted.requests -= 1;
     $("busy").hidden = !now.busy;
     const stamp = JSON.stringify(now.stamp);
-    if (page.stamp && page.stamp !== stamp) await trying(refresh);
+    if (page.stamp && page.stamp !== stamp && (await trying(() => refresh().then(() => true)))) await open(page.lines.has(page.current) ? page.current : list.shown[0]?.id);
     page.stamp = stamp;
   } catch (error) {
     say(error.message);

@@ -68,7 +68,17 @@ def test_change_keep_and_the_batch_writes_what_was_shown(browser: Any, project: 
     text = project.manifest.read_text(encoding="utf-8")
     added = "    style: [{ref: angry, weight: 1}, {ref: afraid_whisper, weight: 0.5}]\n    intensity: 1.25\n"
     assert text == before.replace("    audio: audio/line1.wav\n", "    audio: audio/line1.wav\n" + added)
-    assert tab.locator("#keep").is_disabled() and errors == []
+    assert tab.locator("#keep").is_disabled()
+    tab.keyboard.press("Control+z")  # what was kept can be taken back
+    tab.wait_for_function("studio.now.view.style === 'angry x1.25' && !studio.making()")
+    assert tab.evaluate("studio.changes.get('line1').keys") == {"style": "angry"}
+    tab.keyboard.press("Control+Shift+Z")
+    tab.wait_for_function("studio.now.view.style.includes('+') && !studio.making()")
+    assert tab.locator("#keep").is_disabled() and np.array_equal(shown(tab), last)
+    project.manifest.write_text(text.replace("intensity: 1.25", "intensity: 1.5"), encoding="utf-8")  # an editor
+    tab.wait_for_function("studio.now?.view.style.endsWith('x1.5')")
+    project.manifest.write_text(text, encoding="utf-8")
+    assert errors == []
     tab.close()
     assert project.run() == 0
     np.testing.assert_array_equal(read_motion(project.out / "line1.npz").values, last)
