@@ -120,7 +120,8 @@ class Studio:
 
     def lines(self) -> dict[str, Any]:
         """The list."""
-        return lines_table(self.project.state.lines, self.project.records(), self.approvals.read())
+        state = self.project.state
+        return lines_table(state.lines, self.project.records(), self.approvals.read()) | {"stamp": list(state.stamp)}
 
     def make(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """A line as it would be with these keys."""

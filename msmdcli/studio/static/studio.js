@@ -186,7 +186,6 @@ async function keep() {
     mine.keys = rebased(mine.keys, keys, page.line.own, kept.own); // what was changed while it was written
     page.line.own = kept.own;
   } else page.changes.delete(id);
-  page.stamp = null; // we changed the manifest ourselves
   await refresh();
   controls();
   buttons();
@@ -370,7 +369,8 @@ function count() {
 }
 
 async function refresh() {
-  const { columns, rows } = await get("lines");
+  const { columns, rows, stamp } = await get("lines");
+  page.stamp = JSON.stringify(stamp); // of the manifest that these lines are from
   const lines = rows.map((row) => Object.fromEntries(columns.map((name, k) => [name, row[k]])));
   page.lines = new Map(lines.map((line) => [line.id, line]));
   list.fill(lines);
@@ -384,9 +384,9 @@ async function watch() {
     const now = await get("now");
     counted.requests -= 1;
     $("busy").hidden = !now.busy;
-    const stamp = JSON.stringify(now.stamp);
-    if (page.stamp && page.stamp !== stamp && (await trying(() => refresh().then(() => true)))) await open(page.lines.has(page.current) ? page.current : list.shown[0]?.id);
-    page.stamp = stamp;
+    if (page.stamp === JSON.stringify(now.stamp)) return;
+    page.stamp = JSON.stringify(now.stamp); // a manifest that is wrong is told of once
+    if (await trying(() => refresh().then(() => true))) await open(page.lines.has(page.current) ? page.current : list.shown[0]?.id);
   } catch (error) {
     say(error.message);
   }
