@@ -22,9 +22,11 @@ from msmdcli.commands.preview import preview
 from msmdcli.commands.review import review
 from msmdcli.commands.rig import rig_app
 from msmdcli.commands.schema import schema
+from msmdcli.commands.studio import studio
 from msmdcli.commands.styles import styles_app
 from msmdcli.commands.track import track
 from msmdcli.commands.train import train
+from msmdcli.commands.watch import watch
 
 app = typer.Typer(
     name="msmd",
@@ -46,6 +48,8 @@ app.command()(preview)
 app.command()(convert)
 app.command()(inspect)
 app.command()(review)
+app.command()(studio)
+app.command()(watch)
 app.command()(bench)
 app.command()(doctor)
 app.command()(schema)

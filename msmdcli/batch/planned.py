@@ -198,6 +198,11 @@ class Libraries:
         folder = line.character.styles if line.character else None
         return self._general if folder is None else self._own[folder]
 
+    @property
+    def general(self) -> StyleLibrary:
+        """The library of lines whose character has none of its own."""
+        return self._general
+
     def all_tags(self) -> Iterator[tuple[str, StyleReference]]:
         """Every tag of the command line's folders and of the shipped one, and its clips; broken ones are left out."""
         for tag in self._general.tags:

@@ -8,7 +8,7 @@ For each setting the line itself wins, then the command line, then its character
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -227,8 +227,7 @@ def merge(levels: Sequence[Choices]) -> Choices:
     result: dict[str, Any] = {}
     for level in levels:
         styled = "style" in result
-        for name in (entry.name for entry in fields(Choices)):
-            value = getattr(level, name)
+        for name, value in vars(level).items():
             if name == "format_options" and value is not None and name in result:
                 result[name] = merge_options(result[name], value)
             if value is None or name in result or (styled and name in ("regions", "segments")):

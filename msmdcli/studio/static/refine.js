@@ -1,0 +1,198 @@
+// The controls of a line, made from the manifest's schema: a key that is added to the schema appears here by itself.
+
+const SLIDER_MOST = 100; // a number that may be larger gets a field without a slider
+const SYNONYMS = ["yes", "no", "true", "false"];
+const FIRST = ["style", "intensity", "seed"]; // the keys that come first; lists come last, behind "More"
+const make = (name, properties = {}, ...inside) => {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...inside);
+  return made;
+};
+
+function options(schema) {
+  return (schema.anyOf ?? [schema]).flatMap((one) => (one.anyOf ? options(one) : [one])).filter((one) => one.type !== "null");
+}
+
+// What a key may be: a mix of styles, a number, words, words or a number, a text, or anything else as JSON.
+export function kindOf(schema) {
+  const found = options(schema);
+  if (found.some((one) => one.$ref?.endsWith("/style"))) return { kind: "style" };
+  const number = found.find((one) => one.type === "number" || one.type === "integer");
+  const words = found.filter((one) => one.enum).flatMap((one) => one.enum);
+  const spelled = [...new Set(words.filter((word) => typeof word === "string").map((word) => word.toLowerCase()))];
+  const plain = spelled.filter((word) => !SYNONYMS.includes(word));
+  const bounds = number && {
+    low: number.minimum ?? number.exclusiveMinimum ?? 0,
+    high: number.maximum ?? number.exclusiveMaximum ?? Infinity,
+    whole: number.type === "integer",
+  };
+  const chosen = plain.length ? plain : spelled;
+  if (number && chosen.length) return { kind: "either", words: chosen, ...bounds };
+  if (number && !found.some((one) => one.exclusiveMinimum !== undefined && found.length > 1)) return { kind: "number", ...bounds };
+  if (chosen.length) return { kind: "words", words: chosen };
+  if (found.some((one) => [one.type].flat().includes("string"))) return { kind: "text" };
+  return { kind: "json" };
+}
+
+export class Refine {
+  constructor(box, about, { onInput, onCommit }) {
+    this.box = box;
+    this.about = about;
+    this.onInput = onInput; // (key, value): while a slider moves
+    this.onCommit = onCommit; // (key, value): one step of undo
+    const names = Object.keys(about.keys);
+    const kinds = new Map(names.map((name) => [name, kindOf(about.keys[name])]));
+    const simple = (name) => kinds.get(name).kind !== "json";
+    const first = about.first ?? FIRST;
+    this.order = [...first.filter((name) => kinds.has(name)), ...names.filter((name) => simple(name) && !first.includes(name))];
+    this.later = names.filter((name) => !simple(name));
+    this.kinds = kinds;
+    this.opened = false;
+  }
+
+  // own: what the line says itself, with what was changed; inherited: what it gets from elsewhere.
+  show(own, inherited, fixed) {
+    const focus = this.box.contains(document.activeElement) && document.activeElement;
+    const again = focus && [focus.closest(".key")?.dataset.key, focus.getAttribute("aria-label")];
+    this.own = own;
+    this.inherited = inherited;
+    const part = (name) => this.key(name, fixed);
+    const more = make("details", { open: this.opened }, make("summary", { textContent: `More: ${this.later.join(", ")}` }), make("div", {}, ...this.later.map(part)));
+    more.addEventListener("toggle", () => (this.opened = more.open));
+    this.box.replaceChildren(...this.order.map(part), ...(this.later.length ? [more] : []));
+    if (again) this.box.querySelector(`[data-key="${again[0]}"] [aria-label="${again[1]}"]`)?.focus(); // keys go on where they were
+  }
+
+  key(name, fixed) {
+    const schema = this.about.keys[name];
+    const own = this.own[name] !== undefined && this.own[name] !== null;
+    const value = own ? this.own[name] : this.inherited[name];
+    const label = make("label", { className: "label", textContent: name.replaceAll("_", " "), title: schema.description ?? "" });
+    const reset = make("button", { className: "reset", textContent: "reset", title: "As the character or the manifest has it" });
+    reset.addEventListener("click", () => this.onCommit(name, null));
+    const kind = this.kinds.get(name);
+    const body = make("div", { className: "body" }, ...this[kind.kind](name, value, kind));
+    const row = make("div", { className: own ? "key own" : "key" }, label, reset, body);
+    row.dataset.key = name;
+    if (fixed) for (const one of row.querySelectorAll("input, select, button, textarea")) one.disabled = true;
+    return row;
+  }
+
+  number(name, value, { low, high, whole }) {
+    const usual = this.about.usual[name];
+    const shown = typeof value === "number" ? value : usual ?? "";
+    const field = make("input", { type: "number", value: shown, min: low, step: whole ? 1 : "any" });
+    if (Number.isFinite(high)) field.max = high;
+    field.setAttribute("aria-label", name);
+    field.addEventListener("change", () => this.onCommit(name, field.value === "" ? null : field.valueAsNumber));
+    if (name === "seed") {
+      const other = make("button", { textContent: "Another take", title: "Another seed (N)" });
+      other.addEventListener("click", () => this.onCommit(name, (typeof value === "number" ? value : 0) + 1));
+      return [make("div", { className: "pair" }, other, field)];
+    }
+    if (!(high <= SLIDER_MOST)) return [field];
+    const slider = make("input", { type: "range", min: low, max: high, step: whole ? 1 : (high - low) / 200 });
+    slider.value = shown === "" ? low : shown;
+    slider.setAttribute("aria-label", name);
+    slider.addEventListener("input", () => {
+      field.value = slider.value;
+      this.live(name, slider.valueAsNumber);
+    });
+    slider.addEventListener("change", () => this.onCommit(name, +slider.valueAsNumber.toFixed(3)));
+    return [make("div", { className: "pair" }, slider, field)];
+  }
+
+  live(name, value) {
+    this.onInput(name, +value.toFixed(3));
+  }
+
+  words(name, value, { words }) {
+    const chosen = String(value ?? "").toLowerCase();
+    const box = make("select", {}, make("option", { value: "", textContent: "as usual" }), ...words.map((word) => make("option", { value: word, textContent: word })));
+    if (chosen && !words.includes(chosen)) box.append(make("option", { value: chosen, textContent: chosen }));
+    box.value = chosen;
+    box.setAttribute("aria-label", name);
+    box.addEventListener("change", () => this.onCommit(name, box.value || null));
+    return [box];
+  }
+
+  either(name, value, kind) {
+    const [box] = this.words(name, typeof value === "number" ? "number" : value, { words: [...kind.words, "number"] });
+    const fresh = box.cloneNode(true); // without the listener of plain words
+    fresh.value = typeof value === "number" ? "number" : String(value ?? "").toLowerCase();
+    fresh.addEventListener("change", () => {
+      const middle = kind.high <= 2 * (1 + kind.low) && kind.low <= 1 ? 1 : Math.round((kind.low + Math.min(kind.high, SLIDER_MOST)) / 2);
+      this.onCommit(name, fresh.value === "number" ? Math.min(middle, kind.high) : fresh.value || null);
+    });
+    return typeof value === "number" ? [fresh, ...this.number(name, value, kind)] : [fresh];
+  }
+
+  text(name, value) {
+    const field = make("input", { value: value ?? "" });
+    field.setAttribute("aria-label", name);
+    field.addEventListener("change", () => {
+      const text = field.value.trim();
+      this.onCommit(name, text === "" ? null : Number.isFinite(+text) ? +text : text);
+    });
+    return [field];
+  }
+
+  json(name, value) {
+    const field = make("textarea", { value: value === undefined || value === null ? "" : JSON.stringify(value, null, 1), spellcheck: false });
+    field.setAttribute("aria-label", name);
+    field.addEventListener("change", () => {
+      field.setCustomValidity("");
+      if (!field.value.trim()) return this.onCommit(name, null);
+      try {
+        this.onCommit(name, JSON.parse(field.value));
+      } catch (error) {
+        field.setCustomValidity(`not JSON: ${error.message}`);
+        field.reportValidity();
+      }
+    });
+    return [field];
+  }
+
+  style(name, value) {
+    const given = value === undefined || value === null ? [{ ref: "neutral" }] : Array.isArray(value) ? value : [value];
+    const parts = given.map((one) => (typeof one === "object" ? { ref: String(one.ref), weight: one.weight ?? 1 } : { ref: String(one), weight: 1 }));
+    const told = (commit) => {
+      const left = parts.filter((part) => part.weight > 0);
+      const mix = left.length === 1 ? left[0].ref : left.map(({ ref, weight }) => ({ ref, weight: +weight.toFixed(3) }));
+      if (left.length) (commit ? this.onCommit : this.onInput)(name, mix);
+    };
+    const tags = [...this.about.tags, "none"];
+    const rows = parts.map((part, i) => {
+      const box = make("select", {}, ...[...new Set([...tags, part.ref])].map((tag) => make("option", { value: tag, textContent: tag })));
+      box.value = part.ref;
+      box.setAttribute("aria-label", `style ${i + 1}`);
+      box.addEventListener("change", () => {
+        part.ref = box.value;
+        told(true);
+      });
+      if (parts.length === 1) return make("div", {}, box);
+      const slider = make("input", { type: "range", min: 0, max: 1, step: 0.01 });
+      const most = Math.max(1, ...parts.map((one) => one.weight));
+      slider.value = part.weight / most;
+      slider.setAttribute("aria-label", `share of ${part.ref}`);
+      slider.addEventListener("input", () => {
+        part.weight = slider.valueAsNumber;
+        told(false);
+      });
+      slider.addEventListener("change", () => told(true));
+      const away = make("button", { textContent: "×", title: "Take away" });
+      away.addEventListener("click", () => {
+        parts.splice(i, 1);
+        told(true);
+      });
+      return make("div", { className: "mix" }, box, slider, away);
+    });
+    const add = make("button", { textContent: "Mix with another" });
+    add.addEventListener("click", () => {
+      const next = tags.find((tag) => tag !== "none" && !parts.some((part) => part.ref === tag));
+      parts.push({ ref: next ?? "neutral", weight: 0.5 });
+      told(true);
+    });
+    return [...rows, make("div", {}, add)];
+  }
+}

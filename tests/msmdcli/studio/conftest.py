@@ -1,0 +1,107 @@
+"""A project to work on, and a studio that runs in a process of its own as `msmd studio` starts it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from batch_project import Project
+
+PATIENCE = 300  # seconds, for whatever takes one where the machine has nothing else to do
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER_OPTIONS = [
+    *("--headless", "--no-sandbox", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"),
+    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path, stand_in_bundle: Path) -> Iterator[Project]:
+    for needed in ("starlette", "uvicorn", "ruamel.yaml"):
+        pytest.importorskip(needed, reason="needs the extra `studio`")
+    project = Project(tmp_path, stand_in_bundle)
+    yield project
+    for end in project.at_end:
+        end()
+
+
+class Served:
+    """A running studio.
+
+    Attributes:
+        address: that it printed.
+        process: of the command.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        self.address = process.stdout.readline().strip()
+        assert self.address.startswith("http://127.0.0.1:"), self.address
+        self.port, self.root = urlsplit(self.address).port, urlsplit(self.address).path
+
+    def asked(
+        self, path: str, body: Any = None, headers: dict[str, str] | None = None, root: str | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an answer, asked for as a program does that can say anything."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=PATIENCE)
+        try:
+            data = None if body is None else json.dumps(body)
+            method = "GET" if body is None else "POST"
+            connection.request(method, (self.root if root is None else root) + path, data, headers or {})
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def json(self, path: str, body: Any = None) -> Any:
+        status, _, content = self.asked(path, body)
+        assert status == 200, content
+        return json.loads(content)
+
+    def stop(self) -> int:
+        """Ctrl-C; the result is the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def serve(project: Project) -> Iterator[Callable[..., Served]]:
+    """Starts a studio on the project."""
+    running: list[Served] = []
+
+    def start(*arguments: str) -> Served:
+        command = [sys.executable, "-m", "msmdcli", "studio", *arguments, "--no-browser", "--threads", "1"]
+        command += ["--bundle", str(project.options.bundle), "--styles", str(project.folder / "styles")]
+        root = Path(__file__).parents[3]
+        process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(Served(process))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+        for stream in (one.process.stdout, one.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Any:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if BROWSER is None:
+        pytest.skip("needs Chromium")
+    with sync_api.sync_playwright() as play:
+        running = play.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS, timeout=PATIENCE * 1000)
+        yield running
+        running.close()

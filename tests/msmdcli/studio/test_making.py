@@ -1,0 +1,116 @@
+"""A line made in the studio is the line that `msmd batch` writes, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch_project import Project as BatchProject
+
+from msmdcli.errors import MsmdError, UsageError
+from msmdcli.formats.registry import get_format, write_motion
+from msmdcli.manifest.lines import ManifestError
+from msmdcli.studio.making import Maker
+from msmdcli.studio.manifest_text import keep
+from msmdcli.studio.project import Project, find_project
+
+LINES = """\
+  - {id: line0, audio: audio/line1.wav}
+  - id: line1          # shouted
+    audio: audio/line2.wav
+    style: [{ref: neutral, weight: 0.25}, {ref: angry, weight: 0.75}]
+    fps: 30
+  - {id: many, audio: audio/line0.wav, takes: 2}
+"""
+
+
+def opened(project: BatchProject) -> tuple[Project, Maker]:
+    project.write(LINES)
+    studio = Project(project.options)
+    return studio, Maker(studio.options, studio.bundle)
+
+
+def written(project: BatchProject, studio: Project, maker: Maker, line_id: str, keys: dict[str, Any], to: Path) -> None:
+    """The files of a line as it is made in the studio."""
+    motion = maker.make(studio.changed(line_id, keys)).motion
+    for fmt in ("livelink-csv", "npz"):
+        write_motion(motion, to / f"{line_id}{get_format(fmt).suffix}", fmt)
+
+
+@pytest.mark.parametrize(
+    ("line_id", "keys"),
+    [
+        ("line0", {}),
+        ("line1", {}),
+        ("many_take2", {}),
+        ("line0", {"style": "angry", "intensity": 1.25, "seed": 9, "fps": 24}),
+        ("line1", {"style": None, "head": 0.5, "blinks": 20, "silence_gate": "on", "smooth": 0.3}),
+        (
+            "line1",
+            {
+                "segments": [{"start": 0.8, "style": "neutral"}],
+                "gestures": [{"name": "nod", "at": 0.5}],
+                "pins": [{"time": 1.0, "channels": {"jawOpen": 0.7}}],
+                "length": 2,
+            },
+        ),
+    ],
+)
+def test_what_is_shown_is_what_the_batch_writes(project: BatchProject, line_id: str, keys: dict[str, Any]) -> None:
+    studio, maker = opened(project)
+    shown = project.folder / "shown"
+    shown.mkdir()
+    maker.make(studio.changed("line0", {"style": "angry"}))  # what was made before changes nothing
+    written(project, studio, maker, line_id, keys, shown)
+    assert not project.out.exists()
+    if keys:
+        keep(studio.path, line_id, keys, studio.state.manifest, studio.manifest_of)
+    assert project.run() == 0
+    batch = project.bytes_of()
+    made = project.bytes_of(shown)
+    assert made == {name: batch[name] for name in made} and len(made) == 2
+
+
+def test_what_is_wrong_is_one_sentence(project: BatchProject) -> None:
+    studio, maker = opened(project)
+    with pytest.raises(ManifestError, match="intensity"):
+        studio.changed("line0", {"intensity": 99})
+    with pytest.raises(MsmdError, match="furious"):
+        maker.make(studio.changed("line0", {"style": "furious"}))
+    with pytest.raises(UsageError, match="no choice that can be changed"):
+        studio.changed("line0", {"audio": "/etc/passwd"})
+    with pytest.raises(UsageError, match="stays as it is"):
+        studio.changed("many_take1", {"style": "angry"})
+    with pytest.raises(UsageError, match="no line 'line9'"):
+        studio.changed("line9", {})
+    (project.folder / "audio/line1.wav").unlink()
+    with pytest.raises(MsmdError, match="no such recording"):
+        studio.changed("line0", {})
+
+
+def test_a_manifest_that_changes_is_read_again(project: BatchProject) -> None:
+    studio, _ = opened(project)
+    assert studio.own_keys("line0") == {} and studio.inherited("line0") == {"style": "neutral"}
+    project.write("  - {id: line0, audio: audio/line1.wav, seed: 3}\n", "{style: angry}")
+    assert studio.own_keys("line0") == {"seed": 3} and studio.inherited("line0") == {"style": "angry"}
+    assert list(studio.state.lines) == ["line0"]
+
+
+def test_out_names_its_manifest(project: BatchProject) -> None:
+    project.write("  - {id: line0, audio: audio/line0.wav}\n")
+    assert project.run() == 0
+    assert find_project(project.out, None) == (project.manifest, project.out)
+    assert find_project(project.manifest, None) == (project.manifest, Path("out"))
+    project.manifest.rename(project.folder / "moved.yaml")
+    with pytest.raises(UsageError, match="is not there"):
+        find_project(project.out, None)
+
+
+def test_lines_of_a_table_or_a_folder_are_shown_and_stay(project: BatchProject) -> None:
+    studio = Project(replace(project.options, manifest=project.folder / "audio"))
+    assert len(studio.state.lines) == 4 and "YAML" in studio.why_fixed("line0")
+    with pytest.raises(UsageError, match="stays as it is"):
+        studio.changed("line0", {"seed": 1})
+    assert Maker(studio.options, studio.bundle).make(studio.changed("line0", {})).motion.frames > 0
