@@ -20,6 +20,7 @@ def run_export(
     which: str = "best",
     force: bool = False,
     steps: int | None = None,
+    guidance_audio: float = 0.0,
     licence: str | None = None,
 ) -> list[Parity]:
     """Export a run to `out` (default: RUN/bundle) and tell the parity of each graph and of a whole line.
@@ -40,6 +41,7 @@ def run_export(
         which=which,
         force=force,
         steps=steps,
+        guidance_audio=guidance_audio,
         licence={"weights": licence} if licence else None,
     )
     for parity in parities:

@@ -11,7 +11,7 @@ from torch.export import Dim
 from export.lean_step import LeanStep, lean_memory
 from training.config import TrainConfig
 from training.network.encoders import SAMPLE_RATE, Wav2Vec2Features, WhisperFeatures
-from training.network.model import CONDITION_NAMES, Condition, Denoiser, Model, Style, StyleEncoder
+from training.network.model import Condition, Denoiser, Model, Style, StyleEncoder, condition_names
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,32 @@ class DenoiserGraph(nn.Module):
         return out
 
 
+class MouthedDenoiserGraph(nn.Module):
+    """The same for a model whose mouth has a path of its own."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        super().__init__()
+        self.step = LeanStep(denoiser)
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        mask: Tensor,
+        style_token: Tensor,
+        previous_tokens: Tensor,
+        memory: Tensor,
+        basis: Tensor,
+        offset: Tensor,
+        mouth: Tensor,
+        distinct: Tensor,
+        twin: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        condition = Condition(style_token, previous_tokens, memory, basis, offset, mouth)
+        out: tuple[Tensor, Tensor] = self.step(x, t, mask, condition, distinct, twin)
+        return out
+
+
 def bundle_graphs(config: TrainConfig, model: Model, encoder: WhisperFeatures | Wav2Vec2Features) -> list[Graph]:
     """All graphs of a bundle, with example inputs drawn from a fixed seed."""
     draw = torch.Generator().manual_seed(0)
@@ -146,20 +172,20 @@ def bundle_graphs(config: TrainConfig, model: Model, encoder: WhisperFeatures | 
         "audio_null": torch.zeros(2),
         "style_null": torch.zeros(2),
     }
-    graphs.append(
-        Graph("conditioner", ConditionerGraph(model.denoiser), window, CONDITION_NAMES, dict.fromkeys(window, rows))
-    )
+    names = condition_names(c)
+    graphs.append(Graph("conditioner", ConditionerGraph(model.denoiser), window, names, dict.fromkeys(window, rows)))
     with torch.inference_mode():
         condition = ConditionerGraph(model.denoiser)(**window)
     step = {
         "x": normal(2, N, D),
         "t": torch.tensor([999, 10]),
         "mask": mask,
-        **dict(zip(CONDITION_NAMES, condition, strict=True)),
+        **dict(zip(names, condition, strict=True)),
         "distinct": torch.tensor([1, 0]),  # crossed, so that both are used
         "twin": torch.tensor([1, 0]),
     }
     step = {name: value.clone() for name, value in step.items()}
+    network = MouthedDenoiserGraph(model.denoiser) if c.mouth_width else DenoiserGraph(model.denoiser)
     free = dict.fromkeys(step, rows) | {"distinct": {0: "distinct"}}
-    graphs.append(Graph("denoiser", DenoiserGraph(model.denoiser), step, ("x0", "alpha"), free, opset=23))
+    graphs.append(Graph("denoiser", network, step, ("x0", "alpha"), free, opset=23))
     return graphs

@@ -56,7 +56,7 @@ class LeanStep(nn.Module):
         net, config = self.denoiser, self.denoiser.config
         (B, N, D), W, P = x.shape, config.width, config.previous
         scale = net.schedule.alpha[t][:, None, None]
-        frames = (x - scale * condition.offset[:, None]) * mask[..., None]
+        frames = net.shown(x - scale * condition.offset[:, None], condition) * mask[..., None]
         motion = net.motion_map(torch.cat([frames, mask[..., None]], dim=-1))  # [B, N, W]
         token = condition.style_token + net.time_map(sinusoidal(t, W))  # [B, W]
         h = torch.cat([token[:, None], condition.previous_tokens, motion], dim=1) + net.positions  # [B, 1 + P + N, W]
@@ -74,11 +74,11 @@ class LeanStep(nn.Module):
         out = net.head(net.norm(h))  # [B, N, D + K]
         primary, alpha = out[..., :D], out[..., D:]
         if not config.basis_size:
-            return primary + condition.offset[:, None], alpha
+            return net.decided(primary + condition.offset[:, None], condition), alpha
         weighted = alpha @ condition.basis  # [B, N, D], eq. 4
         constant = condition.basis.sum(1, keepdim=True)  # [B, 1, D]
         styled = weighted * net.face + constant * (1.0 - net.face)
-        return primary + styled + condition.offset[:, None], alpha
+        return net.decided(primary + styled + condition.offset[:, None], condition), alpha
 
     def _rest(self, layer: DecoderLayer, x: Tensor, heard: Tensor, memory: Tensor, skipped: int) -> Tensor:
         """What comes after a layer's self-attention: tokens x and heard [B, 1 + P + N - skipped, W], the same out."""

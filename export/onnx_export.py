@@ -25,7 +25,8 @@ from msmdcli.model.bundle_description import CHECKSUM, description_sha256
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
 from training.network.distil import SAMPLER as STUDENT_SAMPLER
-from training.network.encoders import FEATURE_RATE, SAMPLE_RATE, load_encoder
+from training.network.ear import run_encoder
+from training.network.encoders import FEATURE_RATE, SAMPLE_RATE
 from training.network.run_folder import load_run, run_rig
 
 BUNDLE_FORMAT = 1
@@ -47,6 +48,7 @@ def export_bundle(
     which: str = "best",
     force: bool = False,
     steps: int | None = None,
+    guidance_audio: float = 0.0,
     licence: dict[str, Any] | None = None,
 ) -> list[Parity]:
     """Export a training run.
@@ -57,6 +59,7 @@ def export_bundle(
         precision: how weights are stored (`export.weights`); computation is float32, but for the denoiser's with
             "half" (`export.half`).
         steps: network evaluations per window that suit the model, for the bundle's `defaults`.
+        guidance_audio: the scale of guidance by sound that suits it, for the same.
         licence: what the weights may be used for, for the bundle's `licence`.
 
     Returns:
@@ -70,7 +73,7 @@ def export_bundle(
         raise UsageError(f"{out} exists already", hint="Give another --out, or --force to replace it.")
     config, model, normalisation = load_run(run, which)
     rig = run_rig(run)
-    encoder = load_encoder(config.audio.encoder, config.audio.path, config.audio.layers)
+    encoder = run_encoder(run, config.audio, config.ear)
     torch.backends.mha.set_fastpath_enabled(False)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells that torchvision is missing, once per graph
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,9 @@ def export_bundle(
             computes_half = precision == "half" and graph.name == "denoiser"
             onnx.save(halve(proto) if computes_half else shrink(proto, precision), str(path))
             parities.append(check_graph(graph, path))
-        description = describe(run, config, rig, encoder.dim, name or out.name, precision, steps, licence or {})
+        description = describe(
+            run, config, rig, encoder.dim, name or out.name, precision, steps, guidance_audio, licence or {}
+        )
         description["normalisation"] = {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()}
         description["files"] = {
             p.name: {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
@@ -141,6 +146,7 @@ def describe(
     name: str,
     precision: str,
     steps: int | None,
+    guidance_audio: float,
     licence: dict[str, Any],
 ) -> dict[str, Any]:
     """`bundle.json` without files and normalisation."""
@@ -164,7 +170,7 @@ def describe(
         "window": {"frames": config.model.window, "previous": config.model.previous},
         "diffusion": {"steps": config.model.diffusion_steps, "schedule": "cosine", "s": 0.008, "prediction": "sample"},
         "model": {"variant": config.variant, **config.model.to_dict()},
-        "defaults": {**sampling, "guidance": {"audio": 0.0, "style": 0.0}},
+        "defaults": {**sampling, "guidance": {"audio": guidance_audio, "style": 0.0}},
         "audio_encoder": {
             "name": audio.encoder,
             "layers": list(audio.layers) if audio.layers else None,

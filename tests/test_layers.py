@@ -22,7 +22,7 @@ STEPS = {top: [step.split() for step in text.split("<")] for top, text in LAYERS
 RANKS = {f"{top}.{name}": i for top, steps in STEPS.items() for i, step in enumerate(steps) for name in step}
 # old addresses only import; the configuration is read by all, and reads CONFIG_READS
 NO_LAYER = {"msmdcli.__main__", "msmdcli.audio", "msmdcli.rig", "msmdcli.video", "training.config"}
-CONFIG_READS = {"training.network.model", "training.network.losses", "training.data.augment"}
+CONFIG_READS = {f"training.{name}" for name in ("network.model", "network.losses", "network.ear", "data.augment")}
 HAND_OVER = {f"msmdcli.commands.{name}" for name in ("train", "evaluate", "curate", "export_onnx")}  # in a function
 CALLED_AS_API = ("msmdcli.batch", "msmdcli.api")  # the package is also the function `msmdcli.batch`; in a function
 PARENT_OPENS = ("msmdcli.drawing.renderer", "msmdcli.drawing.opengl")  # the one parent that calls its sub-package

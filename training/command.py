@@ -23,6 +23,9 @@ class Progress:
     def __init__(self, talk: Console) -> None:
         self.talk = talk
 
+    def say(self, text: str) -> None:
+        self.talk.say(text)
+
     def loading(self, clip: str, done: int, total: int) -> None:
         self.talk.detail(f"features of {clip}")
         if done % 100 == 0 or done == total:

@@ -18,6 +18,7 @@ from msmdcli.documents.nodes import DocumentError
 from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import UsageError
 from training.data.augment import AugmentConfig
+from training.network.ear import EarConfig
 from training.network.losses import LossWeights
 from training.network.model import ModelConfig
 
@@ -28,7 +29,7 @@ Variant = Literal["msmd", "msmd-anchor", "no-cross", "vae-baseline", "diffposeta
 
 @dataclass(frozen=True)
 class AudioConfig:
-    encoder: str = "hubert"
+    encoder: str = "hubert"  # hubert, whisper (tiny.en), whisper-base, wav2vec2, wavlm
     path: str | None = None  # local folder of the encoder; None = the shared material, else its hub name
     layers: tuple[int, ...] | None = None  # hidden states put side by side; None = the last
     stack: int = 1  # features per motion frame: 2 keeps all of a 50 Hz encoder at 25 frames/s
@@ -49,6 +50,7 @@ class DataConfig:
     validation_without: tuple[
         str, ...
     ] = ()  # sources whose `val` clips are not looked at; never choose a model on the voices it trained on
+    manner_start: float = 0.25  # share of performed windows at the start of their clip, with nothing before them
     truncate: float = 0.2  # share of windows that are cut to a random length, to teach short lines
 
 
@@ -57,6 +59,7 @@ class RecipeConfig:
     """Material that `msmd train` makes by itself when no --data is given."""
 
     corpus: bool = False  # the shared talking-face corpus (`training.data.corpus`)
+    performed_hours: float = 0.0  # synthetic speech performed whole in random manners (`training.speech.performed`)
     speech_hours: float = 0.0  # synthetic speech (`training.speech.speech`)
     speech_seed: int = 0
     # Synthesisers. Piper is left out: its voice was tuned from recordings whose terms it does not state.
@@ -108,6 +111,7 @@ class DistilConfig:
 class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
+    ear: EarConfig = field(default_factory=EarConfig)
     data: DataConfig = field(default_factory=DataConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -117,6 +121,7 @@ class TrainConfig:
     distil: DistilConfig = field(default_factory=DistilConfig)
     variant: Variant = "msmd"
     cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
+    mouth_iterations: int = 0  # the first steps, in which only the mouth's own path learns (`model.mouth_width`)
     drop_condition: float = 0.1  # probability of dropping each condition, for classifier-free guidance
     time_power: float = (
         1.0  # t = T u^power for uniform u: below 1 the noisy steps come more often, which few-step sampling lives on
@@ -153,7 +158,7 @@ def apply_variant(config: TrainConfig, variant: Variant) -> TrainConfig:
         model = dataclasses.replace(model, basis_size=0, style="frozen")
         contrastive = config.contrastive_iterations or max(1, config.optimiser.iterations // 5)
     elif variant == "unconditioned":
-        model = dataclasses.replace(model, basis_size=0, style="none")
+        model = dataclasses.replace(model, basis_size=0, style="none", mouth_width=0)
     return dataclasses.replace(
         config, model=model, variant=variant, cross=cross, contrastive_iterations=contrastive, normalise=normalise
     )

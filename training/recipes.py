@@ -26,6 +26,8 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
     if recipe.corpus:
         notes = hashlib.sha256(CORPUS_NOTES.read_bytes()).hexdigest()[:8]  # other offsets or splits: another data set
         folders.append(_corpus(cache / f"corpus-{notes}", talk))
+    if recipe.performed_hours:
+        folders.append(_performed(cache / f"performed-{recipe.speech_seed}", recipe, talk))
     if recipe.speech_hours:
         folders.append(_speech(cache / f"speech-{recipe.speech_seed}", recipe, talk, jobs))
     if not folders:
@@ -77,4 +79,16 @@ def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
         before, minutes = minutes, minutes + row["seconds"] / 60
         if int(before / 10) != int(minutes / 10):
             talk(f"  {minutes:.0f} minutes of {60 * recipe.speech_hours:.0f}")
+    return folder
+
+
+def _performed(folder: Path, recipe: RecipeConfig, talk: Talk) -> Path:
+    from training.speech.performed import build
+
+    talk(f"Performing {recipe.performed_hours:g} h of synthetic speech in {folder} (what is there is kept)")
+    before = 0.0
+    for seconds in build(folder, recipe.performed_hours, recipe.speech_seed, recipe.speech_engines):
+        if int(seconds / 600) != int(before / 600):
+            talk(f"  {seconds / 60:.0f} minutes of {60 * recipe.performed_hours:.0f}")
+        before = seconds
     return folder

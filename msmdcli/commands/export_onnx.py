@@ -29,6 +29,9 @@ def export_onnx(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Sampling steps that the bundle recommends. (default: 4)")
     ] = None,
+    guidance_audio: Annotated[
+        float, typer.Option(min=0.0, max=10.0, help="Guidance by sound that the bundle recommends.")
+    ] = 0.0,
     licence: Annotated[str | None, typer.Option(help="What the weights may be used for; kept in the bundle.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
     json_lines: Json = False,
@@ -43,5 +46,14 @@ def export_onnx(
 
     talk = console(json_lines, quiet=quiet)
     run_export(
-        talk, run, out=out, precision=precision, name=name, which=checkpoint, force=force, steps=steps, licence=licence
+        talk,
+        run,
+        out=out,
+        precision=precision,
+        name=name,
+        which=checkpoint,
+        force=force,
+        steps=steps,
+        guidance_audio=guidance_audio,
+        licence=licence,
     )

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from safetensors.torch import save_file
 
 from export.onnx_export import export_bundle
 from export.weights import shrink
@@ -21,7 +22,8 @@ from msmdcli.model.engine import Engine
 from msmdcli.model.lines import Job
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.style_codes import StyleCode, StyleEntry
-from training.config import TrainConfig, apply_variant, load_config
+from training.config import TrainConfig, apply_variant, config_from_dict, load_config
+from training.network.ear import EAR_FILE, Ear, EarConfig, save_ear
 from training.network.encoders import load_encoder
 from training.network.model import Model
 from training.network.run_folder import RUN_FORMAT
@@ -31,8 +33,6 @@ COUNT = 55
 
 def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object) -> Path:
     """A run folder as training leaves it, with random weights."""
-    from safetensors.torch import save_file
-
     base = load_config("tiny")
     config: TrainConfig = apply_variant(
         dataclasses.replace(base, audio=dataclasses.replace(base.audio, path=str(whisper))), variant
@@ -65,18 +65,21 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
         ("vae-baseline", {}),
         ("unconditioned", {}),
         ("msmd", {"head_basis": "scaled"}),
+        ("msmd-anchor", {"mouth_width": 16, "mouth_channels": (17, 18, 37)}),
+        ("msmd", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "audio_context": 2}),
     ],
 )
 def test_graphs_and_lines_agree_with_pytorch(
     tmp_path: Path, tiny_whisper: Path, variant: str, changes: dict[str, object]
 ) -> None:
     run = make_run(tmp_path / "run", tiny_whisper, variant, **changes)
-    parities = {p.name: p for p in export_bundle(run, tmp_path / "bundle")}
+    parities = {p.name: p for p in export_bundle(run, tmp_path / "bundle", guidance_audio=0.3)}
     assert {"audio_encoder", "conditioner", "denoiser", "whole line"} <= set(parities)
     for name, parity in parities.items():
         assert parity.relative < (1e-4 if name in ("whole line", "audio_encoder") else 1e-5), parity
     bundle = Bundle.load(tmp_path / "bundle")
     assert bundle.model["variant"] == variant and (bundle.normalisation.std[-1] == 0)
+    assert bundle.defaults["guidance"] == {"audio": 0.3, "style": 0.0}
 
 
 @pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("half", 0.6), ("int8", 0.4)])
@@ -160,3 +163,29 @@ def test_no_path_of_the_exporting_machine_is_in_the_files(tmp_path: Path, tiny_w
     for file in (tmp_path / "bundle").glob("*.onnx"):
         content = file.read_bytes()
         assert b"site-packages" not in content and b".py" not in content, file.name
+
+
+def test_an_ear_is_a_part_of_the_audio_encoder(tmp_path: Path, tiny_whisper: Path) -> None:
+    """The runtime finds a bundle whose encoder gives other features, and nothing else new."""
+    ear_config = EarConfig(width=8, rank=6)
+    run = make_run(tmp_path / "run", tiny_whisper, "msmd-anchor", mouth_width=16, mouth_channels=(17, 18, 37))
+    described = json.loads((run / "config.json").read_text())
+    encoder = load_encoder("whisper", tiny_whisper, described["audio"]["layers"])
+    torch.manual_seed(3)
+    ear = Ear(ear_config, encoder.dim, ("jawOpen", "mouthClose"), 4)
+    for value in (*ear.parameters(), ear.axes):
+        torch.nn.init.normal_(value, std=0.2)
+    save_ear(ear, run / EAR_FILE)
+    described["ear"] = dataclasses.asdict(ear_config)
+    described["model"]["audio_dim"] = ear.dim
+    config = config_from_dict({k: v for k, v in described.items() if k != "format_version"})
+    torch.manual_seed(1)
+    network = Model(config.model)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    save_file(network.state_dict(), run / "best" / "ema.safetensors")
+    (run / "config.json").write_text(json.dumps(described))
+    parities = {p.name: p for p in export_bundle(run, tmp_path / "bundle")}
+    assert max(p.relative for p in parities.values()) < 1e-4
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert bundle.audio_encoder.dim == ear.dim == 10 and bundle.audio_encoder.stack == 1

@@ -81,6 +81,9 @@ HEAD_GAIN, HEAD_OFFSET = 0.7, 0.12  # spread of log gain; radians
 
 
 NEEDED = ("jaw", "lips", "cheeks", "nose", "eyes", "brows", "head")  # regions of the rig
+# What an expression opens the lips with: it yields where they close (`closed_lips`).
+OPENERS = ("jawOpen", "mouthUpperUp", "mouthLowerDown", "mouthFunnel", "noseSneer")
+CLOSED_SPAN = 0.06  # opening above the clip's most closed at which lips count as open
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,16 @@ class Manners:
         self.blink = np.array([rig.index("eyeBlinkLeft"), rig.index("eyeBlinkRight")])
         self.prototypes = np.stack([expression_pose(rig, poses) for poses in PROTOTYPES.values()])  # [E, D]
         self.face = rig.indices("face")
+        self.openers = [i for i, name in enumerate(rig.channels) if name.startswith(OPENERS)]
         self.swap, self.sign = mirror_map(rig)
+
+    def mirrors(self, rng: Generator) -> bool:
+        """Whether a sample is mirrored."""
+        return bool(rng.random() < self.config.mirror * (self.config.probability > 0))
+
+    def mirrored(self, motion: Array) -> Array:
+        """The same performance, left for right [T, D]."""
+        return motion[:, self.swap] * self.sign
 
     def apply(self, motion: Array, rng: Generator) -> Array:
         """motion [T, D] in rig units -> the same performance in a random manner, within the rig's ranges."""
@@ -120,8 +132,8 @@ class Manners:
         if config.probability <= 0:
             rng.random(2)  # as many numbers as where a sample gets no manner
             return motion
-        if rng.random() < config.mirror * (config.probability > 0):
-            motion = motion[:, self.swap] * self.sign
+        if self.mirrors(rng):
+            motion = self.mirrored(motion)
         if rng.random() >= config.probability:
             return motion
         D = motion.shape[1]
@@ -164,8 +176,25 @@ class Manners:
         strength = 1.0 + config.expression_motion * slow_noise(len(motion), rng)[:, None]  # [T, 1]
 
         keep = rng.uniform(0.2, 1.2)  # the recorded face's own resting pose is only one of many
-        result = rest * keep + (motion - rest) * gain + offset + expression * strength
+        lets = np.ones((len(motion), D), dtype=np.float32)
+        lets[:, self.openers] = (1.0 - closed_lips(motion, self.rig))[:, None]  # bilabials close in every expression
+        result = rest * keep + (motion - rest) * gain + (offset + expression * strength) * lets
         return np.clip(result, self.rig.lower, self.rig.upper).astype(np.float32)
+
+
+def closed_lips(motion: Array, rig: Rig) -> Array:
+    """How far the lips are closed at each frame of a tracked clip [T, D] -> [T], 0 to 1.
+
+    By the channels that part the lips, weighed as they move the inner lips of the ICT head, against the clip's own most
+    closed twentieth; a clip whose lips never close much has few frames near it.
+    """
+    parts = {"jawOpen": 1.0, "mouthClose": -1.2, "mouthFunnel": 0.4} | {
+        f"mouth{what}{side}": 0.1 for what in ("UpperUp", "LowerDown") for side in ("Left", "Right")
+    }
+    opening = motion[:, [rig.index(name) for name in parts]] @ np.array(list(parts.values()), np.float32)  # [T]
+    over = np.clip((opening - np.percentile(opening, 5)) / CLOSED_SPAN, 0.0, 1.0)
+    closed: Array = (1.0 - over * over * (3.0 - 2.0 * over)).astype(np.float32)
+    return closed
 
 
 def expression_pose(rig: Rig, strengths: dict[str, float]) -> Array:

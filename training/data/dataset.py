@@ -26,7 +26,7 @@ from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from training.config import DataConfig
 from training.data.augment import AugmentConfig, Manners
-from training.data.features import CachedFeatures, FeatureCache
+from training.data.features import CachedFeatures
 from training.data.records import ClipRecord
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -45,6 +45,7 @@ class TrainingClip:
     motion: Array
     features: CachedFeatures | None
     known: np.ndarray | None  # indices of the channels that the motion defines; None = all
+    manner: str | None = None  # performed clips of one manner are each other's style references
 
     @property
     def frames(self) -> int:
@@ -59,7 +60,7 @@ def load_clips(
     records: Iterable[tuple[Path, ClipRecord]],
     rig: Rig,
     fps: Fraction,
-    cache: FeatureCache,
+    cache: Any,
     data: DataConfig,
     progress: Any = None,
 ) -> list[TrainingClip]:
@@ -86,7 +87,7 @@ def load_clips(
             if features is not None and (room := room - features.size) > 0:
                 features.hold()
             moved = _at_pace(motion, pace)
-            clips.append(TrainingClip(record.id, record.speaker, record.source, moved, features, known))
+            clips.append(TrainingClip(record.id, record.speaker, record.source, moved, features, known, record.manner))
         if progress is not None:
             progress(record.id)
     return clips
@@ -137,8 +138,12 @@ class PairBatches(Dataset[dict[str, Array]]):
         self.by_speaker: dict[tuple[str, str], list[TrainingClip]] = defaultdict(list)
         for clip in clips:
             self.by_speaker[clip.source, clip.speaker].append(clip)
+        self.by_manner: dict[str, list[TrainingClip]] = defaultdict(list)
+        for clip in clips:
+            if clip.manner is not None and clip.features is not None:
+                self.by_manner[clip.manner].append(clip)
         self.head = rig.head_columns
-        self.donors = [clip for clip in clips if clip.known is None]
+        self.donors = [clip for clip in clips if clip.known is None and clip.manner is None]
         self.probability = self._probabilities()
 
     def __len__(self) -> int:
@@ -174,45 +179,63 @@ class PairBatches(Dataset[dict[str, Array]]):
         return batch
 
     def _pair(self, rng: Generator) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Two adjacent windows of one sequence, in one manner."""
-        N, P = self.window, self.previous
-        motion, audio = self._sequence(rng, 2 * N)
+        """Two windows in one manner: adjacent ones of one sequence, or of any two clips performed in that manner."""
+        N = self.window
+        clip = self.clips[rng.choice(len(self.clips), p=self.probability)]
+        if clip.manner is not None:
+            return self._manner_pair(clip, rng)
+        motion, audio = self._sequence(clip, rng, 2 * N)
         motion = self.manners.apply(motion, rng)
         T = len(motion)
         middle = min(N, T // 2)  # a sequence shorter than two windows is shared between them
-        silent = audio is None
-        sound = np.zeros((T, self.audio_dim), dtype=np.float32) if audio is None else audio.astype(np.float32)
+        first = self._cut(motion, audio, 0, middle, rng)
+        return first, self._cut(motion, audio, middle, min(T, middle + N), rng)
 
-        def cut(start: int, stop: int, first: bool) -> dict[str, Array]:
-            length = stop - start
-            if rng.random() < self.data.truncate and length > MIN_FRAMES:
-                length = int(rng.integers(MIN_FRAMES, length + 1))
-            frames = np.zeros((N, motion.shape[1]), dtype=np.float32)
-            features = np.zeros((P + N, self.audio_dim), dtype=np.float32)
-            before = np.zeros((P, motion.shape[1]), dtype=np.float32)
-            frames[:length] = motion[start : start + length]
-            features[P : P + length] = sound[start : start + length]
-            if not first:
-                have = min(P, start)
-                before[P - have :] = motion[start - have : start]
-                before[: P - have] = motion[start - have]
-                features[P - have : P] = sound[start - have : start]
-                features[: P - have] = sound[start - have]
-            mask = (np.arange(N) < length).astype(np.float32)
-            return {
-                "motion": frames,
-                "mask": mask,
-                "previous": before,
-                "start": np.array(first, np.float32),
-                "audio": features,
-                "silent": np.array(silent, np.float32),
-            }
+    def _manner_pair(self, clip: TrainingClip, rng: Generator) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Windows from anywhere in two clips performed in one manner, or twice in the same: what came before each is
+        its own clip's."""
+        others = self.by_manner[str(clip.manner)]
+        mirrored = self.manners.mirrors(rng)
 
-        return cut(0, middle, True), cut(middle, min(T, middle + N), False)
+        def window(of: TrainingClip) -> dict[str, Array]:
+            length = min(self.window, of.frames)
+            at_start = rng.random() < self.data.manner_start
+            start = 0 if at_start else int(rng.integers(0, of.frames - length + 1))
+            motion = self.manners.mirrored(of.motion) if mirrored else of.motion
+            return self._cut(motion, of.audio(0, of.frames), start, start + length, rng)
 
-    def _sequence(self, rng: Generator, frames: int) -> tuple[Array, np.ndarray | None]:
+        return window(clip), window(others[int(rng.integers(len(others)))])
+
+    def _cut(self, motion: Array, audio: np.ndarray | None, start: int, stop: int, rng: Generator) -> dict[str, Array]:
+        """The window [start, stop) of motion [T, D] and features [T, C], with the frames before it unless it starts."""
+        N, P = self.window, self.previous
+        length = stop - start
+        if rng.random() < self.data.truncate and length > MIN_FRAMES:
+            length = int(rng.integers(MIN_FRAMES, length + 1))
+        frames = np.zeros((N, motion.shape[1]), dtype=np.float32)
+        features = np.zeros((P + N, self.audio_dim), dtype=np.float32)
+        before = np.zeros((P, motion.shape[1]), dtype=np.float32)
+        frames[:length] = motion[start : start + length]
+        if audio is not None:
+            features[P : P + length] = audio[start : start + length]
+        if start:
+            have = min(P, start)
+            before[P - have :] = motion[start - have : start]
+            before[: P - have] = motion[start - have]
+            if audio is not None:
+                features[P - have : P] = audio[start - have : start]
+                features[: P - have] = audio[start - have]
+        return {
+            "motion": frames,
+            "mask": (np.arange(N) < length).astype(np.float32),
+            "previous": before,
+            "start": np.array(start == 0, np.float32),
+            "audio": features,
+            "silent": np.array(audio is None, np.float32),
+        }
+
+    def _sequence(self, clip: TrainingClip, rng: Generator, frames: int) -> tuple[Array, np.ndarray | None]:
         """At most `frames` frames of motion and features: a stretch of one clip, or clips of one speaker in a chain."""
-        clip = self.clips[rng.choice(len(self.clips), p=self.probability)]
         if not self.data.chain_short_clips or clip.frames >= frames:
             motion, audio = self._stretch(clip, rng, frames)
         else:

@@ -47,6 +47,11 @@ class CachedFeatures:
         """Keep all rows in RAM."""
         self._held[:] = [np.load(self.path, allow_pickle=False)]
 
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self._layout[0]
+
     @cached_property
     def _layout(self) -> tuple[int, int, int]:
         """Frames T, width C, and where in the file the numbers begin."""

@@ -49,6 +49,8 @@ class ClipRecord:
         split: train, val, test or style.
         commercial: whether the licence allows training a released model.
         licence: data set and terms, as the corpus states them.
+        manner: of a performed clip; clips of one manner are each other's style references.
+        mouth: file of what the ear learns from the clip (`training.speech.performed`), relative to the data set.
     """
 
     id: str
@@ -66,6 +68,8 @@ class ClipRecord:
     split: str
     commercial: bool
     licence: str
+    manner: str | None = None
+    mouth: str | None = None
 
 
 def unit_hash(name: str) -> float:

@@ -11,6 +11,8 @@ Protocol
              reference's mean pose held; *copy*: the reference played as it is; *average*: the mean pose of the training
              persons held.
     Seeds    Every generated system with several seeds; right, wrong and none start from the same noise.
+    Takes    *right* again with 8 takes of each clip: one take and their mean, timing and strength of the lips, distance
+             of the motion's statistics from real clips (`as_generator`).
     Judges   Sync and manner (`judges`), trained on real clips of the split `train` only. They also judge
              *tracked*, the real performance itself: what a perfect system would get.
     Numbers  `metrics` on the two halves and averaged over halves and seeds: one number per clip, system and
@@ -38,6 +40,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from training.evaluation.as_generator import baseline_measures, generator_measures, model_takes
 from training.evaluation.judges import judges_of, shipped_encoder
 from training.evaluation.material import EvaluateOptions, Material, load_material
 from training.evaluation.measuring import TRACKED, ComparisonHead, Judging, baseline, measure_clip
@@ -97,6 +100,7 @@ def evaluate(
     emotion: list[dict[str, Any]] = []
     curves: dict[str, dict[str, np.ndarray]] = {}
     described = []
+    generators = [{"model": "", "system": name, **m} for name, m in baseline_measures(material, face).items()]
     sampling = options.sampling
     for path, label, bundle in zip(models, labels, bundles, strict=True):
         resolved = sampling.resolve(bundle)
@@ -106,12 +110,15 @@ def evaluate(
             say(f"{label}: {path}")
             engine = Engine(bundle, threads=options.threads, sampling=sampling)
             found = evaluate_model(engine, material, face, options, say, judging, bundle.window)
+            say(f"{label}: takes")
+            found["generator"] = generator_measures(material, face, model_takes(engine, material))
             store_results(out / "models" / f"{label}.npz", key, found)
         else:
             say(f"{label}: results of an earlier run")
         rows += [{"model": label, **row} for row in found["rows"]]
         emotion += [{"model": label, **row} for row in found["emotion"]]
         curves[label] = found["curves"]
+        generators.append({"model": label, "system": "right", **found["generator"]})
         described.append(
             {"label": label, "name": bundle.name, "sampling": resolved.description(), "training": bundle.training}
         )
@@ -131,6 +138,7 @@ def evaluate(
         "judges": judging.judges.checked if judging else None,
         "models": described,
         **summarise(rows, emotion, labels),
+        "generators": generators,
     }
     write_report(report, rows, curves, material, face, options, out)
     return report

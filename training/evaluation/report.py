@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.system.files import write_text
+from training.evaluation.as_generator import generator_table
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 from training.evaluation.report_pictures import draw_curves, draw_faces
@@ -65,6 +66,8 @@ def markdown(report: dict[str, Any], pictures: list[str]) -> str:
         "## In short",
         summary_table(report),
     ]
+    if report.get("generators"):
+        parts += ["## As a generator: all clips", generator_table(report["generators"])]
     order = sorted({line["group"] for line in report["systems"]}, key=lambda g: (g == EVERYTHING, g))
     for group in order:
         lines = [line for line in report["systems"] if line["group"] == group]

@@ -46,24 +46,29 @@ from training.data.dataset import (
     measure_normalisation,
 )
 from training.data.features import FeatureCache
+from training.data.hearing import HearingCache, plain_cache
+from training.data.lip_gap import lip_gap
 from training.data.records import read_index
 from training.loop.audio_directions import fit_audio_directions
+from training.loop.ear_fitting import prepared_ear
 from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
 from training.network.model import Model
-from training.network.objective import Batch, Objective, channel_weights
+from training.network.objective import Batch, Objective, channel_weights, region_columns
 from training.network.run_folder import RUN_FORMAT, load_weights, read_config, read_statistics
 
 
 class Reporter(Protocol):
     """Where progress goes; the command line shows a bar, tests nothing."""
 
+    def say(self, text: str) -> None: ...
     def loading(self, clip: str, done: int, total: int) -> None: ...
     def step(self, step: int, total: int, losses: dict[str, float], seconds_left: float) -> None: ...
     def validated(self, step: int, measures: dict[str, float], best: bool) -> None: ...
 
 
 class Silent:
+    def say(self, text: str) -> None: ...
     def loading(self, clip: str, done: int, total: int) -> None: ...
     def step(self, step: int, total: int, losses: dict[str, float], seconds_left: float) -> None: ...
     def validated(self, step: int, measures: dict[str, float], best: bool) -> None: ...
@@ -94,10 +99,13 @@ def train(
         torch.set_num_threads(config.optimiser.threads)
     accelerator = Accelerator(mixed_precision=config.optimiser.precision, cpu=not torch.cuda.is_available())
     with accelerator.main_process_first():
-        training, validation = prepare_data(config, data, report)
+        training, validation = prepare_data(config, data, report, out)
     rig = training.rig
     head = tuple(rig.head_columns.tolist())
-    sizes = replace(config.model, audio_dim=training.audio_dim, motion_dim=rig.size, head_channels=head)
+    mouth = mouth_columns(rig) if config.model.mouth_width else ()
+    sizes = replace(
+        config.model, audio_dim=training.audio_dim, motion_dim=rig.size, head_channels=head, mouth_channels=mouth
+    )
     config = replace(config, model=sizes)
     run = Run(config, training, validation, out, accelerator, report)
     run.prepare(resume)
@@ -105,12 +113,24 @@ def train(
     return out
 
 
-def prepare_data(config: TrainConfig, data: list[Path], report: Reporter) -> tuple[PairBatches, list[TrainingClip]]:
-    """Batches to train on, and the validation clips."""
+def mouth_columns(rig: Rig) -> tuple[int, ...]:
+    """The channels of jaw and lips, which the mouth's own path gives."""
+    return tuple(sorted({*region_columns(rig, "jaw").tolist(), *region_columns(rig, "lips").tolist()}))
+
+
+def prepare_data(
+    config: TrainConfig, data: list[Path], report: Reporter, out: Path | None = None
+) -> tuple[PairBatches, list[TrainingClip]]:
+    """Batches to train on, and the validation clips. An ear that the run `out` does not hold yet learns first."""
     rig = Rig.load(config.data.rig)
     fps = Fraction(config.data.fps)
-    cache = FeatureCache(config.audio, fps)
     records = [(folder, record) for folder in data for record in read_index(folder)]
+    cache: FeatureCache | HearingCache = FeatureCache(config.audio, fps)
+    if config.ear.width:
+        assert out is not None, "an ear lives in a run"
+        plain = plain_cache(config.audio, fps)
+        teacher = Path(config.distil.teacher) if config.distil.teacher else None
+        cache = HearingCache(plain, prepared_ear(out, config.ear, records, plain, rig, report.say, teacher))
     shares = config.data.sources
     chosen = [
         (folder, r)
@@ -183,6 +203,14 @@ class Run:
             return Objective(model, self.config, self.training.rig)
         return DistilObjective(model, self.teacher, self.config, self.training.rig)
 
+    def _tell_gap(self, objective: Objective) -> None:
+        """Where the lip gap is a part of the loss: how this run's normalised motion parts the lips."""
+        if not self.config.loss.gap:
+            return
+        slope, rest = lip_gap(self.training.rig)
+        mean, std = self.normalisation.mean, self.normalisation.std
+        objective.set_lip_gap(torch.from_numpy(slope * std), rest + float(slope @ mean))
+
     @property
     def averaged(self) -> Model:
         """The EMA model."""
@@ -220,6 +248,7 @@ class Run:
         self.training.normalisation = self.normalisation
         if self.config.model.audio_directions == "fitted" and not resume and self.teacher is None:
             self._fit_audio_directions(*audio)
+        self._tell_gap(self.accelerator.unwrap_model(self.objective))
         self.held_out = Validation(self.validation, self.training, self.config, self.normalisation)
 
     def _follow(self, teacher: Model) -> tuple[Normalisation, tuple[np.ndarray, np.ndarray]]:
@@ -269,7 +298,8 @@ class Run:
         for batch in self._batches(total):
             if self.step == contrast > 0:
                 self._freeze_style_encoder()
-            recent.append(self._train_step(batch, contrast=self.step < contrast))
+            mouth_only = self.step < contrast + config.mouth_iterations and bool(config.model.mouth_width)
+            recent.append(self._train_step(batch, contrast=self.step < contrast, mouth_only=mouth_only))
             self.step += 1
             if self.step % schedule.log_every == 0 or self.step == total:
                 losses = {
@@ -302,7 +332,7 @@ class Run:
         for batch in loader:
             yield {name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
 
-    def _train_step(self, batch: Batch, contrast: bool) -> dict[str, torch.Tensor]:
+    def _train_step(self, batch: Batch, contrast: bool, mouth_only: bool = False) -> dict[str, torch.Tensor]:
         o = self.config.optimiser
         # Dropout and diffusion noise of step i depend on the seed, i and the process only: resuming repeats them.
         torch.manual_seed(
@@ -314,7 +344,7 @@ class Run:
             group["lr"] = o.lr * self._rate(self.step)
         self.objective.train()
         with self.accelerator.autocast():
-            losses: dict[str, torch.Tensor] = self.objective(batch, contrast)
+            losses: dict[str, torch.Tensor] = self.objective(batch, contrast, mouth_only)
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(losses["total"])
         if o.clip_gradient:
@@ -355,7 +385,9 @@ class Run:
 
     def validation_measures(self) -> dict[str, float]:
         """Loss, and what generated validation clips are worth (`training.loop.validation`)."""
-        return self.held_out.measures(self._objective(self.averaged), self.averaged)
+        objective = self._objective(self.averaged)
+        self._tell_gap(objective)
+        return self.held_out.measures(objective, self.averaged)
 
     # --- files -------------------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ class DistilObjective(Objective):
         if hasattr(student, "style_encoder"):
             student.style_encoder.requires_grad_(False)
 
-    def forward(self, batch: Batch, contrast: bool = False) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, contrast: bool = False, mouth_only: bool = False) -> dict[str, Tensor]:
         """The batch of `training.data.dataset.PairBatches` -> losses by name."""
         config, teacher = self.config, self._teacher[0]
         x0, mask = batch["motion"], batch["mask"]  # [2B, N, D], [2B, N]

@@ -34,10 +34,13 @@ SAMPLES_PER_FEATURE = int(SAMPLE_RATE / FEATURE_RATE)  # 320
 
 HUB_NAMES: dict[str, str] = {
     "whisper": "openai/whisper-tiny.en",
+    "whisper-base": "openai/whisper-base",  # multilingual
     "hubert": "facebook/hubert-base-ls960",
     "wav2vec2": "facebook/wav2vec2-base-960h",
     "wavlm": "microsoft/wavlm-base-plus",
 }
+# Folders of the shared material; of Whisper base the first four layers are kept, which is what the ear hears.
+SHARED_FOLDERS = {"whisper": "whisper-tiny.en-encoder", "whisper-base": "whisper-base-encoder-4"}
 
 
 class LogMel(nn.Module):
@@ -170,8 +173,8 @@ def load_encoder(
         raise MsmdError(f"unknown audio encoder '{name}'", hint=f"Choose one of {', '.join(HUB_NAMES)}.")
     if source is None:
         shared = shared_dir()
-        local = shared / "models" / "whisper-tiny.en-encoder" if shared else None
-        source = local if name == "whisper" and local is not None and local.is_dir() else HUB_NAMES[name]
+        local = shared / "models" / SHARED_FOLDERS[name] if shared and name in SHARED_FOLDERS else None
+        source = local if local is not None and local.is_dir() else HUB_NAMES[name]
     if isinstance(source, Path) and not source.is_dir():
         raise MsmdError(
             f"audio encoder folder not found: {source}", hint="Give a folder with config.json and model.safetensors."
@@ -182,7 +185,7 @@ def load_encoder(
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        if name == "whisper":
+        if name.startswith("whisper"):
             from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
             config = WhisperConfig.from_pretrained(source)

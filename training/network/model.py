@@ -14,7 +14,7 @@ diffusion step), `Denoiser.step` once per diffusion step.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.network.diffusion import CosineSchedule
+from training.network.mouth import MouthPath
 
 StyleSource = Literal["vae", "frozen", "none"]
 
@@ -47,6 +48,8 @@ class ModelConfig:
     audio_bottleneck: int = 0  # rank of the audio map; 0 = a plain linear map as in the paper
     audio_directions: Literal["learned", "fitted"] = "learned"  # the bottleneck; see `training.loop.audio_directions`
     audio_context: int = 0  # audio frames on either side that a motion frame may attend to
+    mouth_width: int = 0  # of the mouth's own path (`training.network.mouth`); 0 = the mouth is sampled like the rest
+    mouth_channels: tuple[int, ...] = ()  # the columns that it gives
     # Style
     style_width: int = 512
     style_layers: int = 4
@@ -66,13 +69,16 @@ class ModelConfig:
             raise ValueError("an unconditioned model has no style basis: set basis_size to 0")
         if self.audio_directions == "fitted" and not self.audio_bottleneck:
             raise ValueError("audio_directions: fitted needs an audio_bottleneck")
+        if self.mouth_width and self.style == "none":
+            raise ValueError("an unconditioned model has no styled mouth: set mouth_width to 0")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        return cls(**{**values, "head_channels": tuple(values["head_channels"])})
+        columns = {name: tuple(values.get(name, ())) for name in ("head_channels", "mouth_channels")}
+        return cls(**{**values, **columns})
 
 
 @dataclass
@@ -98,12 +104,16 @@ class Condition:
     memory: Tensor
     basis: Tensor  # [B, K, D]
     offset: Tensor  # [B, D]: b_0 of the style anchor, zero without it
+    mouth: Tensor | None = None  # [B, N, D]: the mouth's own path, zero in other channels; None without it
 
     def named(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name) for name in CONDITION_NAMES}
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
 
 
-CONDITION_NAMES = ("style_token", "previous_tokens", "memory", "basis", "offset")
+def condition_names(config: ModelConfig) -> tuple[str, ...]:
+    """Inputs of the exported denoiser that the conditioner makes, in order."""
+    names = ("style_token", "previous_tokens", "memory", "basis", "offset")
+    return (*names, "mouth") if config.mouth_width else names
 
 
 def sinusoidal(positions: Tensor, width: int) -> Tensor:
@@ -278,6 +288,8 @@ class Denoiser(nn.Module):
     audio_mean: Tensor  # [C]
     audio_std: Tensor  # [C]
     face: Tensor  # [D]
+    mouth_places: Tensor  # [m, D]
+    given: Tensor  # [D]
     audio_bias: Tensor  # [1, 1, P + N, P + N]
 
     def __init__(self, config: ModelConfig) -> None:
@@ -316,6 +328,12 @@ class Denoiser(nn.Module):
             self.anchor_map = nn.Linear(2 * D, W)
         if config.basis_size:
             self.style_decoder = StyleDecoder(config)
+        if config.mouth_width:
+            style_dim = config.style_dim + (2 * D if config.style_anchor else 0)
+            self.mouth_path = MouthPath(config.audio_dim, style_dim, config.mouth_width, len(config.mouth_channels))
+        places = torch.eye(D)[list(config.mouth_channels if config.mouth_width else ())]
+        self.register_buffer("mouth_places", places, persistent=False)  # [m, D]
+        self.register_buffer("given", places.sum(0), persistent=False)  # [D], 1 where the mouth's path decides
         self.time_map = nn.Sequential(nn.Linear(W, W), nn.SiLU(), nn.Linear(W, W))
         self.layers: Any = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(W)
@@ -357,7 +375,8 @@ class Denoiser(nn.Module):
         )  # [B, 1], [B, 1, 1], [B, 1]
 
         first = start[..., None] > 0.5  # [B, 1, 1]
-        a = self.audio_map(self.audio_dropout((audio - self.audio_mean) / self.audio_std))  # [B, P + N, W]
+        sound = self.audio_dropout((audio - self.audio_mean) / self.audio_std)
+        a = self.audio_map(sound)  # [B, P + N, W]
         before = torch.where(first, self.audio_start, a[:, :P])
         a = torch.where(audio_null > 0.5, self.audio_null, torch.cat([before, a[:, P:]], dim=1))
         memory = torch.stack([layer.audio.prepare(a) for layer in self.layers], dim=1)
@@ -374,13 +393,18 @@ class Denoiser(nn.Module):
             anchor = style.anchor * (1.0 - style_null)
             offset = anchor[:, : config.motion_dim]
             token = token + self.anchor_map(anchor)
+        mouth = None
+        if config.mouth_width:
+            manner = torch.cat([code, anchor], dim=-1) if config.style_anchor else code
+            moved = self.mouth_path(sound[:, P:], manner, audio_null)  # [B, N, m]
+            mouth = moved @ self.mouth_places + (offset * self.given)[:, None]  # [B, N, D]
 
         # With the anchor the network sees motion relative to b_0: a resting face it has never met looks like any other
         # to it.
         mark = (1.0 - start)[..., None].expand(-1, P, 1)
         tokens = self.previous_map(torch.cat([previous - offset[:, None], mark], dim=-1))
         tokens = torch.where(first, self.previous_start, tokens)  # [B, P, W]
-        return Condition(token, tokens, memory, basis, offset)
+        return Condition(token, tokens, memory, basis, offset, mouth)
 
     def step(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
         """One network evaluation: x_t [B, N, D], t [B] in 0..T-1, mask [B, N] (1 = real frame) -> x0_hat [B, N, D],
@@ -388,7 +412,7 @@ class Denoiser(nn.Module):
         config = self.config
         B, _, D = x.shape
         scale = self.schedule.alpha[t][:, None, None]  # the mean of x_t is scale x_0, so b_0's share of it is scale b_0
-        frames = (x - scale * condition.offset[:, None]) * mask[..., None]
+        frames = self.shown(x - scale * condition.offset[:, None], condition) * mask[..., None]
         motion = self.motion_map(torch.cat([frames, mask[..., None]], dim=-1))  # [B, N, W]
         token = condition.style_token + self.time_map(sinusoidal(t, config.width))  # [B, W]
         h = torch.cat([token[:, None], condition.previous_tokens, motion], dim=1) + self.positions  # [B, 1 + P + N, W]
@@ -403,7 +427,17 @@ class Denoiser(nn.Module):
         weighted = alpha @ condition.basis if config.basis_size else torch.zeros_like(primary)  # [B, N, D]
         constant = condition.basis.sum(1, keepdim=True)  # [B, 1, D]
         styled = weighted * self.face + constant * (1.0 - self.face)
-        return primary + styled + condition.offset[:, None], alpha
+        return self.decided(primary + styled + condition.offset[:, None], condition), alpha
+
+    def shown(self, frames: Tensor, condition: Condition) -> Tensor:
+        """Noisy frames [B, N, D], relative to b_0, with the finished mouth in place of the noisy one."""
+        if condition.mouth is None:
+            return frames
+        return frames * (1.0 - self.given) + (condition.mouth - condition.offset[:, None]) * self.given
+
+    def decided(self, x0: Tensor, condition: Condition) -> Tensor:
+        """A prediction [B, N, D] with the mouth of its own path, where there is one."""
+        return x0 if condition.mouth is None else x0 * (1.0 - self.given) + condition.mouth
 
     def forward(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> Tensor:
         return self.step(x, t, mask, condition)[0]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
-from training.network.losses import kl_divergence, motion_losses, nt_xent
-from training.network.model import Model, Style
+from training.network.losses import kl_divergence, lip_gap_loss, motion_losses, nt_xent
+from training.network.model import Condition, Model, Style
 
 Batch = dict[str, Tensor]
 
@@ -43,13 +43,17 @@ class Objective(nn.Module):
     """
 
     channels: Tensor  # [D], weights of 1 on average
+    gap: Tensor  # [D], mm of lip gap per normalised unit of each channel
+    rest_gap: Tensor  # mm, at normalised zero
 
     def __init__(self, model: Model, config: TrainConfig, rig: Rig) -> None:
         super().__init__()
         self.model, self.config = model, config
         self.register_buffer("channels", channel_weights(rig, config.loss.regions), persistent=False)
+        self.register_buffer("gap", torch.zeros(rig.size), persistent=False)
+        self.register_buffer("rest_gap", torch.zeros(()), persistent=False)
 
-    def forward(self, batch: Batch, contrast: bool = False) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, contrast: bool = False, mouth_only: bool = False) -> dict[str, Tensor]:
         if contrast:
             return self.contrast(batch)
         config, model = self.config, self.model
@@ -71,14 +75,17 @@ class Objective(nn.Module):
             batch["audio"], batch["previous"], batch["start"], style, audio_null, style_null
         )
 
+        # With the anchor, motion is measured in units of movement; without a style the whole of a resting face would
+        # then drown everything else.
+        counted = mask * (1.0 - (1.0 - config.null_weight) * style_null[:, None])
+        if mouth_only:
+            return self.mouth_losses(batch, condition, counted, divergence)
+
         share = torch.rand(rows, device=device) ** config.time_power  # Paper: t uniform (power 1)
         t = (share * config.model.diffusion_steps).long().clamp(max=config.model.diffusion_steps - 1)
         x_t = model.denoiser.schedule.noise(x0, t, torch.randn_like(x0)) * mask[..., None]
         prediction = model.denoiser(x_t, t, mask, condition)
 
-        # With the anchor, motion is measured in units of movement; without a style the whole of a resting face would
-        # then drown everything else.
-        counted = mask * (1.0 - (1.0 - config.null_weight) * style_null[:, None])
         losses = motion_losses(prediction, x0, counted, batch["previous"], 1.0 - batch["start"], self.channels)
         weights = config.loss
         losses["kl"] = divergence
@@ -88,7 +95,34 @@ class Objective(nn.Module):
             + weights.smooth * losses["smooth"]
             + weights.kl * divergence
         )
+        return self._with_gap(losses, prediction, x0, counted)
+
+    def mouth_losses(
+        self, batch: Batch, condition: Condition, counted: Tensor, divergence: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of the mouth's own path alone; the denoiser does not run."""
+        given = self.model.denoiser.given
+        assert condition.mouth is not None  # the configuration has seen to it
+        truth, before = batch["motion"] * given, batch["previous"] * given
+        channels = self.channels * given
+        losses = motion_losses(condition.mouth, truth, counted, before, 1.0 - batch["start"], channels)
+        losses["kl"] = divergence
+        weights = self.config.loss
+        losses["total"] = weights.simple * losses["simple"] + weights.velocity * losses["velocity"]
+        losses["total"] = losses["total"] + weights.kl * divergence
+        return self._with_gap(losses, condition.mouth, truth, counted)
+
+    def _with_gap(self, losses: dict[str, Tensor], made: Tensor, truth: Tensor, counted: Tensor) -> dict[str, Tensor]:
+        """The losses with that of the lip gap, where there is one (`lip_gap_loss`)."""
+        if self.config.loss.gap:
+            losses["gap"] = lip_gap_loss(made @ self.gap, truth @ self.gap, self.rest_gap, counted)
+            losses["total"] = losses["total"] + self.config.loss.gap * losses["gap"]
         return losses
+
+    def set_lip_gap(self, slope: Tensor, rest: float) -> None:
+        """Tell how normalised motion parts the lips: `slope` [D] and `rest`, in millimetres."""
+        self.gap.copy_(slope)
+        self.rest_gap.fill_(rest)
 
     def references(self, rows: int, device: torch.device) -> Tensor:
         """Which window each window takes its style from [2B]: the adjacent one or itself, by the toss of a coin for

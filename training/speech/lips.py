@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.speech.shapes import smooth
 from training.speech.stress import speaking
 from training.speech.visemes import Phone, VisemeTable
 
@@ -14,6 +15,7 @@ from training.speech.visemes import Phone, VisemeTable
 OPENERS = ("jawOpen", "mouthUpperUp", "mouthLowerDown", "mouthFunnel")
 SPREADERS = ("mouthSmile", "mouthStretch", "mouthDimple", "mouthFrown")
 SEALERS = ("mouthPress", "mouthRollUpper", "mouthRollLower", "mouthClose", "mouthShrugLower")
+BILABIAL_EDGE = 0.07  # seconds in which lips meet and part
 GRID, EDGE = 0.01, 0.06  # seconds: the grid on which lips are judged, and how softly an expression gives way to them
 
 
@@ -55,6 +57,16 @@ def wanted_lips(phones: Sequence[Phone], times: np.ndarray, table: VisemeTable) 
         rounded=share("mouthPucker", 0.0, 0.35),
         opened=share("jawOpen", 0.0, 0.22),
     )
+
+
+def bilabial(phones: Sequence[Phone], times: np.ndarray, table: VisemeTable) -> np.ndarray:
+    """[T] 1 while a bilabial sounds, falling to 0 within `BILABIAL_EDGE` seconds on either side."""
+    out = np.zeros(len(times))
+    for kind, phone in table.segments(phones):
+        if table.classes[kind].kind == "bilabial":
+            rise = smooth((times - phone.start) / BILABIAL_EDGE + 1)
+            out = np.maximum(out, rise * smooth((phone.end - times) / BILABIAL_EDGE + 1))
+    return out
 
 
 def yielding(lips: Lips) -> dict[str, np.ndarray]:

@@ -56,7 +56,7 @@ MEAN_SECONDS = (SHORTEST + LONGEST) / 2
 TEXTS = Path(__file__).with_name("speech_texts.yaml")
 # Share of clips by engine, over those that are installed. Voices made from recordings sound closest to people;
 # espeak-ng has the most languages and timbres.
-ENGINE_SHARE = {"piper": 0.20, "flite": 0.22, "festival": 0.23, "espeak-ng": 0.35}
+ENGINE_SHARE = {"piper": 0.20, "flite": 0.22, "festival": 0.23, "espeak-ng": 0.35, "kokoro": 0.30}
 # espeak-ng's English, and the rest of its languages alike.
 ENGLISH_SHARE = 0.35
 TRIES = 20  # sentences that a voice may fail to say before the run gives up

@@ -32,6 +32,7 @@ import numpy as np
 import soundfile
 
 from msmdcli.errors import MsmdError
+from training.speech.kokoro import Kokoro
 from training.speech.visemes import Phone, covered, from_cmu
 from training.speech.voices import Spoken, Synthesiser, Voice, is_mark, marks_joined, with_closures, with_levels
 
@@ -42,7 +43,7 @@ def find_engines() -> tuple[dict[str, Synthesiser], list[str]]:
     """Engines that work here, and for each that does not one line that says what to install."""
     engines: dict[str, Synthesiser] = {}
     missing: list[str] = []
-    for make in (Espeak, Flite, Festival, Piper):
+    for make in (Espeak, Flite, Festival, Piper, Kokoro):
         try:
             engine = make()
         except MsmdError as error:

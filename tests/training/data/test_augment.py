@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from msmdcli.motion.rig import Rig
-from training.data.augment import PROTOTYPES, AugmentConfig, Manners, expression_pose, mirror_map
+from training.data.augment import PROTOTYPES, AugmentConfig, Manners, closed_lips, expression_pose, mirror_map
 
 RIG = Rig.load("arkit52")
 
@@ -61,3 +61,20 @@ def test_a_manner_is_constant_over_the_sample() -> None:
     manners = Manners(RIG, AugmentConfig(probability=1.0, mirror=0.0, expression_motion=0.0))
     changed = manners.apply(still, rng(3))
     assert np.abs(changed - changed[:1]).max() < 1e-6
+
+
+def test_expressions_yield_to_closed_lips() -> None:
+    """A talking mouth that closes closes in every manner: what an expression adds to the openers is away there."""
+    motion = np.zeros((100, RIG.size), np.float32)
+    jaw, upper = RIG.index("jawOpen"), RIG.index("mouthUpperUpLeft")
+    motion[:, jaw] = 0.15 * (1 + np.sin(np.arange(100) / 3))
+    closed = closed_lips(motion, RIG)
+    assert closed[motion[:, jaw] < 0.003].min() > 0.9 and closed[motion[:, jaw] > 0.1].max() < 0.1
+    manners = Manners(RIG, AugmentConfig(probability=1.0, rest=0.0, mirror=0.0, gain=0.0))
+    opened = 0
+    for seed in range(40):
+        made = manners.apply(motion, rng(seed))
+        shut, wide = made[closed > 0.99, upper], made[closed < 0.01, upper]
+        assert shut.max(initial=0.0) < 0.01
+        opened += wide.mean() > 0.05
+    assert opened > 3  # the expression is there when the mouth is open

@@ -157,3 +157,25 @@ def test_an_index_is_checked(tmp_path: Path) -> None:
     (tmp_path / "index.jsonl").write_text(json.dumps(rows[0]) + "\n" + '{"id": "b"')
     with pytest.raises(MsmdError, match="line 2"):
         read_index(tmp_path)
+
+
+def test_windows_of_a_manner_come_from_its_clips(tmp_path: Path) -> None:
+    """A pair is two windows of clips in one manner; what came before each is its own clip's."""
+    clips = [
+        ramp_clip(tmp_path, f"{manner}{number}", 70, start=0.02 + 0.3 * number + 0.15 * (manner == "b"), manner=manner)
+        for manner in "ab"
+        for number in range(3)
+    ]
+    made = batches(clips)
+    jaw = RIG.index("jawOpen")
+    across = 0
+    for index in range(20):
+        batch = made[index]
+        x, before, start = batch["motion"][..., jaw], batch["previous"][..., jaw], batch["start"]
+        np.testing.assert_allclose(batch["audio"][:, 5:, 0], x, atol=1e-3)
+        for row in np.flatnonzero(start == 0):
+            np.testing.assert_allclose(before[row, -1], x[row, 0] - 0.001, atol=1e-5)
+        manner = x[:, 0] % 0.3 > 0.12
+        np.testing.assert_array_equal(manner[:6], manner[6:])
+        across += (np.abs(x[:6, 0] - x[6:, 0]) > 0.2).sum()
+    assert across > 30  # other clips, mostly
