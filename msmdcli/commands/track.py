@@ -18,9 +18,7 @@ from msmdcli.console import reports_errors
 @reports_errors
 def track(
     out: Annotated[Path, typer.Option(help="Folder for outputs.", metavar="DIR")],
-    videos: Annotated[
-        list[Path] | None, typer.Argument(help="Videos, or folders of them.", metavar="VIDEO...")
-    ] = None,
+    videos: Annotated[list[Path] | None, typer.Argument(help="Videos, or folders of them.", metavar="VIDEO...")] = None,
     formats: Annotated[
         str, typer.Option(help="Output formats, with commas; `msmd convert --help` lists them.")
     ] = "npz,livelink-csv",

@@ -14,6 +14,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.system.files import whole_file
+from msmdcli.system.npz_file import read_npz
 from msmdcli.tracking.neutral_face import NeutralFace
 
 FORMAT_VERSION = 1
@@ -81,16 +82,12 @@ def load_performer(path: Path, channels: tuple[str, ...]) -> Performer:
         MsmdError: no such file, no profile, or one for other channels.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            version = int(file["format_version"])
-            arrays = {
-                name: file[name].astype(np.float64) for name in ("points", "scores", "taken_out", "shut", "gains")
-            }
-            names = tuple(str(name) for name in file["channels"])
-            lip_gap, name, made_from = float(file["lip_gap"]), str(file["name"]), str(file["made_from"])
-    except FileNotFoundError as error:
-        raise MsmdError(f"there is no file {path}", hint="msmd track --calibrate rom.mp4 makes a profile") from error
-    except (OSError, KeyError, ValueError) as error:
+        file = read_npz(path)
+        version = int(file["format_version"])
+        arrays = {name: file[name].astype(np.float64) for name in ("points", "scores", "taken_out", "shut", "gains")}
+        names = tuple(str(name) for name in file["channels"])
+        lip_gap, name, made_from = float(file["lip_gap"]), str(file["name"]), str(file["made_from"])
+    except (MsmdError, OSError, KeyError, ValueError, TypeError) as error:
         raise MsmdError(
             f"{path} is no performer profile ({error})", hint="msmd track --calibrate rom.mp4 makes one"
         ) from error
