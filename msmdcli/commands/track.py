@@ -115,11 +115,11 @@ def track(
         landmarks=landmarks,
     )
     if videos:
-        videos, notes = scan_all(videos, VIDEO_SUFFIXES, [out])
-        for note in notes:
+        scans = [scan_all([path], VIDEO_SUFFIXES, [out]) for path in videos]
+        for note in (note for _, notes in scans for note in notes):
             talk.say(note)
-        if not videos:
-            raise UsageError("there are no videos there", hint=f"looked for {' '.join(VIDEO_SUFFIXES)}")
+        # a folder without videos stays, and its error says so
+        videos = [file for path, (files, _) in zip(videos, scans, strict=True) for file in files or [path]]
     names = tuple(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
     if not names:
         raise UsageError("--formats names no format", hint="examples: npz, livelink-csv")
