@@ -48,11 +48,12 @@ class Original(StyleReference):
     """The performance that a line dubs, as a style reference of one take.
 
     Attributes:
-        face, face_model: see `Dub`.
+        face, face_model, performer: see `Dub`.
     """
 
     face: int | None = None
     face_model: Path | None = None
+    performer: Path | None = None
 
     def load(self) -> list[Motion]:
         """The performance as one motion; a video is tracked, or taken from the cache of tracked videos."""
@@ -167,9 +168,23 @@ def find_originals(line: Line) -> dict[Key, Original]:
         check_range(start, stop, _video_seconds(path), str(path))
         model = line.dub.face_model
         parts += [str(line.dub.face), sha256_of(model) if model else ""]
+        if line.dub.performer is not None:
+            if not line.dub.performer.is_file():
+                raise MsmdError(f"there is no profile {line.dub.performer}", hint="msmd track --calibrate makes one")
+            parts.append(sha256_of(line.dub.performer))
     digest = hashlib.sha256(encoded("\n".join(parts))).hexdigest()
     dub = line.dub
-    return {_key(line): Original(dub.name, (path,), digest, start, stop, face=dub.face, face_model=dub.face_model)}
+    seen = Original(
+        dub.name,
+        (path,),
+        digest,
+        start,
+        stop,
+        face=dub.face,
+        face_model=dub.face_model,
+        performer=dub.performer,
+    )
+    return {_key(line): seen}
 
 
 def key_part(line: Line) -> dict[str, str]:
@@ -301,7 +316,13 @@ def _motion_of(original: Original) -> Motion:
 def _track_options(original: Original) -> TrackOptions:
     from msmdcli.tracking.track import TrackOptions
 
-    return TrackOptions(original.face_model, original.face, start=original.start, stop=original.stop)
+    return TrackOptions(
+        original.face_model,
+        original.face,
+        start=original.start,
+        stop=original.stop,
+        performer=original.performer,
+    )
 
 
 def _track(original: Original) -> None:

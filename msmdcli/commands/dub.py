@@ -96,6 +96,9 @@ def dub(
     face_model: Annotated[
         Path | None, typer.Option(help="MediaPipe's face landmarker. (default: MSMD_FACE_MODEL, or the user's cache)")
     ] = None,
+    performer: Annotated[
+        Path | None, typer.Option(help="The performer's profile, made by `msmd track --calibrate`.", metavar="FILE")
+    ] = None,
     formats: Formats = None,
     option: FormatOptions = None,
     reduce_keys: ReduceKeys = None,
@@ -154,6 +157,7 @@ def dub(
             keep=parse_keep(keep),
             face=face,
             face_model=face_model,
+            performer=performer,
         ),
         audio=audio,
         batch=BatchOptions(

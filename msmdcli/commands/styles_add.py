@@ -44,6 +44,17 @@ def add(
     face_model: Annotated[
         Path | None, typer.Option(help="MediaPipe's face model. (default: MSMD_FACE_MODEL, else downloaded once)")
     ] = None,
+    neutral: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the performer's face rests: a second of the take (2.4), a still or a clip. (default: the "
+            "performer's profile, else found in the take, which keeps less of a lasting expression)",
+            metavar="WHERE",
+        ),
+    ] = None,
+    performer: Annotated[
+        Path | None, typer.Option(help="The performer's profile, made by `msmd track --calibrate`.", metavar="FILE")
+    ] = None,
     head: Head = None,
     json_lines: Json = False,
     verbose: Verbose = False,
@@ -71,9 +82,9 @@ def add(
     wanted = takes_of(takes, start or (), stop or ())
     words = TagWords(tag, description, licence, consent, private, command_of(tag, wanted, licence, consent, private))
     check_words(words, folder, force)
-    clips = read_clips(wanted, face_model, face, talk)
+    clips = read_clips(wanted, face_model, face, talk, neutral, performer)
 
-    check_clips(clips, no_check, talk)
+    check_clips(clips, no_check, talk, tag)
     library = StyleLibrary([folder] if folder.is_dir() else [])
     near = nearest_tags(Manner.of([clip.motion for clip in clips]), library, leave_out=[tag])[:NEAREST]
     mesh = drawing_head(head, clips[0].motion, talk, needed=False)
@@ -86,7 +97,7 @@ def add(
         folder=str(style.folder),
         private=private,
         seconds=round(seconds, 3),
-        clips=[{"take": clip.take.words, **clip.measures.as_dict()} for clip in clips],
+        clips=[{"take": clip.take.words, **clip.measures.as_dict(), "expression": clip.expression} for clip in clips],
         preview=str(style.preview) if style.preview else None,
         nearest=[{"tag": n.tag, "distance": round(n.distance, 3)} for n in near],
     )

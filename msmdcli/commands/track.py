@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType
@@ -16,8 +17,10 @@ from msmdcli.console import reports_errors
 
 @reports_errors
 def track(
-    videos: Annotated[list[Path], typer.Argument(help="Videos, or folders of them.", metavar="VIDEO...")],
     out: Annotated[Path, typer.Option(help="Folder for outputs.", metavar="DIR")],
+    videos: Annotated[
+        list[Path] | None, typer.Argument(help="Videos, or folders of them.", metavar="VIDEO...")
+    ] = None,
     formats: Annotated[
         str, typer.Option(help="Output formats, with commas; `msmd convert --help` lists them.")
     ] = "npz,livelink-csv",
@@ -29,8 +32,30 @@ def track(
     ] = None,
     start: Annotated[float, typer.Option("--from", min=0, help="Second of the video at which to begin.")] = 0.0,
     stop: Annotated[float | None, typer.Option("--to", help="Second of the video at which to end.")] = None,
+    solver: Annotated[
+        str, typer.Option(help="Channels from MediaPipe's 478 `landmarks`, or its own 52 `scores` as they are.")
+    ] = "landmarks",
     neutral: Annotated[
-        bool, typer.Option("--neutral", help="Take the clip's own resting face away, so that rest reads as zero.")
+        str | None,
+        typer.Option(
+            help="Where the performer's face rests: a second of the video (2.4), a still or a clip; `clip` is the take "
+            "itself. (default: the performer's profile, else the take)",
+            metavar="WHERE",
+        ),
+    ] = None,
+    performer: Annotated[
+        Path | None, typer.Option(help="The performer's profile, made by --calibrate.", metavar="FILE")
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="A range-of-motion take: makes the performer's profile, NAME.performer.npz, and uses it for VIDEO...",
+            metavar="VIDEO",
+        ),
+    ] = None,
+    keep_head_pose: Annotated[
+        bool,
+        typer.Option("--keep-head-pose", help="Head and eyes as the camera sees them, not as from rest."),
     ] = False,
     raw_head: Annotated[bool, typer.Option("--raw-head", help="Do not smooth the head's rotation.")] = False,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="Keep the 478 landmarks in the npz.")] = False,
@@ -55,7 +80,8 @@ def track(
     \b
     Examples:
       msmd track take.mp4 --out tracked
-      msmd track takes/*.mov --out tracked --jobs 4 --neutral
+      msmd track takes/*.mov --out tracked --jobs 4 --neutral rest.png
+      msmd track --calibrate rom.mp4 takes/*.mov --out tracked
       msmd track interview.mp4 --out tracked --face 2 --from 3.2 --to 9
 
     Videos that were tracked before in the same way are skipped. Exit code: 0 all well, 1 some videos failed, 2 wrong
@@ -70,10 +96,16 @@ def track(
     from msmdcli.tracking.face_model import find_face_model
     from msmdcli.tracking.landmarker import need_mediapipe
     from msmdcli.tracking.track import TrackOptions
-    from msmdcli.tracking.track_files import clean_up, make_jobs, run_job
+    from msmdcli.tracking.track_files import clean_up, make_jobs, make_profile, run_job
 
     talk = console(json_lines, verbose, quiet)
+    if not videos and calibrate is None:
+        raise UsageError("there is no video to track", hint="msmd track VIDEO... --out DIR")
+    videos = videos or []
     options = TrackOptions(
+        solver=solver,
+        performer=performer,
+        keep_head_pose=keep_head_pose,
         face_model=face_model,
         face=face,
         max_height=max_height,
@@ -84,17 +116,25 @@ def track(
         stop=stop,
         landmarks=landmarks,
     )
-    videos, notes = scan_all(videos, VIDEO_SUFFIXES, [out])
-    for note in notes:
-        talk.say(note)
-    if not videos:
-        raise UsageError("there are no videos there", hint=f"looked for {' '.join(VIDEO_SUFFIXES)}")
+    if videos:
+        videos, notes = scan_all(videos, VIDEO_SUFFIXES, [out])
+        for note in notes:
+            talk.say(note)
+        if not videos:
+            raise UsageError("there are no videos there", hint=f"looked for {' '.join(VIDEO_SUFFIXES)}")
     names = tuple(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
     if not names:
         raise UsageError("--formats names no format", hint="examples: npz, livelink-csv")
-    todo = make_jobs(videos, out=out, formats=names, audio=audio, force=force, options=options)
     need_mediapipe()
     find_face_model(face_model)  # fetched once, before many ask for it
+    if calibrate is not None:
+        if performer is not None or solver != "landmarks":
+            raise UsageError("--calibrate makes a profile for --solver landmarks; --performer names one that is there")
+        profile = make_profile(calibrate, out, options, force)
+        talk.say(f"{profile}: the profile of {calibrate.stem}")
+        talk.event("calibrated", video=str(calibrate), profile=str(profile))
+        options = replace(options, performer=profile, neutral=None)
+    todo = make_jobs(videos, out=out, formats=names, audio=audio, force=force, options=options)
     signal.signal(signal.SIGTERM, _interrupt)
     lengths = [stated_seconds(video) for video in videos]
     tracked = skipped = failed = 0
@@ -133,6 +173,8 @@ def track(
                     f"{files[-1]}: {summary['frames']} frames at {float(Fraction(summary['fps'])):g} fps, face in "
                     f"{summary['found']:.0%}, confidence {summary['confidence']:.2f}"
                 )
+                for line in summary.get("expression", ()):
+                    talk.say(f"  {line}")
     finally:
         clean_up(todo)
     talk.event("finished", tracked=tracked, skipped=skipped, failed=failed)

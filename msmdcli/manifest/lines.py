@@ -153,6 +153,7 @@ class Dub:
             eyes, blinks, cheeks, nose) and `head`. What is not kept, or cannot be, is placed by the rhythm of speech.
         face: which face of a video with several, 1 being the most prominent; None takes that.
         face_model: the face landmarker's file; None looks in the usual places.
+        performer: the profile of who is seen (`msmdcli.tracking.performer`).
     """
 
     original: Path
@@ -162,6 +163,7 @@ class Dub:
     keep: tuple[Keep, ...] = KEEPS
     face: int | None = None
     face_model: Path | None = None
+    performer: Path | None = None
 
     def style(self, base: Path, where: str = "") -> StyleRef:
         """The original as a style reference; a name without a slash or suffix gets `./`, or it would be a tag."""

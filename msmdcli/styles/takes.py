@@ -22,6 +22,7 @@ from msmdcli.motion.motion import Motion
 from msmdcli.styles.checks import TakeMeasures, doubts, faults, measure_take
 from msmdcli.styles.library import SHORTEST_SECONDS, check_range, read_take, split_range
 from msmdcli.system.files import sha256_of
+from msmdcli.tracking.expression import contradiction, region_lines
 
 if TYPE_CHECKING:
     from msmdcli.console import Console
@@ -55,6 +56,7 @@ class StyleClip:
         origin: for `made_from` in style.yaml.
         synthetic: a program made the take.
         warnings: what the tracker said.
+        expression: what a tracked take shows, a line for each region.
     """
 
     take: Take
@@ -63,6 +65,7 @@ class StyleClip:
     origin: dict[str, Any]
     synthetic: bool = False
     warnings: tuple[str, ...] = ()
+    expression: tuple[str, ...] = ()
 
 
 def takes_of(names: Sequence[str], starts: Sequence[float], stops: Sequence[float]) -> list[Take]:
@@ -96,12 +99,14 @@ def read_clip(
     face_model: Path | None = None,
     face: int | None = None,
     progress: Callable[[float], None] | None = None,
+    neutral: str | None = None,
+    performer: Path | None = None,
 ) -> StyleClip:
     """Read a take; a video is tracked.
 
     Args:
         take: what to read.
-        face_model, face: see `msmdcli.tracking.track.TrackOptions`.
+        face_model, face, neutral, performer: see `msmdcli.tracking.track.TrackOptions`.
         progress: called with the seconds of a video that are done.
 
     Raises:
@@ -121,7 +126,9 @@ def read_clip(
 
         check_range(take.start, take.stop, float(probe_video(take.path).seconds), str(take.path))
         model = find_face_model(face_model)
-        options = TrackOptions(face_model=model, face=face, start=take.start, stop=take.stop)
+        options = TrackOptions(
+            face_model=model, face=face, start=take.start, stop=take.stop, neutral=neutral, performer=performer
+        )
         track, cut = _with_face(track_video(take.path, options, progress))
         take = replace(take, start=take.start + cut)
         motion, warnings = track.motion, track.warnings
@@ -136,7 +143,10 @@ def read_clip(
     if synthetic:
         kept["synthetic"] = "true"
     held = Motion(motion.values, motion.fps, motion.rig, kept).clip()
-    return StyleClip(take, held, measures, origin, synthetic, warnings)
+    expression: tuple[str, ...] = ()
+    if track is not None and track.channel_confidence is not None:
+        expression = tuple(region_lines(track.motion, track.channel_confidence, track.found))
+    return StyleClip(take, held, measures, origin, synthetic, warnings, expression)
 
 
 def _with_face(track: Track) -> tuple[Track, float]:
@@ -154,12 +164,20 @@ def _with_face(track: Track) -> tuple[Track, float]:
         turn=track.turn[first:last],
         box=track.box[first:last],
         landmarks=None,
+        channel_confidence=None if track.channel_confidence is None else track.channel_confidence[first:last],
         gaps=tuple((a - first, b - first) for a, b in track.gaps if first <= a and b <= last),
     )
     return kept, float(first / track.motion.fps)
 
 
-def read_clips(takes: Sequence[Take], face_model: Path | None, face: int | None, console: Console) -> list[StyleClip]:
+def read_clips(
+    takes: Sequence[Take],
+    face_model: Path | None,
+    face: int | None,
+    console: Console,
+    neutral: str | None = None,
+    performer: Path | None = None,
+) -> list[StyleClip]:
     """Read all takes. Each is checked to be there, with the part that is meant, before the first is tracked."""
     lengths = []
     for take in takes:
@@ -179,15 +197,16 @@ def read_clips(takes: Sequence[Take], face_model: Path | None, face: int | None,
                 progress.advance(seconds - done, 0)
                 done = seconds
 
-            clips.append(read_clip(take, face_model, face, advance))
+            clips.append(read_clip(take, face_model, face, advance, neutral, performer))
             progress.advance(length - done)
     return clips
 
 
-def check_clips(clips: Sequence[StyleClip], no_check: bool, console: Console) -> None:
+def check_clips(clips: Sequence[StyleClip], no_check: bool, console: Console, tag: str = "") -> None:
     """Warn of what is doubtful about clips, and refuse those that cannot be a style reference.
 
     Args:
+        tag: its name; warned of where it says an emotion that a tracked clip contradicts.
         no_check: a clip that is long enough is warned of instead of refused.
 
     Raises:
@@ -195,8 +214,11 @@ def check_clips(clips: Sequence[StyleClip], no_check: bool, console: Console) ->
     """
     for clip in clips:
         name = clip.take.words
-        for text in [*clip.warnings, *doubts(clip.measures)]:
+        doubt = contradiction(tag, clip.motion) if clip.expression else None
+        for text in [*clip.warnings, *doubts(clip.measures), *([] if doubt is None else [doubt])]:
             console.warn(f"{name}: {text}")
+        for text in clip.expression:
+            console.say(f"{name}: {text}")
         wrong = faults(clip.measures)
         short = clip.measures.seconds < SHORTEST_SECONDS
         if short or (wrong and not no_check):

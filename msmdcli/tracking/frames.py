@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -20,8 +21,14 @@ from msmdcli.motion.rotation import (
     rotation_of,
     smooth_rotation,
 )
+from msmdcli.tracking.capture import Landmarks, capture
+from msmdcli.tracking.face_correspondence import UNSEEN
 from msmdcli.tracking.face_geometry import box_of, confidence_of, turn_of
+from msmdcli.tracking.landmark_solver import VERSION as SOLVER_VERSION
 from msmdcli.tracking.landmarker import LANDMARKS
+from msmdcli.tracking.neutral_face import NeutralFace
+from msmdcli.tracking.performer import Performer
+from msmdcli.tracking.resting_head import relative_to, resting_direction
 from msmdcli.tracking.track import LONG_GAP, Seen, Sighting, Track, TrackOptions, no_face
 
 SPARSE = 0.2  # s; between pictures farther apart than this nothing is known
@@ -35,8 +42,14 @@ def assemble(
     seen: Seen,
     chosen: Sequence[Sighting | None],
     warnings: Sequence[str],
+    neutral: NeutralFace | None = None,
+    performer: Performer | None = None,
 ) -> Track:
-    """Interpolate what was measured in pictures onto the constant grid of frames."""
+    """Interpolate what was measured in pictures onto the constant grid of frames, and solve it there.
+
+    Args:
+        neutral, performer: see `capture.capture`; for the landmark solver.
+    """
     rig = Rig.load("arkit52")
     stop = min(info.seconds, Fraction(options.stop).limit_denominator(10**6)) if options.stop else info.seconds
     start = Fraction(options.start).limit_denominator(10**6)
@@ -59,26 +72,48 @@ def assemble(
         raise no_face(path)
     values = np.zeros((count, rig.size))  # [T, D]
     shapes = np.stack([one.face.shapes for one in known])  # [M, 52]
-    for column, name in enumerate(seen.shape_names):
-        if name in rig.channels:
-            values[:, rig.index(name)] = np.interp(grid, times, shapes[:, column])
-    matrices = np.stack([one.face.matrix for one in known])  # [M, 4, 4]
-    head = interpolate_rotation(times, quaternions_of_matrices(rotation_of(matrices)), grid)  # [T, 4]
+    scores = interpolated(grid, times, shapes)  # [T, 52]
+    places = interpolated(grid, times, landmarks.reshape(len(known), -1)).reshape(count, LANDMARKS, 3)
     gaps = long_gaps(found, float(info.fps))
+    told, channel_confidence = _meta(path, options), None
+    if options.solver == "landmarks":
+        sight = Landmarks(places, scores, seen.shape_names, seen.aspect, float(info.fps))
+        taken = capture(sight, neutral, performer, gaze_from_rest=not options.keep_head_pose)
+        columns = [rig.index(name) for name in taken.channels]
+        at = np.flatnonzero(found)
+        values[:, columns] = interpolated(np.arange(count), at, taken.values[at])
+        channel_confidence = np.zeros((count, rig.size), np.float32)
+        channel_confidence[:, columns] = taken.confidence
+        head = taken.head
+        told |= {"solver": f"landmarks {SOLVER_VERSION}", "unseen": " ".join(UNSEEN), "neutral": _source(options)}
+        if performer is not None:
+            told["performer"] = performer.name
+    else:
+        for column, name in enumerate(seen.shape_names):
+            if name in rig.channels:
+                values[:, rig.index(name)] = scores[:, column]
+        matrices = np.stack([one.face.matrix for one in known])  # [M, 4, 4]
+        head = interpolate_rotation(times, quaternions_of_matrices(rotation_of(matrices)), grid)  # [T, 4]
     if options.smooth:
         head = _smooth_between(head, gaps, float(info.fps))
     assert rig.rotation_indices is not None
+    if options.solver == "landmarks" and not options.keep_head_pose:
+        rest = resting_direction(head[found])
+        head = on_one_side(relative_to(rest, head))
+        told["head_rest_degrees"] = " ".join(f"{a:.2f}" for a in np.degrees(euler_from_quaternion(rest)))
     values[:, list(rig.rotation_indices)] = np.unwrap(euler_from_quaternion(head), axis=0)
-    motion = Motion(values.astype(np.float32), info.fps, rig, _meta(path, options)).clip()
-    if options.neutral:
+    motion = Motion(values.astype(np.float32), info.fps, rig, told).clip()
+    if options.solver == "scores" and options.neutral == "clip":
         motion = without_neutral(motion, found)
 
     lost = ~found
     box = interpolated(grid, times, box_of(landmarks))
     box[lost] = np.nan
+    if channel_confidence is not None:
+        channel_confidence *= np.where(found, np.interp(grid, times, confidence), 0.0)[:, None].astype(np.float32)
     kept = None
     if options.landmarks:
-        kept = interpolated(grid, times, landmarks.reshape(len(known), -1)).reshape(count, LANDMARKS, 3)
+        kept = places.copy()
         kept[lost] = np.nan
     nearest = np.clip(np.searchsorted(seen.times, grid + 1e-9, side="right") - 1, 0, len(seen.times) - 1)
     track = Track(
@@ -92,6 +127,9 @@ def assemble(
         gaps=gaps,
         info=info,
         warnings=(*warnings, *_gap_warnings(found, gaps, info.fps)),
+        scores=scores.astype(np.float16) if options.landmarks else None,
+        score_names=seen.shape_names if options.landmarks else (),
+        channel_confidence=channel_confidence,
     )
     return track if options.fps is None else at_rate(track, options.fps)
 
@@ -167,6 +205,8 @@ def at_rate(track: Track, fps: Fraction) -> Track:
         turn=track.turn[nearest],
         box=track.box[nearest],
         landmarks=None if track.landmarks is None else track.landmarks[nearest],
+        scores=None if track.scores is None else track.scores[nearest],
+        channel_confidence=None if track.channel_confidence is None else track.channel_confidence[nearest],
         gaps=long_gaps(track.found[nearest], float(fps)) if scale else (),
     )
 
@@ -195,6 +235,18 @@ def without_neutral(motion: Motion, found: np.ndarray) -> Motion:
     neutral = np.minimum(neutral_of(motion, found), 0.9)
     values = (motion.values - neutral) / (1.0 - neutral)
     return Motion(values.astype(np.float32), motion.fps, motion.rig, {**motion.meta, "neutral": "removed"}).clip()
+
+
+def _source(options: TrackOptions) -> str:
+    """Where the resting face comes from, in words."""
+    if options.neutral not in (None, "clip"):
+        return str(options.neutral) if is_seconds(str(options.neutral)) else Path(str(options.neutral)).name
+    return "profile" if options.performer is not None and options.neutral is None else "found in the take"
+
+
+def is_seconds(text: str) -> bool:
+    """Whether a `neutral` names a time."""
+    return re.fullmatch(r"\d+(\.\d*)?", text) is not None
 
 
 def _meta(path: Path, options: TrackOptions) -> dict[str, str]:

@@ -16,6 +16,7 @@ from msmdcli.system.npz_file import read_npz
 from msmdcli.tracking.face_geometry import box_of
 from msmdcli.tracking.landmarker import Face
 
+SOLVERS = ("landmarks", "scores")
 LONG_GAP = 0.5  # s without a face beyond which filling in is guesswork
 
 
@@ -28,7 +29,12 @@ class TrackOptions:
         face: which face, 1 being the most prominent (the largest and steadiest over the clip, the default), 2 the next.
         max_faces: how many faces are told apart where there are several.
         max_height: larger pictures are made smaller before they are looked at.
-        neutral: take the clip's own resting face away from the blendshapes (`neutral_of`).
+        solver: what makes channels of what MediaPipe sees: its 478 `landmarks` (`capture`), or its own 52 `scores`.
+        neutral: where the performer's resting face is seen: a second of this video (`2.4`), a still, a clip, or `clip`
+            for the take itself. By default the performer's profile, else the take. With `scores` only `clip` is known,
+            and nothing is taken away by default (`neutral_of`).
+        performer: a profile (`performer`).
+        keep_head_pose: keep head and eyes as the camera sees them, not relative to the performer's resting direction.
         smooth: smooth the head's rotation.
         fps: frame rate of the motion. (default: the video's)
         start, stop: the part of the video to track, in seconds. (default: all)
@@ -39,7 +45,10 @@ class TrackOptions:
     face: int | None = None
     max_faces: int = 4
     max_height: int = 720
-    neutral: bool = False
+    solver: str = "landmarks"
+    neutral: str | None = None
+    performer: Path | None = None
+    keep_head_pose: bool = False
     smooth: bool = True
     fps: Fraction | None = None
     start: float = 0.0
@@ -49,6 +58,13 @@ class TrackOptions:
     def __post_init__(self) -> None:
         if self.face is not None and self.face < 1:
             raise UsageError(f"face {self.face}: faces are counted from 1, the most prominent one")
+        if self.solver not in SOLVERS:
+            raise UsageError(f"there is no solver {self.solver!r}", hint=f"--solver {' or '.join(SOLVERS)}")
+        if self.solver == "scores" and (self.performer is not None or self.neutral not in (None, "clip")):
+            raise UsageError(
+                "--solver scores knows no profile and no resting face but the clip's own",
+                hint="leave --performer out; --neutral clip takes the clip's own resting face away",
+            )
         if self.start < 0 or (self.stop is not None and self.stop <= self.start):
             raise UsageError(f"the part from {self.start:g} s to {self.stop} s is empty")
 
@@ -71,6 +87,9 @@ class Track:
         gaps: first and last + 1 frame of each stretch longer than `LONG_GAP` without the face.
         info: of the video.
         warnings: what the user should know, a sentence each.
+        scores: [T, S] float16, MediaPipe's scores of `score_names`, kept with the landmarks; None without.
+        channel_confidence: [T, D] float32, 0..1: how far each channel can be trusted in each frame; 0 for channels that
+            cannot be seen at all (`motion.meta["unseen"]`). None for tracks of MediaPipe's scores.
     """
 
     motion: Motion
@@ -83,6 +102,9 @@ class Track:
     gaps: tuple[tuple[int, int], ...]
     info: VideoInfo
     warnings: tuple[str, ...]
+    scores: np.ndarray | None = None
+    score_names: tuple[str, ...] = ()
+    channel_confidence: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +162,10 @@ def save_track(path: Path | str, track: Track) -> None:
     }
     if track.landmarks is not None:
         extra["landmarks"] = track.landmarks
+    if track.scores is not None:
+        extra |= {"scores": track.scores, "score_names": np.array(track.score_names)}
+    if track.channel_confidence is not None:
+        extra["channel_confidence"] = track.channel_confidence
     save_npz(path, track.motion, extra)
 
 
@@ -174,6 +200,9 @@ def load_track(path: Path | str) -> Track:
             gaps=tuple((int(a), int(b)) for a, b in file["gaps"]),
             info=info,
             warnings=tuple(str(text) for text in json.loads(str(file["warnings"]))),
+            scores=file.get("scores"),
+            score_names=tuple(map(str, file.get("score_names", ()))),
+            channel_confidence=file.get("channel_confidence"),
         )
     except (KeyError, ValueError, TypeError, RecursionError, OverflowError, ZeroDivisionError) as error:
         raise MsmdError(f"{path} is a motion but no track ({error})", hint="msmd track writes tracks") from error

@@ -26,8 +26,11 @@ from msmdcli.formats.registry import get_format, write_temporary
 from msmdcli.media.video import probe_video
 from msmdcli.motion.motion import load_npz
 from msmdcli.system.files import Written, cannot_write, remove, sha256_of, sweep, temporary_path
+from msmdcli.tracking.expression import contradiction, region_lines
+from msmdcli.tracking.performer import SUFFIX as PROFILE_SUFFIX
+from msmdcli.tracking.performer import save_performer
 from msmdcli.tracking.track import Track, TrackOptions, save_track
-from msmdcli.tracking.tracker import track_key, track_video
+from msmdcli.tracking.tracker import calibrate_performer, track_key, track_video
 
 TELL_EVERY = 0.2  # s of video between two reports of progress
 AUDIO_RATE = 48000
@@ -129,6 +132,8 @@ def run_job(job: TrackJob, tell: Callable[[float], None]) -> TrackDone:
     track = track_video(job.video, job.options, progress)
     track.motion.meta["track_key"] = key
     warnings = list(track.warnings)
+    doubt = contradiction(job.video.stem, track.motion) if track.channel_confidence is not None else None
+    warnings += [] if doubt is None else [doubt]
     written: list[Written] = []
     try:
         for name, target in job.outputs.items():
@@ -184,7 +189,28 @@ def summary_of(track: Track) -> dict[str, Any]:
         "turn": round(float(np.median(track.turn)), 1),
         "faces": int(track.faces.max()),
         "gaps": [[round(a / rate, 3), round(b / rate, 3)] for a, b in track.gaps],
+        "expression": []
+        if track.channel_confidence is None
+        else region_lines(track.motion, track.channel_confidence, track.found),
     }
+
+
+def make_profile(video: Path, out: Path, options: TrackOptions, force: bool) -> Path:
+    """Calibrate on a range-of-motion take and write the performer's profile.
+
+    Raises:
+        MsmdError: as of `calibrate_performer`, or there is such a file.
+    """
+    target = out / f"{video.stem}{PROFILE_SUFFIX}"
+    if target.exists() and not force:
+        raise MsmdError(f"{target} is there already", hint="--force calibrates again; --performer uses it")
+    profile = calibrate_performer(video, options)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        save_performer(target, profile)
+    except OSError as error:
+        raise MsmdError(f"{target} cannot be written: {error.strerror or error}") from error
+    return target
 
 
 def clean_up(jobs: Sequence[TrackJob]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from msmdcli.errors import MsmdError
+from msmdcli.tracking.rigid_pose import similarity
 
 # Numbers of MediaPipe's face landmarks, by the part of the face ("left" is the person's own), from MediaPipe's
 # own lists of connections (mediapipe/python/solutions/face_mesh_connections.py, Apache-2.0).
@@ -114,28 +115,6 @@ def _unproject(screen: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.
     """Points on the picture plane -> points in space [T, V, 3] (z towards the viewer), at the depth of that scale."""
     depth = (screen[..., 2] - offset + NEAR) / scale[:, None]  # [T, V]
     return np.stack([screen[..., 0] * depth / NEAR, screen[..., 1] * depth / NEAR, -depth], axis=-1)
-
-
-def similarity(
-    source: np.ndarray, targets: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The similarity that brings source [V, 3] nearest to targets [T, V, 3]: scale [T], rotation [T, 3, 3], shift
-    [T, 3].
-
-    Weighted orthogonal Procrustes: target = scale * rotation @ source + shift (Umeyama 1991).
-    """
-    share = weights / weights.sum()
-    centre = share @ source  # [3]
-    centres = np.einsum("v,tvi->ti", share, targets)  # [T, 3]
-    own, theirs = source - centre, targets - centres[:, None]
-    covariance = np.einsum("v,tvi,vj->tij", share, theirs, own)  # [T, 3, 3]
-    u, singular, vt = np.linalg.svd(covariance)
-    sign = np.sign(np.linalg.det(u @ vt))  # [T]
-    u[..., 2] *= sign[:, None]
-    singular[:, 2] *= sign
-    rotation = u @ vt
-    scale = singular.sum(axis=1) / float(share @ (own**2).sum(axis=1))
-    return scale, rotation, centres - scale[:, None] * (rotation @ centre)
 
 
 # ---- protocol buffers, as far as needed (protobuf.dev: encoding) -----------------------------------------------------

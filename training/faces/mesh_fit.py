@@ -38,6 +38,7 @@ from msmdcli.heads.rig_import import write_rig
 from msmdcli.motion.rig import Rig
 from msmdcli.system.npz_file import read_npz
 from msmdcli.tracking.face_model import find_face_model
+from msmdcli.tracking.rigid_pose import similarity
 from training.data.augment import mirror_map
 from training.faces.canonical_face import (
     CHIN,
@@ -53,7 +54,6 @@ from training.faces.canonical_face import (
     VERTICES,
     CanonicalFace,
     metric_landmarks,
-    similarity,
 )
 from training.faces.face_interior import interior, lip_vertices, opened_triangles, with_closed_lips
 

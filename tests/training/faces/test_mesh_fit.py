@@ -11,6 +11,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.heads.mesh import face_channels
 from msmdcli.motion.rig import Rig
 from msmdcli.tracking.face_model import find_face_model
+from msmdcli.tracking.rigid_pose import similarity
 from training.faces import mesh_fit
 from training.faces.canonical_face import (
     INNER_LIPS,
@@ -22,7 +23,6 @@ from training.faces.canonical_face import (
     VERTICES,
     CanonicalFace,
     metric_landmarks,
-    similarity,
 )
 from training.faces.face_interior import LIP_GAP, interior, lip_vertices, opened_triangles, with_closed_lips
 

@@ -1,0 +1,132 @@
+"""Lips and lids that touch where the landmarks touch.
+
+A least-squares fit spreads its error, so a closed mouth comes out a little open and a blink not quite shut. Here the
+opening that the landmarks show is taken as it is, and the weights are moved to meet it: `mouthClose` for the lips where
+they are near each other, `eyeBlink` for each eye. Openings are in mm in the head's space, on the scale of the ICT head.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msmdcli.tracking.face_correspondence import LEFT_LID_PAIRS, RIGHT_LID_PAIRS, FaceCorrespondence
+from msmdcli.tracking.neutral_face import NeutralFace, lip_gaps
+
+NEAR, FAR = 0.5, 3.0  # mm: lips nearer than NEAR are met exactly, beyond FAR the fit stands
+TOUCH = 0.7  # mm by which the landmarks of lips that touch are apart at times
+WITNESS = 3.0  # mm for each mm that the lips are apart by MediaPipe's scores: where these touch, they touch
+SHUT_SHARE = 0.15  # of the opening at rest, that MediaPipe's lids keep when the eye is shut (a median over 500 blinks)
+BLINK_FROM = 0.6  # of the way: a short dip that comes this far was a blink between two pictures
+BLINK_SECONDS = 0.5  # longest time from open to open
+
+
+def lip_openings(points: np.ndarray, neutral: NeutralFace, by_scores: np.ndarray) -> np.ndarray:
+    """How far the lips are apart beyond touching: [T] mm.
+
+    Two witnesses, and lips touch where either says so: dark lips over light ones pass for an open mouth with the
+    landmarks, and with the scores do not.
+
+    Args:
+        points: [T, V, 3] landmarks.
+        neutral: the performer's.
+        by_scores: [T] mm by which the ICT head's lips would be apart beyond rest under MediaPipe's scores.
+    """
+    seen = np.maximum(lip_gaps(points) - neutral.lip_gap - TOUCH, 0.0)
+    return np.minimum(seen, WITNESS * np.maximum(by_scores, 0.0))
+
+
+def meet_lips(
+    weights: np.ndarray, channels: tuple[str, ...], openings: np.ndarray, face: FaceCorrespondence
+) -> np.ndarray:
+    """Weights [T, C] whose lips on the ICT head are apart by `openings` [T] mm beyond rest, where those are small."""
+    weights = weights.copy()
+    by = face.lip_gap_by[[face.index(name) for name in channels]]  # [C] mm
+    close = channels.index("mouthClose")
+    held = 1.0 - np.clip((openings - NEAR) / (FAR - NEAR), 0.0, 1.0)
+    excess = held * (weights @ by - openings)  # [T] mm
+    weights[:, close] = np.clip(weights[:, close] + np.maximum(excess, 0) / -by[close], 0.0, 1.0)
+    # Lips that would pass through each other: what presses them together gives way.
+    through = np.maximum(-(weights @ by) - face.lip_gap, 0.0)  # [T] mm
+    pressing = by < 0
+    pressed = -(weights[:, pressing] @ by[pressing])
+    weights[:, pressing] *= (1.0 - np.minimum(through / np.maximum(pressed, 1e-6), 1.0))[:, None]
+    return weights
+
+
+def lid_closures(points: np.ndarray, neutral: NeutralFace, shut: np.ndarray | None = None) -> np.ndarray:
+    """[T, 2] how far the left and the right eye are closed: 0 as at rest, 1 shut, below 0 wider than at rest.
+
+    Args:
+        points: [T, V, 3] landmarks.
+        neutral: the performer's.
+        shut: [2] mm between the lids of shut eyes; by default `SHUT_SHARE` of the opening at rest.
+    """
+    rest = lid_gaps(neutral.points)  # [2]
+    shut = SHUT_SHARE * rest if shut is None else shut
+    return np.asarray((rest - lid_gaps(points)) / np.maximum(rest - shut, 1e-3))
+
+
+def lid_gaps(points: np.ndarray) -> np.ndarray:
+    """[..., 2] mm between the left and between the right lids of landmarks [..., V, 3]: the mean of three places."""
+    sides = []
+    for pairs in (LEFT_LID_PAIRS, RIGHT_LID_PAIRS):
+        upper, lower = zip(*pairs, strict=True)
+        sides.append((points[..., list(upper), 1] - points[..., list(lower), 1]).mean(axis=-1))
+    return np.stack(sides, axis=-1)
+
+
+def complete_blinks(closures: np.ndarray, fps: float) -> np.ndarray:
+    """Closures [T, 2] in which each short dip of the lids that comes most of the way goes all of it.
+
+    At 25 pictures a second the moment at which the lids touch lies between two of them more often than not. A dip that
+    comes to `BLINK_FROM` and is over within `BLINK_SECONDS` is stretched so that its deepest picture is shut.
+    """
+    closures = closures.copy()
+    reach = max(1, round(BLINK_SECONDS * fps))
+    for side in closures.T:
+        inner = side[1:-1]
+        peaks = 1 + np.flatnonzero((inner >= BLINK_FROM) & (inner < 1.0) & (inner >= side[:-2]) & (inner > side[2:]))
+        for peak in peaks:
+            first, last = _feet(side, int(peak))
+            if last - first > reach:
+                continue
+            foot = max(float(side[first]), float(side[last]), 0.0)
+            height = float(side[peak]) - foot
+            if height > 0.3:
+                part = side[first : last + 1]
+                above = np.maximum(part - foot, 0.0)
+                side[first : last + 1] = np.maximum(part, foot + above * (1.0 - foot) / height * (part > foot))
+    return closures
+
+
+def _feet(side: np.ndarray, peak: int) -> tuple[int, int]:
+    """Where the hill around a peak begins and ends."""
+    first = last = peak
+    while first > 0 and side[first - 1] < side[first]:
+        first -= 1
+    while last < len(side) - 1 and side[last + 1] < side[last]:
+        last += 1
+    return first, last
+
+
+def meet_lids(
+    weights: np.ndarray, channels: tuple[str, ...], closures: np.ndarray, face: FaceCorrespondence
+) -> np.ndarray:
+    """Weights [T, C] under which the lids of the ICT head are closed by `closures` [T, 2], by eyeBlink alone.
+
+    `channels` may hold eyeLook channels, which move the lids, too.
+    """
+    weights = weights.copy()
+    rows = [face.index(name) for name in channels]
+    for number, side in enumerate(("Left", "Right")):
+        blink = channels.index(f"eyeBlink{side}")
+        full = -face.lid_gap_by[face.index(f"eyeBlink{side}"), number]  # mm
+        wanted = np.clip(closures[:, number], 0.0, 1.0) * full
+        closed = -(weights @ face.lid_gap_by[rows, number])
+        # Shut is shut: then nothing holds the lids open.
+        wide = channels.index(f"eyeWide{side}")
+        opened = weights[:, wide] * np.clip((closures[:, number] - 0.5) / 0.4, 0.0, 1.0)
+        closed += opened * face.lid_gap_by[face.index(f"eyeWide{side}"), number]
+        weights[:, wide] -= opened
+        weights[:, blink] = np.clip(weights[:, blink] + (wanted - closed) / full, 0.0, 1.0)
+    return weights
