@@ -14,7 +14,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.system.files import whole_file
-from msmdcli.system.npz_file import read_npz
+from msmdcli.system.npz_file import NpzError, read_npz
 from msmdcli.tracking.neutral_face import NeutralFace
 
 FORMAT_VERSION = 1
@@ -81,13 +81,15 @@ def load_performer(path: Path, channels: tuple[str, ...]) -> Performer:
     Raises:
         MsmdError: no such file, no profile, or one for other channels.
     """
+    if not path.is_file():
+        raise MsmdError(f"there is no file {path}", hint="msmd track --calibrate rom.mp4 makes a profile")
     try:
         file = read_npz(path)
         version = int(file["format_version"])
         arrays = {name: file[name].astype(np.float64) for name in ("points", "scores", "taken_out", "shut", "gains")}
         names = tuple(str(name) for name in file["channels"])
         lip_gap, name, made_from = float(file["lip_gap"]), str(file["name"]), str(file["made_from"])
-    except (MsmdError, OSError, KeyError, ValueError, TypeError) as error:
+    except (NpzError, OSError, KeyError, ValueError, TypeError) as error:
         raise MsmdError(
             f"{path} is no performer profile ({error})", hint="msmd track --calibrate rom.mp4 makes one"
         ) from error
@@ -97,7 +99,7 @@ def load_performer(path: Path, channels: tuple[str, ...]) -> Performer:
     count = len(channels)
     if shapes != {"points": (468, 3), "scores": (count,), "taken_out": (count,), "shut": (2,), "gains": (count,)}:
         raise MsmdError(f"{path} is no performer profile (shapes {shapes})", hint="calibrate again")
-    if not all(np.isfinite(array).all() for array in arrays.values()):
+    if not all(np.isfinite(array).all() for array in (*arrays.values(), np.array(lip_gap))):
         raise MsmdError(f"{path} holds numbers that are none", hint="calibrate again")
     neutral = NeutralFace(arrays["points"], arrays["scores"], arrays["taken_out"], True, lip_gap)
     return Performer(name, names, neutral, arrays["shut"], arrays["gains"], made_from)

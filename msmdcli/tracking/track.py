@@ -201,7 +201,7 @@ def load_track(path: Path | str) -> Track:
             info=info,
             warnings=tuple(str(text) for text in json.loads(str(file["warnings"]))),
             scores=file.get("scores"),
-            score_names=tuple(map(str, file["score_names"])) if "score_names" in file else (),
+            score_names=tuple(map(str, file.get("score_names", ()))),
             channel_confidence=file.get("channel_confidence"),
         )
     except (KeyError, ValueError, TypeError, RecursionError, OverflowError, ZeroDivisionError) as error:

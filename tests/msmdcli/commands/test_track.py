@@ -42,8 +42,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_good_and_bad_videos(clip: Path, tmp_path: Path) -> None:
     text, out = tmp_path / "text.mp4", tmp_path / "out"
     text.write_text("no video at all")
-    (tmp_path / "folder.mp4").mkdir()
-    ran = msmd("track", text, clip, tmp_path / "folder.mp4", "--out", out, "--audio", "--json", "--jobs", 2)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    ran = msmd("track", text, clip, tmp_path / "empty.mp4", "--out", out, "--audio", "--json", "--jobs", 2)
     assert ran.returncode == 1, ran.stderr
     events = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [event["event"] for event in events].count("failed") == 2
