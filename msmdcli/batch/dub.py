@@ -70,7 +70,7 @@ def run_dub(options: DubOptions, console: Console) -> int:
     here = Path.cwd()
     choices = Choices(style=(options.dub.style(here),), intensity=options.intensity)
     line = Line(dub_id, options.audio, choices, WHERE, dub=options.dub)
-    batch = replace(options.batch, manifest=Manifest(here / WHERE, (line,)))
+    batch = replace(options.batch, manifest=Manifest(here / WHERE, (line,)), adds=True)
     head = None
     if options.preview:
         from msmdcli.paths import find_head

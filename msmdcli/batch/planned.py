@@ -50,6 +50,7 @@ class BatchOptions:
         styles: folders of tags, before the library that ships.
         gestures: folders of gestures, before the one beside the manifest and those that ship.
         dry_run, force, beside, check_delivery: see the contract.
+        adds: the report keeps the lines that it has; a dub is one line of many.
     """
 
     manifest: Path | Manifest
@@ -71,6 +72,7 @@ class BatchOptions:
     force: bool = False
     beside: bool = False
     check_delivery: bool = False
+    adds: bool = False
 
     @property
     def all_choices(self) -> Choices:

@@ -44,11 +44,17 @@ def described_options(options: BatchOptions) -> dict[str, Any]:
 def with_earlier(options: BatchOptions) -> tuple[BatchOptions, dict[str, Any] | None]:
     """The options of a redo with those of the run that it belongs to, and that run's report.
 
-    Anything but a redo, and one into an OUT without a report of its manifest, is given back as it is, with None.
+    A dub adds its line to the report and keeps its own options. Anything else, and a redo into an OUT without a report
+    of its manifest, is given back as it is, with None.
 
     Raises:
         UsageError: the report cannot be used.
     """
+    if options.adds:
+        try:
+            return options, read_report(options.out)
+        except UsageError:
+            return options, None  # there is none yet, or none that could be added to
     source = None if isinstance(options.manifest, Manifest) else _source(options.manifest)
     if source is None or not (options.out / NAME).exists():
         return options, None

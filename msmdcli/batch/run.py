@@ -132,11 +132,12 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
         # 7. Report.
         failed = any(record.status == "failed" for record in teller.records.values())
         code = INTERRUPTED if interrupted else int(failed or broken is not None)
+        path = str(manifest.path.resolve())
         report = Report(
             version=__version__,
             bundle={"name": bundle.name, "sha256": bundle.sha256, "licence": bundle.licence},
             settings={
-                "manifest": str(manifest.path.resolve()),
+                "manifest": before["settings"].get("manifest", path) if before is not None else path,
                 "sampling": options.sampling.description(),
                 "options": asked if before is None else before["settings"].get("options", asked),
                 "engine": options.engine,

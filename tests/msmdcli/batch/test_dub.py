@@ -480,3 +480,19 @@ def test_a_real_video_is_tracked_once(stage: Stage, monkeypatch: pytest.MonkeyPa
     no_face = shared / "corpus/bad/bad_no_face.mp4"
     assert stage.dub(original=Path(f"{no_face}@0-1"), id="nobody") == 1
     assert "no face" in stage.line("nobody")["error"]
+
+
+def test_a_dub_adds_its_line_to_the_report(stage: Stage) -> None:
+    def lines() -> dict[str, str]:
+        report = json.loads((stage.out / "report.json").read_text(encoding="utf-8"))
+        return {line["id"]: line["status"] for line in report["lines"]}
+
+    assert stage.dub() == 0
+    (first,) = lines()
+    assert stage.dub(id="another") == 0
+    assert lines() == {"another": "made", first: "unchanged"}
+    assert stage.dub(id="another") == 0 and lines() == {"another": "unchanged", first: "unchanged"}
+    page = (stage.out / "report.html").read_text(encoding="utf-8")
+    assert f"<code>{first}</code>" in page and "<code>another</code>" in page
+    (stage.out / "report.json").write_text("[", encoding="utf-8")  # none that could be added to
+    assert stage.dub() == 0 and lines() == {first: "unchanged"}
