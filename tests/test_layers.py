@@ -21,7 +21,7 @@ LAYERS = {  # a package imports only what stands further left; packages between 
 STEPS = {top: [step.split() for step in text.split("<")] for top, text in LAYERS.items()}
 RANKS = {f"{top}.{name}": i for top, steps in STEPS.items() for i, step in enumerate(steps) for name in step}
 # old addresses only import; the configuration is read by all, and reads CONFIG_READS
-NO_LAYER = {"msmdcli.__main__", "msmdcli.audio", "msmdcli.rig", "msmdcli.video", "training.config"}
+NO_LAYER = {"msmdcli.__main__", "msmdcli.audio", "msmdcli.rig", "msmdcli.video", "training.config", "training.trainer"}
 CONFIG_READS = {f"training.{name}" for name in ("network.model", "network.losses", "network.ear", "data.augment")}
 HAND_OVER = {f"msmdcli.commands.{name}" for name in ("train", "evaluate", "curate", "export_onnx")}  # in a function
 CALLED_AS_API = ("msmdcli.batch", "msmdcli.api")  # the package is also the function `msmdcli.batch`; in a function
@@ -72,7 +72,9 @@ def allowed(one: Import) -> bool:
         return one.by in HAND_OVER and one.lazy
     if by.startswith("export"):
         return of.startswith("export") or of == "training.network"
-    return one.of in CONFIG_READS if by == "training.config" else RANKS.get(of, 99) < RANKS[by]
+    if by == "training.config":
+        return one.of in CONFIG_READS
+    return by in NO_LAYER or RANKS.get(of, 99) < RANKS[by]
 
 
 def circles(edges: set[tuple[str, str]]) -> set[str]:
