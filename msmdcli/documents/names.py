@@ -43,15 +43,18 @@ def id_problem(line_id: str) -> str | None:
 
 
 def path_problem(text: str) -> str | None:
-    """Why a text cannot be the path of any file, or None if it can."""
-    if "\0" in text or any(unicodedata.category(c) == "Cs" for c in text):
+    """Why a text cannot be the path of any file, or None if it can.
+
+    U+DC80 to U+DCFF are how Python keeps bytes of a name that are no UTF-8.
+    """
+    if "\0" in text or any(unicodedata.category(c) == "Cs" and not "\udc80" <= c <= "\udcff" for c in text):
         return "it holds a character that no path can have"
     if any(unicodedata.category(c) == "Cc" for c in text):
         return (
             "it holds control characters, as a backslash in double quotes makes them; write folders with /,"
             " or the path in single quotes"
         )
-    if len(text) > MAX_PATH or any(len(part.encode()) > MAX_NAME for part in re.split(r"[/\\]", text)):
+    if len(text) > MAX_PATH or any(len(os.fsencode(part)) > MAX_NAME for part in re.split(r"[/\\]", text)):
         return "it is longer than a path can be"
     return None
 

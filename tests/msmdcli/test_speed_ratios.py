@@ -72,7 +72,7 @@ def test_a_line_costs_a_row_in_each_step_and_lines_go_together(
 ) -> None:
     """One call of the conditioner for a window, one of the denoiser for each of its steps, and no more of them for
     eight lines than for one."""
-    counted = Counted(bundle, sound, Sampling("dpmpp-2m", steps))
+    counted = Counted(bundle, sound, Sampling("dpmpp-2m", steps, guidance_audio=0.0))  # guidance is a row more
     counted.solve(lines)
     windows = window_count(25 * SECONDS, bundle.window)
     assert counted.calls == {"conditioner.onnx": windows, "denoiser.onnx": steps * windows}
