@@ -40,7 +40,10 @@ def described_rig(description: Mapping[str, Any]) -> Rig:
         if definition
         else Rig.shipped_as(str(description.get("rig", "arkit52")))
     )
-    targets = {str(channel): tuple(map(str, names)) for channel, names in (description.get("targets") or {}).items()}
+    noted = description.get("targets") or {}
+    if not isinstance(noted, Mapping) or not all(isinstance(names, list) for names in noted.values()):
+        raise MsmdError("its note of morph targets is no list of names for each channel")
+    targets = {str(channel): tuple(map(str, names)) for channel, names in noted.items()}
     return replace(rig, targets=targets) if targets else rig
 
 

@@ -164,7 +164,9 @@ def _motion(file: GltfFile, path: Path, options: Mapping[str, Any]) -> Motion:
     )
     if animation is None:
         raise MsmdError(f"{path} holds no animation of morph targets", hint="msmd inspect tells what it holds")
-    described = (animation.get("extras") or {}).get("msmd") or {}
+    extras = animation.get("extras")
+    note = extras.get("msmd") if isinstance(extras, Mapping) else None
+    described = note if isinstance(note, Mapping) else {}  # extras of other programs may be anything
     rig = described_rig(described)
     fps, frames = described_clock(described)
     weights: dict[str, Curve] = {}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.console import printable
 from msmdcli.documents.json_file import read_json
 from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import MsmdError
@@ -174,7 +175,7 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
     channels = tuple(data["channels"])
     if channels != rig.channels:
         odd = next((name for name in channels if name not in rig.channels), "their order")
-        raise MsmdError(f"its channels are not those of rig {rig.name} ({odd})")
+        raise MsmdError(f"its channels are not those of rig {rig.name} ({printable(str(odd)[:80])})")
 
     mean, std = normalisation_of(data, rig)  # [D]
     std = np.where(std > CONSTANT_STD, std, 0).astype(np.float32)

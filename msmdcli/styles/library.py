@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msmdcli.documents.names import path_problem
 from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.documents.tree import load_small_yaml
 from msmdcli.errors import MsmdError, UsageError, did_you_mean
@@ -323,6 +324,9 @@ def _parse(folder: Path, data: Any) -> StyleTag:
 
 
 def _inside(folder: Path, what: str, name: Any) -> Path:
+    why = path_problem(str(name))
+    if why:
+        raise MsmdError(f"{what} {str(name)[:80]!r} is no file: {why}")
     file = folder / str(name)
     try:
         inside = file.resolve().is_relative_to(folder.resolve())

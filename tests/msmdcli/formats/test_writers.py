@@ -385,14 +385,15 @@ def test_glb_errors(tmp_path: Path) -> None:
         read_motion(SHIPPED_HEAD)
 
 
-def test_a_glb_of_another_program(tmp_path: Path) -> None:
-    """Without our notes: sparse keys that do not start at 0, in steps and linear."""
+@pytest.mark.parametrize("extras", [None, True, "a", [1], {"msmd": "a"}, {"msmd": 3}, {"other": {}}])
+def test_a_glb_of_another_program(tmp_path: Path, extras: object) -> None:
+    """Without our notes: sparse keys that do not start at 0, in steps and linear; extras may be anything."""
     path = tmp_path / "a.glb"
     clip = Motion(np.tile(np.arange(31)[:, None] / 32, (1, RIG.size)), Fraction(25), RIG)
     clip.values[:, HEAD] = 0
     write_motion(clip, path, "glb", {"head": "none", "reduce_keys": 0.001})
     tree, blob = parse_glb(path)
-    tree["animations"][0].pop("extras")
+    tree["animations"][0]["extras"] = extras
     text = json.dumps(tree).encode()
     text += b" " * (-len(text) % 4)
     chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(blob), b"BIN\0") + blob

@@ -77,6 +77,7 @@ def test_a_clip_that_was_changed_is_noticed(library: StyleLibrary) -> None:
         ({"tag": "other"}, "in a folder called"),
         ({"clips": []}, "no clips"),
         ({"clips": [{"file": "../../x.npz", "sha256": ""}]}, "outside"),
+        ({"clips": [{"file": "9" * 400, "sha256": ""}]}, "longer than a path can be"),
         ({"clips": [{"path": "x.npz"}]}, "is not"),
         ({"synthetic": "maybe"}, "true or false"),
     ],
