@@ -13,8 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # the root too: `tests/msmdcli` alone would be taken for the package
 
-from encoder_fixtures import save_tiny_whisper
-from made_data import make_data
+from encoder_fixtures import save_tiny_whisper  # noqa: E402
+from made_data import make_data  # noqa: E402
 
 
 def main(out: Path) -> None:
