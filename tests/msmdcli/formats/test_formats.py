@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.formats.description import described_rig
 from msmdcli.formats.livelink_csv import HEADER
 from msmdcli.formats.registry import FORMATS, read_motion, write_motion
 from msmdcli.motion.motion import Motion, parse_fps
@@ -312,3 +313,10 @@ def test_recordings_are_written_as_the_app_wrote_them(tmp_path: Path) -> None:
         for column in (0, 1, 3, 4):  # yaw and pitch of either eye
             assert np.corrcoef(eyes_a[:, column], eyes_b[:, column])[0, 1] > 0.94
             assert np.median(np.abs(eyes_a[:, column] - eyes_b[:, column])) < np.radians(1)
+
+
+@pytest.mark.parametrize("targets", [3, "a", {"jawOpen": 3}, {"jawOpen": "a"}])
+def test_a_note_of_targets_that_is_none_is_refused(targets: object) -> None:
+    with pytest.raises(MsmdError, match="no list of names"):
+        described_rig({"targets": targets})
+    assert described_rig({"targets": {"jawOpen": ["a", "b"]}}).targets == {"jawOpen": ("a", "b")}

@@ -38,6 +38,7 @@ def test_a_channel_that_never_moved_stays_constant(stand_in_bundle: Path) -> Non
     [
         ({"format_version": 2}, "bundle format 2"),
         ({"channels": ["jawOpen"]}, "channels"),
+        ({"channels": ["a\nb"]}, r"(a\nb)"),  # a message has one line
         ({"normalisation": {"mean": [0.0], "std": [1.0]}}, "normalisation"),
         ({"normalisation": {"mean": [0.0] * 55, "std": [-1.0] * 55}}, "negative"),
         ({"window": {"frames": 10, "previous": 20}}, "previous"),
