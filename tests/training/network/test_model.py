@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from training.config import TrainConfig, apply_variant
-from training.network.model import AudioAttention, Condition, Model, ModelConfig, Style, StyleEncoder, sinusoidal
+from training.network.model import (
+    AudioAttention,
+    Condition,
+    Model,
+    ModelConfig,
+    Style,
+    StyleEncoder,
+    attend,
+    sinusoidal,
+)
 
 TINY = ModelConfig(
     motion_dim=7, audio_dim=6, head_channels=(5, 6), window=12, previous=3, width=16, layers=2, heads=2, feedforward=32,
@@ -208,3 +217,13 @@ def test_sinusoidal_embedding_tells_neighbours_apart() -> None:
     embedded = sinusoidal(torch.arange(1000), 32)
     distance = (embedded[:, None] - embedded[None]).norm(dim=-1) + torch.eye(1000)
     assert embedded.shape == (1000, 32) and distance.min() > 0.1
+
+
+def test_attention_in_bfloat16_is_computed_in_float32() -> None:
+    rng = torch.Generator().manual_seed(5)
+    q, k, v = (torch.randn(2, 3, 40, 16, generator=rng).bfloat16() for _ in range(3))
+    expected = torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = attend(q, k, v, None)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result, expected)
