@@ -28,6 +28,10 @@ def evaluate(
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps. (default: the bundle's)")] = None,
     guidance_audio: Annotated[float | None, typer.Option(help="Guidance scale. (default: the bundle's)")] = None,
     guidance_style: Annotated[float | None, typer.Option(help="Guidance scale. (default: the bundle's)")] = None,
+    straight_sources: Annotated[
+        list[str] | None,
+        typer.Option("--straight-source", help="Fit the straight line on this source; repeatable. (default: all)"),
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = one per core.")] = 0,
     json_lines: Json = False,
     quiet: Quiet = False,
@@ -49,6 +53,7 @@ def evaluate(
         head=head,
         sampling=Sampling(sampler, steps, guidance_audio, guidance_style),
         threads=threads,
+        straight_sources=tuple(straight_sources or ()),
     )
     talk = console(json_lines, quiet=quiet)
     report = evaluate_models(models, data, out, options, talk.say)

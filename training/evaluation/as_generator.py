@@ -9,8 +9,8 @@ with other noise. Per system:
 - `mtm` ms and `slcc` (`lip_timing`), of single takes;
 - `frechet`: region -> distance of the motion's statistics from real clips (`distributions`), of single takes.
 
-*still*, *copy* and *tracked* stand beside every model; of *tracked* the distance is that of two halves of the real
-clips, which no system need beat.
+*still*, *copy*, the straight line and *tracked* stand beside every model; of *tracked* the distance is that of two
+halves of the real clips, which no system need beat.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ def model_takes(model: Animator, material: Material, takes: int = TAKES) -> dict
     whole: dict[str, list[Motion]] = {}
     for clip in material.clips:
         of_takes = [halves[clip.record.id, take] for take in range(takes)]
-        whole[clip.record.id] = [_joined(clip, [made[0], made[1]]) for made in of_takes]
+        whole[clip.record.id] = [joined(clip, [made[0], made[1]]) for made in of_takes]
     return whole
 
 
-def _joined(clip: HeldOutClip, halves: list[np.ndarray]) -> Motion:
+def joined(clip: HeldOutClip, halves: list[np.ndarray]) -> Motion:
+    """The two halves of a clip as one motion."""
     return replace(clip.motion, values=np.concatenate(halves).astype(np.float32))
 
 
@@ -91,7 +92,7 @@ def baseline_measures(material: Material, face: ComparisonHead) -> dict[str, dic
         for clip in material.clips:
             halves = baseline(name, clip, None)
             assert halves is not None  # none of these needs the training persons
-            takes[clip.record.id] = [_joined(clip, halves)]
+            takes[clip.record.id] = [joined(clip, halves)]
         out[name] = generator_measures(material, face, takes)
     rig = material.clips[0].motion.rig
     parts = [[clip.half(part) for clip in material.clips] for part in (0, 1)]

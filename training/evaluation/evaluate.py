@@ -9,7 +9,7 @@ Protocol
     Systems  *right*; *wrong*: a stretch of another person (the persons of the test set in the order of their names'
              sha256, each taking the next one's); *none*: the learned null style. And without any model: *still*: the
              reference's mean pose held; *copy*: the reference played as it is; *average*: the mean pose of the training
-             persons held.
+             persons held; *straight*: ridge regression from the sound, fitted on the split `train` (`straight_line`).
     Seeds    Every generated system with several seeds; right, wrong and none start from the same noise.
     Takes    *right* again with 8 takes of each clip: one take and their mean, timing and strength of the lips, distance
              of the motion's statistics from real clips (`as_generator`).
@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.errors import MsmdError
-from training.evaluation.as_generator import baseline_measures, generator_measures, model_takes
+from training.evaluation.as_generator import baseline_measures, generator_measures, joined, model_takes
 from training.evaluation.judges import judges_of, shipped_encoder
 from training.evaluation.material import EvaluateOptions, Material, load_material
 from training.evaluation.measuring import TRACKED, ComparisonHead, Judging, baseline, measure_clip
@@ -48,6 +48,7 @@ from training.evaluation.one_model import Say, evaluate_model, row_of
 from training.evaluation.report import write_report
 from training.evaluation.scores import summarise
 from training.evaluation.stored_results import PROTOCOL_VERSION, result_key, store_results, stored_results
+from training.evaluation.straight_line import STRAIGHT, Encode, fit_straight_line
 
 BASELINES = ("still", "copy", "average")
 
@@ -88,7 +89,8 @@ def evaluate(
     if options.split is None and material.split != "test":
         say(f"the data set has no split test: {material.split} is measured, by which a model trained on it was chosen")
 
-    judging = judging_of(data, material, say) if options.judges else None
+    encode = shipped_encoder()
+    judging = judging_of(data, material, encode, say) if options.judges else None
     rows: list[dict[str, Any]] = []
     for name in (*BASELINES, TRACKED):
         for clip in material.clips:
@@ -96,11 +98,18 @@ def evaluate(
             if made is not None:
                 numbers = measure_clip(face, clip, made, generated=False, judging=judging)
                 rows.append({"model": "", **row_of(clip, name, 0, numbers)})
+    straight = straight_halves(data, material, encode, options, say)
+    for clip in material.clips if straight else []:
+        numbers = measure_clip(face, clip, straight[clip.record.id], judging=judging)
+        rows.append({"model": "", **row_of(clip, STRAIGHT, 0, numbers)})
 
     emotion: list[dict[str, Any]] = []
     curves: dict[str, dict[str, np.ndarray]] = {}
     described = []
     generators = [{"model": "", "system": name, **m} for name, m in baseline_measures(material, face).items()]
+    if straight:
+        takes = {clip.record.id: [joined(clip, straight[clip.record.id])] for clip in material.clips}
+        generators.append({"model": "", "system": STRAIGHT, **generator_measures(material, face, takes)})
     sampling = options.sampling
     for path, label, bundle in zip(models, labels, bundles, strict=True):
         resolved = sampling.resolve(bundle)
@@ -144,9 +153,20 @@ def evaluate(
     return report
 
 
-def judging_of(data: Path, material: Material, say: Say) -> Judging | None:
+def straight_halves(
+    data: Path, material: Material, encode: Encode, options: EvaluateOptions, say: Say
+) -> dict[str, list[np.ndarray]]:
+    """Clip -> its two halves [T_half, D] under the straight line; empty where there is too little to fit one on."""
+    say("the straight line: fitting it on the training clips")
+    line = fit_straight_line(data, encode, options.straight_sources)
+    if line is None:
+        say("no straight line: the split train holds too little sound with motion")
+        return {}
+    return {clip.record.id: line.animate(clip, encode(data / str(clip.record.audio))) for clip in material.clips}
+
+
+def judging_of(data: Path, material: Material, encode: Encode, say: Say) -> Judging | None:
     """The judges of a data set, ready for its clips; None where it has too few people to train them."""
-    encode = shipped_encoder()
     judges = judges_of(data, encode, material.clips[0].motion.rig, say)
     if judges is None:
         return None

@@ -31,6 +31,7 @@ class EvaluateOptions:
         sampling: what each bundle recommends, but for what is set here.
         threads: of ONNX Runtime (0: one per core).
         pictures: number of clips drawn as faces in the report.
+        straight_sources: sources of the split `train` that the straight line is fitted on (empty: all).
         judges: also ask the judges of sync and manner.
     """
 
@@ -42,6 +43,7 @@ class EvaluateOptions:
     sampling: Sampling = field(default_factory=Sampling)
     threads: int = 0
     pictures: int = 3
+    straight_sources: tuple[str, ...] = ()
     judges: bool = True
 
 

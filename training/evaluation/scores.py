@@ -20,7 +20,7 @@ Row = dict[str, Any]
 TABLE = ("mse", "lve", "fdd", "mod", "head", "agreement")
 JAW = ("jaw", "jaw_best", "jaw_lag", "jaw_line", "jaw_heard")
 JUDGED = ("sync_zero", "sync", "sync_lag", "look", "look_picks", "movement", "movement_picks", "statistics")
-TESTED = ("mse", "lve", "fdd", "mod", "agreement", "sync_zero", "look", "movement")
+TESTED = ("mse", "lve", "fdd", "mod", "jaw", "agreement", "sync_zero", "look", "movement")
 EVERYTHING = "all"  # the group that holds all clips
 
 
@@ -41,7 +41,7 @@ def summarise(rows: Sequence[Row], emotion: Sequence[Row], models: Sequence[str]
     groups = sorted({row["group"] for row in clips})
     groups = [*groups, EVERYTHING] if len(groups) > 1 else groups
     order = [(model, system) for model in models for system in ("right", "wrong", "none")]
-    order += [("", system) for system in ("still", "copy", "average", "tracked")]
+    order += [("", system) for system in ("still", "copy", "average", "straight", "tracked")]
     systems, tests = [], []
     for group in groups:
         for model, system in order:
@@ -84,7 +84,7 @@ def _pairs(models: Sequence[str], styled: Collection[str]) -> list[tuple[tuple[s
     for number, model in enumerate(models):
         if model in styled:
             pairs += [(best[model], (model, other)) for other in ("wrong", "none")]
-        pairs += [(best[model], ("", other)) for other in ("still", "copy")]
+        pairs += [(best[model], ("", other)) for other in ("still", "copy", "straight")]
         pairs += [(best[model], best[other]) for other in models[number + 1 :]]
     return pairs
 

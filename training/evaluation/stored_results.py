@@ -16,7 +16,7 @@ from msmdcli.system.npz_file import NpzError, read_npz
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 
 
 def result_key(
@@ -28,7 +28,7 @@ def result_key(
         "bundle": sha256_of(path / "bundle.json"),
         "material": material.key,
         "head": sha256_of(face.path),
-        "options": asdict(replace(options, threads=0, pictures=0, head=None)),
+        "options": asdict(replace(options, threads=0, pictures=0, head=None, straight_sources=())),
         "sampling": sampling.description(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -23,6 +23,7 @@ SYSTEM_WORDS = {
     "still": "*still*: the reference's mean pose, held",
     "copy": "*copy*: the reference, played as it is",
     "average": "*average*: mean pose of the training persons, held",
+    "straight": "*straight*: ridge regression from the sound around the reference's mean pose",
     "tracked": "*tracked*: the real performance",
 }
 METRIC_WORDS = {

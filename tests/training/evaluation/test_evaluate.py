@@ -197,6 +197,7 @@ def test_a_bundle_from_end_to_end(data: Path, face: ComparisonHead, tmp_path: Pa
     bundle, out, said = make_bundle(tmp_path / "bundle"), tmp_path / "report", []
     options = EvaluateOptions(seeds=(0,), emotion_lines=1, pictures=1, threads=1)
     first = evaluate([bundle], data, out, options, said.append)
+    assert any(line.startswith("no straight line") for line in said)  # 60 frames to train on fit none
     assert {p.name for p in out.iterdir()} == {
         "models",
         "report.json",

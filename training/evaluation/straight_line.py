@@ -1,0 +1,104 @@
+"""The straight line: what ridge regression makes of the sound, without any network.
+
+A model of talking faces that follows real mouths worse than a straight line from the same sound has learned little of
+them; so the line is a row of every table. It is fitted on the data set's split `train`, from the features of the audio
+encoder that ships: their first `RANK` principal axes, the sound's own mean taken away, at `2 REACH + 1` frames around
+each frame, to the movement of every channel around its clip's mean. On a clip it moves around the mean pose of the
+style reference, which is all of a style that it knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msmdcli.motion.motion import load_npz
+from training.data.records import read_index
+from training.evaluation.material import HeldOutClip
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+Encode = Callable[[Path], np.ndarray]  # sound file -> audio features [T, C] at the motion's frame rate
+
+STRAIGHT = "straight"
+RANK = 160
+REACH = 4  # frames on either side
+RIDGE = 0.1  # in units of the axes' variance
+FEWEST_FRAMES = 3000  # two minutes at 25 fps; less fits nothing
+
+
+@dataclass(frozen=True, eq=False)
+class StraightLine:
+    """Attributes:
+    axes: [C, RANK] principal axes over the root of their variance.
+    weight: [(2 REACH + 1) RANK, D].
+    """
+
+    axes: np.ndarray
+    weight: np.ndarray
+
+    def movement(self, features: np.ndarray, frames: int) -> Array:
+        """[frames, D] around zero, of features [T, C]."""
+        made = _taps(_centred(features, frames) @ self.axes) @ self.weight
+        return made.astype(np.float32)
+
+    def animate(self, clip: HeldOutClip, features: np.ndarray) -> list[Array]:
+        """The clip's two halves [T_half, D], each around the mean pose of the other one, its style reference."""
+        rig = clip.motion.rig
+        movement = self.movement(features, clip.motion.frames)
+        halves = []
+        for part, at in enumerate(clip.halves()):
+            rest = clip.half(1 - part).values.mean(axis=0)
+            halves.append(np.clip(movement[at] + rest, rig.lower, rig.upper).astype(np.float32))
+        return halves
+
+
+def fit_straight_line(data: Path, encode: Encode, sources: Sequence[str] = ()) -> StraightLine | None:
+    """The line of a data set; None where its split `train` holds less than `FEWEST_FRAMES` frames with sound.
+
+    Args:
+        data: data set folder.
+        encode: the audio encoder.
+        sources: fit on these alone, such as those that a model was trained on; empty: on all.
+    """
+    records = [r for r in read_index(data) if r.split == "train" and r.audio and r.known is None]
+    clips = []
+    for record in records:
+        if sources and record.source not in sources:
+            continue
+        motion = load_npz(data / record.motion).values
+        clips.append((_centred(encode(data / str(record.audio)), len(motion)), motion - motion.mean(axis=0)))
+    if sum(len(motion) for _, motion in clips) < FEWEST_FRAMES:
+        return None
+    axes = _principal_axes([features for features, _ in clips])
+    width, frames = (2 * REACH + 1) * axes.shape[1], 0
+    xx, xy = np.zeros((width, width)), np.zeros((width, clips[0][1].shape[1]))
+    for features, motion in clips:
+        taps = _taps(features @ axes)
+        taps -= taps.mean(axis=0)
+        xx += taps.T @ taps
+        xy += taps.T @ motion
+        frames += len(motion)
+    return StraightLine(axes, np.linalg.solve(xx / frames + RIDGE * np.eye(width), xy / frames))
+
+
+def _centred(features: np.ndarray, frames: int) -> np.ndarray:
+    """[frames, C] without their mean; the last frame is held where the sound ends first."""
+    held = features[np.minimum(np.arange(frames), len(features) - 1)].astype(np.float64)
+    return held - held.mean(axis=0)
+
+
+def _principal_axes(clips: Sequence[np.ndarray]) -> np.ndarray:
+    covariance = sum(x.T @ x for x in clips) / sum(len(x) for x in clips)
+    values, vectors = np.linalg.eigh(covariance)
+    best = np.argsort(-values)[:RANK]
+    return vectors[:, best] / np.sqrt(np.maximum(values[best], 0.0) + 1e-8)
+
+
+def _taps(x: np.ndarray) -> np.ndarray:
+    """[T, R] -> the frames around each one side by side [T, (2 REACH + 1) R]; zeros beyond the ends."""
+    padded = np.pad(x, ((REACH, REACH), (0, 0)))
+    return np.concatenate([padded[k : k + len(x)] for k in range(2 * REACH + 1)], axis=1)
