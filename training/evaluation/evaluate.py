@@ -41,7 +41,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from training.evaluation.as_generator import baseline_measures, generator_measures, joined, model_takes
-from training.evaluation.judges import judges_of, shipped_encoder
+from training.evaluation.judges import judges_of, shipped_ears, shipped_encoder
 from training.evaluation.material import EvaluateOptions, Material, load_material
 from training.evaluation.measuring import TRACKED, ComparisonHead, Judging, baseline, measure_clip
 from training.evaluation.one_model import Say, evaluate_model, row_of
@@ -167,7 +167,7 @@ def straight_halves(
 
 def judging_of(data: Path, material: Material, encode: Encode, say: Say) -> Judging | None:
     """The judges of a data set, ready for its clips; None where it has too few people to train them."""
-    judges = judges_of(data, encode, material.clips[0].motion.rig, say)
+    judges = judges_of(data, encode, material.clips[0].motion.rig, say, ears=shipped_ears())
     if judges is None:
         return None
     features = {clip.record.id: encode(data / str(clip.record.audio)) for clip in material.clips}

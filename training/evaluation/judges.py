@@ -23,7 +23,8 @@ from msmdcli.errors import MsmdError
 from msmdcli.media.audio import load_audio
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
-from msmdcli.paths import cache_dir
+from msmdcli.paths import cache_dir, shipped_bundle
+from msmdcli.system.files import sha256_of
 from training.data.records import ClipRecord, read_index, unit_hash
 from training.evaluation.style_judge import Performance, StyleJudge, train_style_judge
 from training.evaluation.sync_judge import MAX_SHIFT, Recording, SyncJudge, train_sync_judge
@@ -88,7 +89,9 @@ class Judges:
         return found
 
 
-def judges_of(data: Path, encode: Encode, rig: Rig, say: Say, root: Path | None = None) -> Judges | None:
+def judges_of(
+    data: Path, encode: Encode, rig: Rig, say: Say, root: Path | None = None, ears: str = ""
+) -> Judges | None:
     """The judges of a data set, trained where the cache does not hold them; None where it has too few people.
 
     Args:
@@ -97,14 +100,15 @@ def judges_of(data: Path, encode: Encode, rig: Rig, say: Say, root: Path | None 
         rig: of its motion.
         say: where progress goes.
         root: folder of the cache; None: the user's.
+        ears: name of the audio encoder; judges that heard with other ones are not taken from the cache.
     """
     import torch
     from safetensors.torch import save_file
 
     index = (data / "index.jsonl").read_bytes()
-    folder = (root or cache_dir() / "judges") / hashlib.sha256(index + f"{VERSION} {rig.name}".encode()).hexdigest()[
-        :24
-    ]
+    folder = (root or cache_dir() / "judges") / hashlib.sha256(
+        index + f"{VERSION} {rig.name} {ears}".encode()
+    ).hexdigest()[:24]
     note = folder / "judges.json"
     if note.is_file():
         try:
@@ -229,11 +233,15 @@ def _recording(data: Path, record: ClipRecord, encode: Encode) -> Recording:
     return Recording(features[:frames], motion[:frames])
 
 
+def shipped_ears() -> str:
+    """Names the encoder of `shipped_encoder`: it is another one when another bundle ships."""
+    return sha256_of(shipped_bundle() / "bundle.json")
+
+
 def shipped_encoder() -> Encode:
     """The audio encoder of the bundle that ships: every model is judged with the same ears."""
     from msmdcli.model.bundle import Bundle
     from msmdcli.model.engine import Engine
-    from msmdcli.paths import shipped_bundle
 
     engine = Engine(Bundle.load(shipped_bundle()), device="cpu")
     return lambda path: engine.encode_audio(load_audio(path))
