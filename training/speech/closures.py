@@ -8,9 +8,9 @@ the bundle as ``closures.onnx`` and entered in `bundle.json`; `msmdcli.model.clo
 `msmdcli.controls.closures` closes the lips by it.
 
 It learns from speech whose phones are known: folders with ``index.jsonl``, ``audio/`` and ``phones/`` as
-`training.speech.speech` writes them. Every recording is heard as it is and in further voices
-(`training.data.voice_variants`), so that pitch, pace, level, room and noise do not matter. About every tenth speaker is
-held out; the numbers printed are theirs.
+`training.speech.speech` and `training.speech.performed` write them. Every recording is heard as it is and in further
+voices (`training.data.voice_variants`), so that pitch, pace, level, room and noise do not matter. About every tenth
+speaker is held out; the numbers printed are theirs.
 """
 
 from __future__ import annotations
@@ -138,13 +138,17 @@ Recording = tuple[str, str, np.ndarray, list[Phone]]  # name, speaker, samples [
 
 
 def synthetic(folder: Path) -> Iterator[Recording]:
-    """The recordings of a folder that `training.speech.speech` wrote."""
+    """The recordings of a folder that `training.speech.speech` or `.performed` wrote, each sound once."""
     index = folder / "index.jsonl"
     if not index.is_file():
         raise MsmdError(f"no speech in {folder}", hint="python -m training.speech.speech --out makes such a folder")
+    seen: set[str] = set()
     for line in index.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        phones = json.loads((folder / "phones" / f"{entry['id']}.json").read_text(encoding="utf-8"))
+        if entry["audio"] in seen:
+            continue
+        seen.add(entry["audio"])
+        phones = json.loads((folder / entry.get("phones", f"phones/{entry['id']}.json")).read_text(encoding="utf-8"))
         speaker = entry["speaker"].split("@")[0]
         yield entry["id"], speaker, load_audio(folder / entry["audio"]).samples, [Phone(*p) for p in phones]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import soundfile
 import torch
 
 from msmdcli.errors import MsmdError
@@ -24,6 +25,7 @@ from training.speech.closures import (
     scores,
     sound_targets,
     split,
+    synthetic,
     train,
 )
 from training.speech.visemes import Phone, VisemeTable
@@ -110,3 +112,12 @@ def test_a_bundle_with_a_closures_entry_that_means_nothing_is_refused(stand_in_b
     description.write_text(json.dumps(document))
     with pytest.raises(MsmdError, match="likely"):
         Bundle.load(folder)
+
+
+def test_a_sound_performed_in_several_manners_is_heard_once(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", np.zeros(1600), 16000)
+    (tmp_path / "p.json").write_text(json.dumps([["m", 0.0, 0.1, 1.0]]), encoding="utf-8")
+    rows = [{"id": f"a_{take}", "audio": "a.flac", "phones": "p.json", "speaker": "one@1.1"} for take in range(3)]
+    (tmp_path / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    ((name, speaker, samples, phones),) = synthetic(tmp_path)
+    assert (name, speaker, len(samples), phones) == ("a_0", "one", 1600, [Phone("m", 0.0, 0.1, 1.0)])
