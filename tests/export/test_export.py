@@ -65,7 +65,7 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
         ("vae-baseline", {}),
         ("unconditioned", {}),
         ("msmd", {"head_basis": "scaled"}),
-        ("msmd-anchor", {"mouth_width": 16, "mouth_channels": (17, 18, 37)}),
+        ("msmd-anchor", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "mouth_heard": 4}),
         ("msmd", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "audio_context": 2}),
     ],
 )

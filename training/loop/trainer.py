@@ -106,6 +106,8 @@ def train(
     sizes = replace(
         config.model, audio_dim=training.audio_dim, motion_dim=rig.size, head_channels=head, mouth_channels=mouth
     )
+    if mouth and config.ear.width and not resume:  # the ear's features begin with its mouth curves
+        sizes = replace(sizes, mouth_heard=training.audio_dim - config.ear.width)
     config = replace(config, model=sizes)
     run = Run(config, training, validation, out, accelerator, report)
     run.prepare(resume)

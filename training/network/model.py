@@ -50,6 +50,9 @@ class ModelConfig:
     audio_context: int = 0  # audio frames on either side that a motion frame may attend to
     mouth_width: int = 0  # of the mouth's own path (`training.network.mouth`); 0 = the mouth is sampled like the rest
     mouth_channels: tuple[int, ...] = ()  # the columns that it gives
+    mouth_heard: int = (
+        0  # how many of the first audio features are an ear's mouth curves, carried on in a straight line
+    )
     # Style
     style_width: int = 512
     style_layers: int = 4
@@ -342,7 +345,9 @@ class Denoiser(nn.Module):
             self.style_decoder = StyleDecoder(config)
         if config.mouth_width:
             style_dim = config.style_dim + (2 * D if config.style_anchor else 0)
-            self.mouth_path = MouthPath(config.audio_dim, style_dim, config.mouth_width, len(config.mouth_channels))
+            self.mouth_path = MouthPath(
+                config.audio_dim, style_dim, config.mouth_width, len(config.mouth_channels), config.mouth_heard
+            )
         places = torch.eye(D)[list(config.mouth_channels if config.mouth_width else ())]
         self.register_buffer("mouth_places", places, persistent=False)  # [m, D]
         self.register_buffer("given", places.sum(0), persistent=False)  # [D], 1 where the mouth's path decides

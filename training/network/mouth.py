@@ -5,6 +5,11 @@ given the sound and the style, is all but known, and a sample of it is its mean 
 follow a real jaw worse than their mean does. So the mouth gets a small network of its own from the ear's features and
 the style to the motion, trained on the mean; the denoiser is shown its mouth and samples the rest of the face.
 
+Where an ear stands before it, its first features are the ear's own mouth curves, and a straight line carries them on:
+channels are mixed, and each is made larger or smaller by the style. The network beneath only adds what the line
+misses, and is left out of some training samples, so that the line stands by itself: made voices would else teach the
+network to overrule what the ear has learned from real people.
+
 It looks at single frames (the ear has heard their neighbours), so a line's mouth knows nothing of windows and their
 joins. It runs once per window, outside the diffusion steps.
 
@@ -34,12 +39,27 @@ class StyledBlock(nn.Module):
         return x + self.out(F.gelu(self.hidden(self.norm(x) * (1.0 + scale) + shift)))
 
 
+LARGEST = 1.5  # of the logarithm of a style's gain
+LEFT_OUT = 0.5  # share of the training samples without the network beneath the line
+
+
 class MouthPath(nn.Module):
     """forward(audio [B, N, C], style [B, S'], audio_null [B, 1, 1]) -> mouth channels [B, N, m], relative to the
-    style's resting pose."""
+    style's resting pose.
 
-    def __init__(self, audio_dim: int, style_dim: int, width: int, channels: int, blocks: int = 3) -> None:
+    Args:
+        heard: how many of the first audio features are mouth curves of an ear; 0: no straight line.
+    """
+
+    def __init__(
+        self, audio_dim: int, style_dim: int, width: int, channels: int, heard: int = 0, blocks: int = 3
+    ) -> None:
         super().__init__()
+        self.heard = heard
+        if heard:
+            self.straight, self.gain = nn.Linear(heard, channels, bias=False), nn.Linear(width, channels)
+            for parameter in (self.straight.weight, self.gain.weight, self.gain.bias):
+                nn.init.zeros_(parameter)
         self.audio, self.null = nn.Linear(audio_dim, width), nn.Parameter(torch.zeros(width))
         self.style = nn.Sequential(nn.Linear(style_dim, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
         self.blocks = nn.ModuleList(StyledBlock(width) for _ in range(blocks))
@@ -54,4 +74,10 @@ class MouthPath(nn.Module):
         for block in self.blocks:
             x = block(x, manner)
         out: Tensor = self.out(self.norm(x))
-        return out
+        if not self.heard:
+            return out
+        if self.training:
+            out = out * (torch.rand(len(out), 1, 1, device=out.device) >= LEFT_OUT)
+        gain = self.gain(manner)[:, None].clamp(-LARGEST, LARGEST).exp()  # [B, 1, m]
+        line = self.straight(audio[..., : self.heard]) * gain  # [B, N, m]
+        return out + torch.where(audio_null > 0.5, torch.zeros_like(line), line)

@@ -19,9 +19,10 @@ def mouthed(**changes: object) -> Model:
     return tiny(**({"mouth_width": 8, "mouth_channels": MOUTH} | changes))
 
 
+@pytest.mark.parametrize("heard", [0, 2])
 @pytest.mark.parametrize("anchor", [False, True])
-def test_noise_and_step_do_not_reach_the_mouth_but_the_rest(anchor: bool) -> None:
-    model, w, style = mouthed(style_anchor=anchor), window(), some_style()
+def test_noise_and_step_do_not_reach_the_mouth_but_the_rest(anchor: bool, heard: int) -> None:
+    model, w, style = mouthed(style_anchor=anchor, mouth_heard=heard), window(), some_style()
     first, _, condition = predict(model, w, style, t=900)
     w["x"] = torch.randn(w["x"].shape)
     second, _, _ = predict(model, w, style, t=20)
@@ -50,12 +51,40 @@ def test_a_frame_s_mouth_hears_that_frame_and_the_style() -> None:
     assert (other - before)[..., list(MOUTH)].abs().max() > 1e-3
 
 
-def test_a_null_sound_is_no_sound() -> None:
-    model, w, style = mouthed(), window(), some_style()
+@pytest.mark.parametrize("heard", [0, 2])
+def test_a_null_sound_is_no_sound(heard: int) -> None:
+    model, w, style = mouthed(mouth_heard=heard), window(), some_style()
     w["audio_null"] = torch.ones(2)
     before, _, _ = predict(model, w, style)
     w["audio"] = w["audio"] + 3.0
     torch.testing.assert_close(before, predict(model, w, style)[0], rtol=0, atol=0)
+
+
+def test_an_ear_s_mouth_is_carried_on_in_a_straight_line_that_the_style_makes_larger_or_smaller() -> None:
+    path = mouthed(mouth_heard=2).denoiser.mouth_path
+    torch.nn.init.zeros_(path.out.weight)
+    torch.nn.init.zeros_(path.out.bias)
+    sound, manner, heard = torch.randn(2, 5, TINY.audio_dim), torch.randn(2, TINY.style_dim), torch.zeros(2, 1, 1)
+    line = path(sound, manner, heard)
+    torch.testing.assert_close(path(2 * sound, manner, heard), 2 * line)
+    unheard = sound.clone()
+    unheard[..., 2:] += 1.0
+    torch.testing.assert_close(path(unheard, manner, heard), line)
+    other = path(sound, torch.randn(2, TINY.style_dim), heard)
+    ratio = other / line  # one gain per channel and style, the same in every frame
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-4, atol=1e-4)
+    assert (ratio - 1).abs().max() > 1e-2 and (ratio > 0).all()
+
+
+def test_in_training_the_line_stands_by_itself_now_and_then() -> None:
+    path = mouthed(mouth_heard=2).denoiser.mouth_path
+    sound, manner = torch.randn(1, 5, TINY.audio_dim).expand(60, -1, -1), torch.randn(1, TINY.style_dim).expand(60, -1)
+    heard = torch.zeros(60, 1, 1)
+    whole = path(sound, manner, heard)[0]
+    torch.manual_seed(3)
+    made = path.train()(sound, manner, heard)
+    alone = sum(not torch.allclose(row, whole, atol=1e-5) for row in made)
+    assert 10 < alone < 50 and len(made.unique(dim=0).round(decimals=4).unique(dim=0)) == 2
 
 
 def test_only_a_model_with_a_mouth_path_has_its_input() -> None:
