@@ -46,14 +46,13 @@ from training.data.lip_gap import sealed
 from training.speech.acted_manner import ActedManner, Articulation, BlinkManner, GazeManner, Glance, HeadManner
 from training.speech.lips import bilabial
 from training.speech.performance import perform
-from training.speech.speech import FPS, RATE, Cast, SpeechClip, Texts, cast, make_clip
+from training.speech.speech import FPS, RATE, Cast, Texts, cast, spoken_clip
 from training.speech.visemes import Phone, VisemeTable
 
 FORMAT_VERSION = 1
 CLIPS = 3  # of one manner
 PERFORMANCES = 3  # manners in which each clip is performed: the sound costs more than the face
 HELD_OUT_EVERY = 25  # manners
-ATTEMPTS = 6  # voices that may fail before the run gives up
 SOURCE = "performed"
 
 # What may rest or flash on a face beyond the emotion prototypes: channels without their side.
@@ -204,7 +203,7 @@ def write_clip(
     if entry.exists():
         rows: list[dict[str, Any]] = json.loads(entry.read_text(encoding="utf-8"))
         return rows
-    clip = _spoken(who, texts, table, seed, number)
+    clip = spoken_clip(who, texts, table, 1_000_000 + seed, number)
     frames = frame_count(Fraction(len(clip.samples), RATE), FPS)
     phones = [[p.symbol, round(p.start, 4), round(p.end, 4), round(p.level, 1)] for p in clip.phones]
     for folder in ("audio", "motion", "mouth", "phones", "entries"):
@@ -229,17 +228,6 @@ def write_clip(
     part.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     part.replace(entry)  # last: an entry that exists stands for a whole clip
     return rows
-
-
-def _spoken(who: Cast, texts: Texts, table: VisemeTable, seed: int, number: int) -> SpeechClip:
-    """The clip's sound and phones; where a voice that is installed cannot speak, another one's."""
-    for attempt in range(ATTEMPTS):
-        try:
-            return make_clip(who, texts, table, 1_000_000 + seed, number + attempt * 10_000_000)
-        except MsmdError:
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError
 
 
 def build(out: Path, hours: float, seed: int = 0, only: Sequence[str] = ()) -> Iterator[float]:

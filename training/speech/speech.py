@@ -59,6 +59,7 @@ TEXTS = Path(__file__).with_name("speech_texts.yaml")
 ENGINE_SHARE = {"piper": 0.20, "flite": 0.22, "festival": 0.23, "espeak-ng": 0.35, "kokoro": 0.30}
 # espeak-ng's English, and the rest of its languages alike.
 ENGLISH_SHARE = 0.35
+ATTEMPTS = 6  # voices that may fail before the run gives up
 TRIES = 20  # sentences that a voice may fail to say before the run gives up
 
 
@@ -200,6 +201,21 @@ def make_clip(who: Cast, texts: Texts, table: VisemeTable, seed: int, number: in
     return SpeechClip(samples, merged(covered(kept, seconds)), voice, shift, draw_manner(rng, table), " ".join(said))
 
 
+def spoken_clip(who: Cast, texts: Texts, table: VisemeTable, seed: int, number: int) -> SpeechClip:
+    """SpeechClip `number`; where a voice that is installed cannot speak, as some of Festival's, another one's.
+
+    Raises:
+        MsmdError: `ATTEMPTS` voices failed.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return make_clip(who, texts, table, seed, number + attempt * 10_000_000)
+        except MsmdError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
 def _seed(seed: int, number: int) -> int:
     digest = hashlib.sha256(f"speech {FORMAT_VERSION} {seed} {number}".encode()).digest()
     return int.from_bytes(digest[:16], "little")
@@ -338,7 +354,7 @@ def _work(number: int) -> dict[str, Any]:
     entry = w["out"] / "entries" / f"{name}.json"
     if entry.exists():
         return json.loads(entry.read_text(encoding="utf-8"))
-    clip = make_clip(w["cast"], w["texts"], w["table"], w["seed"], number)
+    clip = spoken_clip(w["cast"], w["texts"], w["table"], w["seed"], number)
     line = write_clip(clip, name, w["out"], w["table"], w["rig"], "train")
     _whole(entry, lambda p: p.write_text(json.dumps(line, ensure_ascii=False), encoding="utf-8"))
     return line

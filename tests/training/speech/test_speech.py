@@ -264,3 +264,17 @@ def test_real_voices_make_a_data_set(tmp_path: Path) -> None:
     assert main(["--out", str(again), "--hours", "0.01"]) == 0
     assert files(tmp_path) == files(again)
     shutil.rmtree(again)
+
+
+def test_a_voice_that_cannot_speak_makes_room_for_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Beeps):
+        """Of its two voices one says nothing, as a voice whose files do not fit the synthesiser's version."""
+
+        def speak(self, voice: Voice, text: str, tempo: float, pitch: float) -> Spoken:
+            if voice.id.endswith("low"):
+                raise MsmdError("festival failed: no phoneme 'a'")
+            return super().speak(voice, text, tempo, pitch)
+
+    monkeypatch.setattr(speech, "find_engines", lambda: ({"flite": Broken()}, []))
+    rows = list(build(tmp_path, 0.02, seed=0))
+    assert {row["speaker"].split("@")[0] for row in rows} == {"beeps/high"}
