@@ -32,6 +32,7 @@ from msmdcli.errors import MsmdError
 from msmdcli.media.audio import load_audio
 from msmdcli.model.audio_features import audio_features
 from msmdcli.model.bundle import Bundle
+from msmdcli.model.bundle_description import CHECKSUM, description_sha256
 from msmdcli.model.closure_ear import CLOSURES_GRAPH
 from msmdcli.model.runtime import OnnxRuntime
 from msmdcli.motion.motion import frame_count
@@ -293,6 +294,7 @@ def put_into(folder: Path, graph: bytes, likely: Sequence[float], trained: dict[
     (folder / CLOSURES_GRAPH).write_bytes(graph)
     document["files"][CLOSURES_GRAPH] = {"sha256": hashlib.sha256(graph).hexdigest(), "bytes": len(graph)}
     document["closures"] = {"sounds": list(SOUNDS), "likely": list(likely), "training": trained}
+    document[CHECKSUM] = description_sha256(document)
     description.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ import torch
 
 from msmdcli.errors import MsmdError
 from msmdcli.model.bundle import Bundle
+from msmdcli.model.bundle_description import CHECKSUM
 from msmdcli.model.closure_ear import BLOCK, hear_closures
 from msmdcli.model.runtime import OnnxRuntime
 from training.speech.closures import (
@@ -89,7 +90,8 @@ def test_the_graph_says_what_the_network_says_however_long_the_line(stand_in_bun
     features = np.random.default_rng(0).normal(0, 1, (2 * BLOCK + 77, form.dim * form.stack)).astype(np.float32)
     ear.standardise(features.reshape(-1, form.dim)[:5000])
     put_into(folder, onnx_graph(ear), (0.4, 0.3), {})
-    bundle = Bundle.load(folder)  # its sums agree
+    bundle = Bundle.load(folder)  # its sums agree, that of the description too
+    assert CHECKSUM in json.loads((folder / "bundle.json").read_text())
     assert bundle.closures["likely"] == [0.4, 0.3]
     assert bundle.sha256 != Bundle.load(stand_in_bundle).sha256
     graph = OnnxRuntime("cpu", 1).load(bundle.file("closures.onnx"), threads=1, varying=True)
@@ -109,6 +111,7 @@ def test_a_bundle_with_a_closures_entry_that_means_nothing_is_refused(stand_in_b
     description = folder / "bundle.json"
     document = json.loads(description.read_text())
     document["closures"]["likely"] = [0.4, 7]
+    del document[CHECKSUM]  # else the change is refused for its checksum alone
     description.write_text(json.dumps(document))
     with pytest.raises(MsmdError, match="likely"):
         Bundle.load(folder)
