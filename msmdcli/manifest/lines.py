@@ -199,6 +199,19 @@ class Line:
 
 
 @dataclass(frozen=True)
+class RedoEntry:
+    """What a redo has said of a line.
+
+    Attributes:
+        folder: that relative paths start from.
+        text: the entry, on one line (`msmdcli.documents.flow_text`).
+    """
+
+    folder: Path
+    text: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All lines, in the order in which they were written.
 
@@ -207,12 +220,14 @@ class Manifest:
         lines: all lines.
         defaults: of the manifest.
         notes: what a person should know of how it was read, such as the files of a folder that are no lines.
+        redone: of lines to do again: line id -> what this redo and earlier ones have said, see `msmdcli.manifest.redo`.
     """
 
     path: Path
     lines: tuple[Line, ...]
     defaults: Choices = field(default_factory=Choices)
     notes: tuple[str, ...] = ()
+    redone: Mapping[str, tuple[RedoEntry, ...]] = field(default_factory=dict)
 
     def choices(self, line: Line, command_line: Choices | None = None) -> Choices:
         """What applies to a line, all levels taken together (see the head of this file for who wins)."""

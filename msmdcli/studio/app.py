@@ -32,6 +32,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from msmdcli import __version__
+from msmdcli.batch.approvals import Approvals
 from msmdcli.batch.planned import PlannedLine
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.manifest.lines import CHOICES, DEFAULT_SEED
@@ -39,7 +40,6 @@ from msmdcli.manifest.schema import manifest_schema
 from msmdcli.media.audio import load_audio
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import find_head
-from msmdcli.studio.approvals import Approvals
 from msmdcli.studio.head_pack import head_pack
 from msmdcli.studio.line_view import line_view, lines_table
 from msmdcli.studio.making import Maker
@@ -159,9 +159,10 @@ class Studio:
         return {"own": project.own_keys(line_id), "key": after.key}
 
     def mark(self, line_id: str, approved: bool, note: str) -> dict[str, Any]:
-        """Approve a line, or not."""
+        """Approve a line as the manifest has it, or not."""
+        key = self.project.changed(line_id, {}).key if approved else ""
         self.project.line(line_id)
-        return self.approvals.mark(line_id, approved, note)
+        return self.approvals.mark(line_id, approved, note, key)
 
     def head(self, line_id: str) -> bytes:
         """The head that shows a line."""

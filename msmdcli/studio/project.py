@@ -162,7 +162,7 @@ class Project:
         """The choices that its character and the manifest make for it, as plain values."""
         character = self.line(line_id).line.character
         own = self.state.defaults.get(character.name, {}) if character else {}
-        given = self.options.choices.style  # of the command line, which is stronger than every default
+        given = self.options.all_choices.style  # of the command line, which is stronger than every default
         style = [{"ref": ref.name, "weight": ref.weight} for ref in given or ()]
         return self.state.defaults.get("", {}) | own | ({"style": style} if style else {})
 
