@@ -7,6 +7,7 @@ import re
 
 from msmdcli.documents.nodes import INTEGER, NULLS, NUMBER, Node
 
+UNPRINTED = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 PLAIN = re.compile(r"true|false", re.IGNORECASE)  # no text in quotes means these everywhere
 
 
@@ -28,4 +29,5 @@ def flow_text(node: Node) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text)
+    """A text of JSON, with what YAML does not print (YAML 1.2, production 1, and its line ends) in its own escapes."""
+    return UNPRINTED.sub(lambda found: f"\\U{ord(found[0]):08x}", json.dumps(text, ensure_ascii=False))

@@ -34,7 +34,7 @@ from msmdcli.manifest.reading import ManifestReader
 from msmdcli.manifest.takes import with_takes
 from msmdcli.motion.rig import Rig
 
-TOP_KEYS = ("version", "redo", "lines", "approved", "noted")
+TOP_KEYS = ("version", "redo", "lines", "approved", "withdrawn", "noted")
 ENTRY_KEYS = (*LINE_KEYS, "note")
 ADDED_UP = ("format_options",)  # keys of which a later entry may say only a part
 
@@ -104,7 +104,7 @@ def load_redo(
             before = whole.redone.get(line.id) or earlier.get(line.id, ())
             redone[line.id] = _added(before, RedoEntry(path.absolute().parent, flow_text(item)))
     if lines is None or (not lines.items and not reader.problems):
-        only_marks = "approved" in top or "noted" in top
+        only_marks = not {"approved", "withdrawn", "noted"}.isdisjoint(top)
         hint = "`msmd review OUT --import FILE` takes its approvals in" if only_marks else "lines: [{id: ..., seed: 1}]"
         reader.wrong(lines or document, "there is no line to redo", hint)
     if reader.problems:
