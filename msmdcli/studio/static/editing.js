@@ -36,7 +36,7 @@ export const lists = {
   },
   fresh(name, time) {
     const { range } = page.player;
-    if (name === "segments") return { start: time, style: page.about.tags.find((tag) => tag !== page.now?.view.style) ?? "neutral" };
+    if (name === "segments") return { start: time, intensity: given(name).intensity ?? page.about.usual.intensity }; // as it is, until something is chosen
     if (name === "gestures") return { name: page.about.gestures.includes("nod") ? "nod" : page.about.gestures[0], at: time };
     const channel = page.now.motion.channels.includes("browInnerUp") ? "browInnerUp" : page.now.motion.channels[0];
     const held = range ? { hold: +(range[1] - range[0]).toFixed(2) } : {};
