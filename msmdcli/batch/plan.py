@@ -250,11 +250,17 @@ def _check_outputs(plan: Iterable[PlannedLine], path: Path) -> None:
     problems = [
         f"{planned.line.where}: the id {planned.id!r} needs a folder where line {files[folder].id!r} has its file"
         for planned in plan
-        for parent in Path(planned.id).parents
-        if (folder := parent.as_posix()) in files
+        for folder in folders_of(planned.id)
+        if folder in files
     ]
     if problems:
         raise ManifestError(problems, path)
+
+
+def folders_of(line_id: str) -> list[str]:
+    """The folders below OUT that an id needs, the innermost first: `a/b/c` -> `a/b`, `a`."""
+    cuts = [at for at, letter in enumerate(line_id) if letter == "/"]
+    return [line_id[:at] for at in reversed(cuts)]
 
 
 def _check_assets(plan: Iterable[PlannedLine], path: Path) -> None:

@@ -8,8 +8,9 @@ For each setting the line itself wins, then the command line, then its character
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -98,6 +99,11 @@ class Choices:
     pins: tuple[Pin, ...] | None = None
     takes: int | None = None
 
+    @cached_property
+    def given(self) -> tuple[tuple[str, Any], ...]:
+        """The names and values of what it says."""
+        return tuple((name, value) for name in NAMES if (value := getattr(self, name)) is not None)
+
     def controls(self) -> Controls:
         """The controls that merged choices ask for."""
         performance = PerformanceOptions(
@@ -118,6 +124,9 @@ class Choices:
             "pins": self.pins,
         }
         return Controls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+NAMES = tuple(field.name for field in fields(Choices))
 
 
 @dataclass(frozen=True)
@@ -242,10 +251,10 @@ def merge(levels: Sequence[Choices]) -> Choices:
     result: dict[str, Any] = {}
     for level in levels:
         styled = "style" in result
-        for name, value in vars(level).items():
-            if name == "format_options" and value is not None and name in result:
+        for name, value in level.given:
+            if name == "format_options" and name in result:
                 result[name] = merge_options(result[name], value)
-            if value is None or name in result or (styled and name in ("regions", "segments")):
+            if name in result or (styled and name in ("regions", "segments")):
                 continue
             result[name] = value
     return Choices(**result)

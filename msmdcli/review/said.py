@@ -21,7 +21,8 @@ from msmdcli.model.bundle import Bundle
 from msmdcli.model.sampling import Sampling
 from msmdcli.paths import shipped_bundle
 from msmdcli.studio.choices import about_choices
-from msmdcli.studio.project import Project, as_plain
+from msmdcli.studio.places import as_plain
+from msmdcli.studio.project import Project
 from msmdcli.styles.library import StyleLibrary
 
 

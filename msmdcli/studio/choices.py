@@ -9,6 +9,7 @@ from msmdcli.manifest.lines import CHOICES, DEFAULT_SEED
 from msmdcli.manifest.schema import manifest_schema
 from msmdcli.model.sampling import Sampling
 from msmdcli.motion.rig import Rig
+from msmdcli.studio.places import DUB_CHOICES
 from msmdcli.styles.field import DEFAULT_FADE, DEFAULT_INTENSITY
 
 SILENT_KEYS = ("formats", "format_options", "language", "takes")  # choices that change nothing that is seen or heard
@@ -23,11 +24,14 @@ def about_choices(rig: Rig, sampling: Sampling, tags: Iterable[str], gestures: I
         tags, gestures: that lines may name.
     """
     schema = manifest_schema(rig)
-    keys = schema["$defs"]["choices"]["properties"]
+    choices, dubs = (schema["$defs"][name]["properties"] for name in ("choices", "dub"))
+    shown = [name for name in CHOICES if name in choices and name not in SILENT_KEYS]
+    of_dubs = [*DUB_CHOICES, *(name for name in shown if name in dubs and name not in DUB_CHOICES)]
     return {
         "tags": list(tags),
         "gestures": list(gestures),
-        "keys": {name: keys[name] for name in CHOICES if name in keys and name not in SILENT_KEYS},
+        "keys": {name: choices[name] for name in shown},
+        "dub_keys": {name: dubs[name] for name in of_dubs},
         "usual": {  # what holds where nobody says anything, for controls that show a number
             "intensity": DEFAULT_INTENSITY,
             "seed": DEFAULT_SEED,
@@ -38,6 +42,15 @@ def about_choices(rig: Rig, sampling: Sampling, tags: Iterable[str], gestures: I
             "guidance_audio": sampling.guidance_audio,
             "guidance_style": sampling.guidance_style,
         },
-        "blocks": {name: schema["$defs"][name]["items"]["properties"] for name in ("segments", "gestures")},
+        "blocks": {name: schema["$defs"][name]["items"]["properties"] for name in ("segments", "gestures", "pins")},
+        "limits": limits(rig),
         "groups": [*rig.regions, *rig.channels],
     }
+
+
+def limits(rig: Rig) -> dict[str, list[float]]:
+    """The range in which every channel of a group can be: that of a slider for it."""
+    columns = {name: [rig.index(name)] for name in rig.channels}
+    columns |= {name: [rig.index(channel) for channel in channels] for name, channels in rig.regions.items()}
+    ranges = {name: (float(rig.lower[at].max()), float(rig.upper[at].min())) for name, at in columns.items()}
+    return {name: [low, high] for name, (low, high) in ranges.items() if low < high}

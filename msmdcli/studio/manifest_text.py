@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.manifest.lines import Manifest
+from msmdcli.manifest.lines import Line, Manifest
 from msmdcli.studio.project import Keys
 from msmdcli.system.files import whole_file
 
@@ -87,11 +87,18 @@ def keep(path: Path, line_id: str, keys: Keys, before: Manifest, read: Callable[
 
 def _but_choices(manifest: Manifest, line_id: str) -> list[Any]:
     """All that a manifest says but the choices of one line."""
-    lines = [
-        (line.id, line.audio, line.text, line.character, line.fields, line.dub, line.id == line_id or line.choices)
-        for line in manifest.lines
-    ]
-    return [manifest.defaults, *lines]
+
+    def said(line: Line) -> Any:
+        return line.id, line.audio, line.text, line.character, line.fields, _but_own(line, line_id)
+
+    return [manifest.defaults, *map(said, manifest.lines)]
+
+
+def _but_own(line: Line, line_id: str) -> Any:
+    """What a line chooses; of the one that is changed, only what it dubs."""
+    if line.id != line_id:
+        return line.choices, line.dub
+    return None if line.dub is None else (line.dub.original, line.dub.name)
 
 
 def _too_clever(path: Path, line_id: str) -> UsageError:
@@ -106,7 +113,7 @@ def _find(text: str, line_id: str) -> Piece:
         root = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         raise UsageError(f"the manifest is no YAML any more: {error}", hint="correct it") from None
-    groups = [_child(root, "lines")]
+    groups = [_child(root, "lines"), _child(root, "dub")]
     groups += [_child(value, "lines") for _, value in getattr(_child(root, "characters"), "value", ())]
     for group in groups:
         for item in group.value if isinstance(group, yaml.SequenceNode) else ():
