@@ -59,8 +59,9 @@ def with_earlier(options: BatchOptions) -> tuple[BatchOptions, dict[str, Any] | 
             return options, None  # there is none yet, or none that could be added to
     named = [] if isinstance(options.manifest, Manifest) else sources(options.manifest)
     source = named[-1] if named else None
-    if source is None and (options.redo is not None or options.only) and not isinstance(options.manifest, Manifest):
-        source = Path(os.path.realpath(options.manifest.expanduser()))
+    if source is None and (options.redo is not None or options.only):
+        given = options.manifest
+        source = Path(os.path.realpath(given.path if isinstance(given, Manifest) else given.expanduser()))
     if source is None or not (options.out / NAME).exists():
         return options, None
     report = read_report(options.out)

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from batch_project import Project
+from batch_project import RIG, Project
 from typer.testing import CliRunner
 
 from msmdcli.cli import app
 from msmdcli.errors import UsageError
 from msmdcli.formats.registry import read_motion
+from msmdcli.manifest.loading import load_manifest
 
 LINES = "".join(f"  - {{id: l{n}, audio: audio/line{n}.wav}}\n" for n in range(3))
 
@@ -171,6 +172,9 @@ def test_some_lines_only(project: Project, redo: Path) -> None:
     assert (
         lines["l0"] == before["l0"] | {"status": "unchanged"} and after["settings"]["options"]["choices"]["fps"] == "24"
     )
+    manifest = load_manifest(project.manifest, RIG)
+    assert project.run(manifest=manifest, only=("l2",)) == 0 and len(project.report()["lines"]) == 3
+    after = project.report()
     done = CliRunner().invoke(app, project.command("--only", "k1")[3:])
     assert done.exit_code == 2 and "there is no such line" in done.output and "l1" in done.output
     assert run(project, project.manifest, "--only", "l*", "--dry-run") == after
