@@ -19,6 +19,7 @@ import asyncio
 import base64
 import hashlib
 import io
+import json
 import re
 import traceback
 from collections.abc import Awaitable, Callable
@@ -92,8 +93,11 @@ class Studio:
         self.videos.close()
         for pool in (self.work, self.reading):
             pool.shutdown(wait=True, cancel_futures=True)
-        with suppress(OSError):
-            self.retakes.sweep(self.project.path.read_text(encoding="utf-8", errors="replace"))
+        with suppress(OSError, ValueError, RecursionError):
+            text = self.project.path.read_text(encoding="utf-8-sig", errors="replace")
+            if self.project.path.suffix.lower() == ".json":  # where letters may be written as escapes
+                text = json.dumps(json.loads(text), ensure_ascii=False)
+            self.retakes.sweep(text)
 
     # ---- what the page asks for; each is called in one of the threads ------------------------------------------------
 

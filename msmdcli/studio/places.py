@@ -9,6 +9,7 @@ from typing import Any
 from msmdcli.documents.nodes import Node, number_in
 from msmdcli.manifest.dubs import NOT_FOR_DUBS, OWN_KEYS
 from msmdcli.manifest.lines import CHOICES
+from msmdcli.manifest.reading import ManifestReader
 
 DUB_CHOICES = tuple(key for key in OWN_KEYS if key != "original")  # what an entry of `dub` chooses beside CHOICES
 
@@ -51,6 +52,15 @@ def places_of(document: Node) -> Iterator[tuple[str, Place]]:
             found = _entry(item, "id")
             if found is not None and found.text is not None:
                 yield found.text, Place(item, character, dub)
+
+
+def places_in_table(document: Node, reader: ManifestReader) -> Iterator[tuple[str, Place]]:
+    """The same of a table, whose rows are read as the mappings that they mean."""
+    for row in document.items:
+        node, _ = reader.row_mapping(row)
+        found = _entry(node, "id")
+        if found is not None and found.text is not None:
+            yield found.text, Place(node)
 
 
 def defaults_of(document: Node) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -20,7 +20,7 @@ from msmdcli.batch.out_lock import NAME as LOCK
 from msmdcli.batch.plan import Planner
 from msmdcli.batch.planned import BatchOptions, PlannedLine
 from msmdcli.documents.nodes import DocumentError, Node
-from msmdcli.documents.tree import parse_yaml, read_document
+from msmdcli.documents.tree import parse_document, parse_yaml, read_document
 from msmdcli.errors import UsageError
 from msmdcli.manifest.dubs import NOT_FOR_DUBS, read_dubs
 from msmdcli.manifest.lines import Character, Line, Manifest, ManifestError
@@ -30,10 +30,11 @@ from msmdcli.manifest.redo import is_redo
 from msmdcli.manifest.takes import take_id, with_takes
 from msmdcli.model.bundle import Bundle
 from msmdcli.paths import shipped_bundle
-from msmdcli.studio.places import Place, defaults_of, places_of
+from msmdcli.studio.places import Place, defaults_of, places_in_table, places_of
 from msmdcli.system.machine import uncollected
 
-YAML_SUFFIXES = (".yaml", ".yml")
+TABLES = (".csv", ".tsv")
+WRITTEN = (".yaml", ".yml", ".json", *TABLES)  # manifests whose lines can be changed
 REPORT = "report.json"
 PATIENCE = 0.3  # seconds that a manifest gets to be read before the page is shown without its lines
 
@@ -48,7 +49,7 @@ class State:
         manifest: what is to be animated.
         planner: of its batch.
         lines: id -> the line as it is planned, in the manifest's order.
-        places: id -> where it is written; only of YAML manifests, whose lines can be changed.
+        places: id -> where it is written; none in a folder of recordings, or in lines to do again.
         defaults: of the manifest and of each character ("" is the manifest), as plain values.
         stamp: time and size of the manifest's file, to see that it has changed.
     """
@@ -116,7 +117,7 @@ class Project:
         stamp = stamp_of(self.path)
         rig = self.bundle.rig
         document: Node | None = None
-        if self.path.suffix.lower() in YAML_SUFFIXES and self.path.is_file():
+        if self.path.suffix.lower() in WRITTEN and self.path.is_file():
             try:
                 document = read_document(self.path)
             except DocumentError as error:
@@ -128,18 +129,20 @@ class Project:
         planner = Planner(self.options, self.bundle, manifest)
         state = State(manifest, planner, {one.id: one for one in planner.planned_lines()}, stamp=stamp)
         if document is not None:
-            state.places = dict(places_of(document))
+            table = self.path.suffix.lower() in TABLES
+            reader = ManifestReader(self.path, rig)
+            state.places = dict(places_in_table(document, reader) if table else places_of(document))
             state.defaults = dict(defaults_of(document))
         return state
 
     def manifest_of(self, text: str) -> Manifest:
-        """What the manifest would say with another text (YAML).
+        """What the manifest would say with another text.
 
         Raises:
             ManifestError: with everything that is wrong.
         """
         try:
-            document = parse_yaml(text, str(self.path))
+            document = parse_document(text, self.path)
         except DocumentError as error:
             raise ManifestError([error.message], self.path, error.hint) from None
         return ManifestReader(self.path, self.bundle.rig).read(document)
@@ -157,9 +160,11 @@ class Project:
 
     def why_fixed(self, line_id: str) -> str:
         """Why a line cannot be changed on the page; empty if it can."""
-        if self.written_id(line_id) not in self.state.places:
-            return "only lines of a YAML manifest can be changed here"
-        return ""
+        if self.written_id(line_id) in self.state.places:
+            return ""
+        if self.path.suffix.lower() in WRITTEN:
+            return "these are lines to do again: change them in the manifest that they are from"
+        return "a recording has no place for choices: list it in a manifest (YAML, JSON or CSV) and open that"
 
     def written_id(self, line_id: str) -> str:
         """The id under which a line is written: that of the line of which it is a take, else its own."""
