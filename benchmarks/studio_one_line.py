@@ -20,7 +20,7 @@ from typing import Any
 
 from studio_latency import ROOT, chromium, served
 
-LINES = 40
+LINES = 24
 LINE = "quest/guard_023"
 FIX = {
     "segments": "[{start: 2, regions: {brows: tired}}]",
@@ -188,8 +188,9 @@ def by_studio(folder: Path) -> tuple[Hand, float]:
         seen()
         hand.step()
         hand.press("Escape")
+        tab.evaluate("studio.player.sound.addEventListener('play', () => (window.heard = true))")
         hand.press("Space")
-        tab.wait_for_function("studio.player.playing")
+        tab.wait_for_function("window.heard")
         hand.press("a")  # kept and approved
         tab.wait_for_function(f"studio.lines.get('{LINE}').approved")
         return hand, time.perf_counter() - began

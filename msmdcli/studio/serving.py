@@ -60,9 +60,7 @@ def serve(given: Path, out: Path | None, options: BatchOptions, port: int, brows
         app, policy = studio_app(studio, token)
         studio.work.submit(studio.maker.load)
         address = f"http://{HERE}:{port}/{token}/"
-        console.event(
-            "studio", address=address, manifest=str(manifest), out=str(found_out), lines=len(project.state.lines)
-        )
+        console.event("studio", address=address, manifest=str(manifest), out=str(found_out))
         console.result(address)
         console.say("The studio is open at this address until Ctrl-C. Nobody else can use it without the address.")
         if browser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,26 @@ def test_a_manifest_that_changes_is_read_again(project: BatchProject) -> None:
     project.write("  - {id: line0, audio: audio/line1.wav, seed: 3}\n", "{style: angry}")
     assert studio.own_keys("line0") == {"seed": 3} and studio.inherited("line0") == {"style": "angry"}
     assert list(studio.state.lines) == ["line0"]
+
+
+def test_a_long_manifest_is_read_while_the_page_is_there(
+    project: BatchProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(LINES)
+    go, read = threading.Event(), Project._read
+
+    def slowly(self: Project) -> Any:
+        assert go.wait(300)
+        return read(self)
+
+    monkeypatch.setattr(Project, "_read", slowly)
+    studio = Project(project.options)  # does not wait for it
+    assert studio.path == project.manifest and not studio.busy
+    go.set()
+    assert "line0" in studio.state.lines
+    project.manifest.write_text("version: 1\nlines: [", encoding="utf-8")
+    with pytest.raises(MsmdError):
+        Project(project.options)  # a short one that is wrong is told at once
 
 
 def test_out_names_its_manifest(project: BatchProject) -> None:
