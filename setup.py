@@ -13,7 +13,7 @@ setup(
     packages=[*find_packages(include=["msmdcli*"]), *(f"{BESIDE}.{name}" for name in code), f"{BESIDE}.styles"],
     package_dir={f"{BESIDE}.{name}": name for name in ("training", "export", "styles")},
     package_data={
-        "msmdcli": ["py.typed", "shipped/**/*", "batch/*.html", "studio/static/**/*", "model/*.onnx", "formats/*.json"],
+        "msmdcli": ["py.typed", "shipped/**/*", "*/static/**/*", "model/*.onnx", "formats/*.json"],
         f"{BESIDE}.training": ["**/*.yaml"],
         f"{BESIDE}.styles": ["**/*.yaml", "**/*.npz"],
     },

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.batch.planned import BatchOptions, PlannedLine
-from msmdcli.batch.report import Record
+from msmdcli.batch.report import Record, kept_approved
 from msmdcli.batch.run import run_with_records
 from msmdcli.batch.tasks import tasks_of
 from msmdcli.console import Console
@@ -266,6 +266,11 @@ class BatchResult:
 
     exit_code: int
     records: tuple[Record, ...]
+
+    @property
+    def kept_approved(self) -> tuple[str, ...]:
+        """Ids of lines that have changed since they were approved, and whose approved takes stay (`force`: made)."""
+        return kept_approved(self.records)
 
 
 def batch(

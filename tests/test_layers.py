@@ -15,7 +15,8 @@ import pytest
 HERE = Path(__file__).resolve().parents[1]
 LAYERS = {  # a package imports only what stands further left; packages between two signs do not import each other
     "msmdcli": "errors < paths console < system documents < motion < media < formats < model tracking controls"
-    " < performance < heads < drawing < styles < manifest < workers < batch < checkup api studio < commands < cli",
+    " < performance < heads < drawing < styles < manifest < workers < batch < checkup api studio < review"
+    " < commands < cli",
     "training": "network < data < speech faces evaluation loop curation < recipes < command",
 }
 STEPS = {top: [step.split() for step in text.split("<")] for top, text in LAYERS.items()}

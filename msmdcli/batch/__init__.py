@@ -8,6 +8,8 @@ behaviour was broken on purpose (`tests/stress/break_contract.py` breaks it agai
   not by time stamps, and its files are there as we wrote them. `--force` makes it again.
 - OUT/ledger.jsonl records what was made from what. A file that somebody edited after we wrote it, or that we never
   wrote, is kept and reported; `--beside` writes ours as `<id>.new.<suffix>` next to it, `--force` overwrites it.
+- A line that somebody approved stays as the take that was approved, whatever its line says by now; the summary and the
+  report name such lines. `--force` makes them again. What was approved and is not in OUT is made.
 - A line's bytes do not depend on its neighbours, their order, the batch size, `--jobs`, `--threads` or `--engine`.
 - An interrupt (Ctrl-C, or the SIGTERM of a farm) ends it after the current step: finished lines stay, in OUT as in
   the ledger and the report, which is written; the others leave nothing behind. After a kill at any moment the next run

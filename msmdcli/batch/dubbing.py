@@ -69,7 +69,13 @@ class Original(StyleReference):
         """What is kept of the tracking of the original, which is a video; None where nothing is."""
         from msmdcli.tracking.tracker import kept_track
 
-        return kept_track(clip, _track_options(self))
+        return kept_track(clip, self.track_options())
+
+    def track_options(self) -> TrackOptions:
+        """How its video is tracked."""
+        from msmdcli.tracking.track import TrackOptions
+
+        return TrackOptions(self.face_model, self.face, start=self.start, stop=self.stop, performer=self.performer)
 
 
 @dataclass(frozen=True)
@@ -310,19 +316,7 @@ def _motion_of(original: Original) -> Motion:
         return part_of(read_motion(path), original.start, original.stop, str(path))
     from msmdcli.tracking.tracker import tracked_motion
 
-    return tracked_motion(path, _track_options(original))
-
-
-def _track_options(original: Original) -> TrackOptions:
-    from msmdcli.tracking.track import TrackOptions
-
-    return TrackOptions(
-        original.face_model,
-        original.face,
-        start=original.start,
-        stop=original.stop,
-        performer=original.performer,
-    )
+    return tracked_motion(path, original.track_options())
 
 
 def _track(original: Original) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from msmdcli.batch import dubbing
+from msmdcli.batch.approvals import Mark, judged
 from msmdcli.batch.ledger import Ledger
 from msmdcli.batch.planned import DEFAULT_FORMATS, BatchOptions, Libraries, Plan, PlannedLine, content_key
 from msmdcli.controls.gesture import GestureLibrary
@@ -65,18 +68,22 @@ class Planner:
         _check_options(planned, self.options.choices)
         return planned
 
-    def plan(self, lines: Sequence[PlannedLine], ledger: Ledger) -> list[PlannedLine]:
+    def plan(
+        self, lines: Sequence[PlannedLine], ledger: Ledger, marks: Mapping[str, Mark] = MappingProxyType({})
+    ) -> list[PlannedLine]:
         """The lines with what is to become of each.
 
         Args:
             lines: from `planned_lines`.
             ledger: of OUT.
+            marks: approvals of lines, by id.
         """
         claimed, out = claimed_by(lines), self.options.out.resolve()
 
         def planned(line: PlannedLine) -> PlannedLine:
             try:
-                return self.against_ledger(self.with_contents(line, out), ledger, out, claimed)
+                found = self.against_ledger(self.with_contents(line, out), ledger, out, claimed)
+                return self.with_approval(found, marks.get(line.id), ledger, out)
             except MsmdError as error:
                 return line.failed(error)
 
@@ -144,6 +151,44 @@ class Planner:
         plan: Plan = "kept" if not targets else "unchanged" if current else "make"
         return replace(planned, plan=plan, kept=tuple(kept), targets=targets)
 
+    def with_approval(self, planned: PlannedLine, mark: Mark | None, ledger: Ledger, out: Path) -> PlannedLine:
+        """The line with what its approval is worth; an approved take that is in OUT stays there, whole."""
+        if mark is None or not mark.approved:
+            return planned
+        entry = ledger.latest(planned.id)
+        made = entry.key if entry is not None else None
+        if self.options.force:  # what is there will be this line's
+            return replace(planned, approval=judged(mark, planned.key, planned.key, True))
+        wanted = dict.fromkeys([*planned.outputs.values(), *(entry.outputs if entry is not None else ())])
+        there = [path for path in wanted if (out / path).is_file()]
+        approval = judged(mark, planned.key, made, bool(there))
+        if approval != "changed":
+            return replace(planned, approval=approval)
+        ours = {fmt: path for fmt, path in planned.outputs.items() if path in there and path not in planned.kept}
+        return replace(planned, plan="kept", approval=approval, targets=ours)
+
+
+def chosen(lines: Sequence[PlannedLine], only: Sequence[str]) -> list[PlannedLine]:
+    """The lines that are asked for.
+
+    Args:
+        lines: all.
+        only: ids, with * and ? for any characters; empty: all lines.
+
+    Raises:
+        UsageError: an id is that of no line.
+    """
+    if not only:
+        return list(lines)
+    wanted: set[str] = set()
+    for pattern in only:
+        found = {line.id for line in lines if line.id == pattern or fnmatchcase(line.id, pattern)}
+        if not found:
+            known = did_you_mean(pattern, [line.id for line in lines])
+            raise UsageError(f"--only {pattern}: there is no such line", hint=known)
+        wanted |= found
+    return [line for line in lines if line.id in wanted]
+
 
 def claimed_by(lines: Iterable[PlannedLine]) -> set[str]:
     """Every output of the lines, in the form in which equal ones are one file on some systems."""
@@ -205,11 +250,17 @@ def _check_outputs(plan: Iterable[PlannedLine], path: Path) -> None:
     problems = [
         f"{planned.line.where}: the id {planned.id!r} needs a folder where line {files[folder].id!r} has its file"
         for planned in plan
-        for parent in Path(planned.id).parents
-        if (folder := parent.as_posix()) in files
+        for folder in folders_of(planned.id)
+        if folder in files
     ]
     if problems:
         raise ManifestError(problems, path)
+
+
+def folders_of(line_id: str) -> list[str]:
+    """The folders below OUT that an id needs, the innermost first: `a/b/c` -> `a/b`, `a`."""
+    cuts = [at for at, letter in enumerate(line_id) if letter == "/"]
+    return [line_id[:at] for at in reversed(cuts)]
 
 
 def _check_assets(plan: Iterable[PlannedLine], path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msmdcli.batch import dubbing
+from msmdcli.batch.approvals import Approval
 from msmdcli.batch.ledger import key_of
 from msmdcli.controls.controls import Controls
 from msmdcli.errors import MsmdError, UsageError
@@ -51,6 +52,8 @@ class BatchOptions:
         gestures: folders of gestures, before the one beside the manifest and those that ship.
         dry_run, force, beside, check_delivery: see the contract.
         adds: the report keeps the lines that it has; a dub is one line of many.
+        redo: lines of the manifest to do again, as the review page writes them.
+        only: ids of the lines that are made, with * and ? for any characters; empty: all.
     """
 
     manifest: Path | Manifest
@@ -73,6 +76,8 @@ class BatchOptions:
     beside: bool = False
     check_delivery: bool = False
     adds: bool = False
+    redo: Path | None = None
+    only: tuple[str, ...] = ()
 
     @property
     def all_choices(self) -> Choices:
@@ -114,6 +119,7 @@ class PlannedLine:
         targets: those outputs that are ours to write, and with `--beside` the paths next to those that are not.
         plan: what is to become of it.
         kept: outputs that somebody else wrote or edited, and that stay.
+        approval: what its approval is worth.
         error, hint: why it fails before it has begun.
     """
 
@@ -132,6 +138,7 @@ class PlannedLine:
     targets: Mapping[str, str] = field(default_factory=dict)
     plan: Plan = "make"
     kept: tuple[str, ...] = ()
+    approval: Approval = ""
     error: str = ""
     hint: str = ""
 

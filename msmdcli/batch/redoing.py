@@ -2,13 +2,15 @@
 
 `msmd batch redo.yaml --out OUT` makes a few lines of OUT anew. The options of the run stand in OUT/report.json under
 `settings.options`, as they were typed; they count as if they had been given again, where the redo's own command line
-says nothing. Its report has all lines: those that are done again as they are now, the others as they were.
+says nothing. What earlier redos have said of the lines stands under `settings.redone`, and holds on. Its report has all
+lines: those that are done again as they are now, the others as they were. `--only` keeps the report's other lines, too.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from msmdcli.documents.nodes import DocumentError
 from msmdcli.documents.tree import read_document
 from msmdcli.errors import MsmdError, UsageError
 from msmdcli.manifest.command_line import parse_choices
-from msmdcli.manifest.lines import Manifest
+from msmdcli.manifest.lines import Manifest, RedoEntry
 from msmdcli.manifest.redo import is_redo, source_of
 from msmdcli.model.sampling import Sampling
 
@@ -44,8 +46,8 @@ def described_options(options: BatchOptions) -> dict[str, Any]:
 def with_earlier(options: BatchOptions) -> tuple[BatchOptions, dict[str, Any] | None]:
     """The options of a redo with those of the run that it belongs to, and that run's report.
 
-    A dub adds its line to the report and keeps its own options. Anything else, and a redo into an OUT without a report
-    of its manifest, is given back as it is, with None.
+    A dub, and a batch of some lines only, add to the report and keep their own options. Anything else, and a redo into
+    an OUT without a report of its manifest, is given back as it is, with None.
 
     Raises:
         UsageError: the report cannot be used.
@@ -55,19 +57,80 @@ def with_earlier(options: BatchOptions) -> tuple[BatchOptions, dict[str, Any] | 
             return options, read_report(options.out)
         except UsageError:
             return options, None  # there is none yet, or none that could be added to
-    source = None if isinstance(options.manifest, Manifest) else _source(options.manifest)
+    named = [] if isinstance(options.manifest, Manifest) else sources(options.manifest)
+    source = named[-1] if named else None
+    if source is None and (options.redo is not None or options.only):
+        given = options.manifest
+        source = Path(os.path.realpath(given.path if isinstance(given, Manifest) else given.expanduser()))
     if source is None or not (options.out / NAME).exists():
         return options, None
     report = read_report(options.out)
     if report["settings"].get("manifest") != str(source):
         return options, None
+    if options.redo is None and not named:
+        return options, report
+    return with_run_options(options, report), report
+
+
+def with_run_options(options: BatchOptions, report: Mapping[str, Any]) -> BatchOptions:
+    """The options of a run, where `options` say nothing themselves.
+
+    Args:
+        options: style, formats, fps, sampling, folders and bundle that they name win.
+        report: of the run, from `read_report`.
+
+    Raises:
+        UsageError: the report's options cannot be used.
+    """
     earlier = report["settings"].get("options")
     try:
-        return (_taken_over(options, earlier) if isinstance(earlier, dict) else options), report
-    except (MsmdError, TypeError, ValueError, KeyError) as error:
+        return _taken_over(options, earlier) if isinstance(earlier, dict) else options
+    except (MsmdError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(
-            f"{options.out / NAME} holds options that cannot be used: {error}", hint="redo into another --out"
+            f"{options.out / NAME} holds options that cannot be used: {error}", hint="choose another --out"
         ) from error
+
+
+def run_words(report: Mapping[str, Any]) -> str:
+    """The options of a run, as they would be typed; empty where it had none."""
+    given = report["settings"].get("options")
+    options = given if isinstance(given, dict) else {}
+    words = []
+    for part in ("choices", "sampling"):
+        found = options.get(part)
+        for name, value in (found if isinstance(found, dict) else {}).items():
+            flag = f"--{name.replace('_', '-')}"
+            if isinstance(value, bool):
+                words.append(flag if value else f"--no-{flag[2:]}")
+            else:
+                words += [f"{flag} {item}" for item in (value if isinstance(value, list) else [value])]
+    return " ".join(dict.fromkeys(words))
+
+
+def redone_in(report: Mapping[str, Any] | None) -> dict[str, tuple[RedoEntry, ...]]:
+    """Line id -> what redos have said of it since the run, the first one first; what makes no sense is left out."""
+    found: dict[str, tuple[RedoEntry, ...]] = {}
+    given = {} if report is None else report["settings"].get("redone")
+    for line_id, entries in (given if isinstance(given, dict) else {}).items():
+        if isinstance(entries, list):
+            pairs = [(one.get("folder"), one.get("entry")) for one in entries if isinstance(one, dict)]
+            found[line_id] = tuple(RedoEntry(Path(a), b) for a, b in pairs if isinstance(a, str) and isinstance(b, str))
+    return found
+
+
+def described_redone(before: Mapping[str, Any] | None, manifest: Manifest, ids: Iterable[str]) -> dict[str, Any]:
+    """The same after a run, for its report.
+
+    Args:
+        before: the report of the run before; None where this run is one of its own.
+        manifest: of this run.
+        ids: of its lines.
+    """
+    made = set(ids)
+    entries = {name: said for name, said in redone_in(before).items() if name not in made} | dict(manifest.redone)
+    return {
+        name: [{"folder": str(one.folder), "entry": one.text} for one in said] for name, said in sorted(entries.items())
+    }
 
 
 def merged(records: Sequence[Record], report: Mapping[str, Any]) -> tuple[Record, ...]:
@@ -94,8 +157,19 @@ def _record(line: Mapping[str, Any]) -> Record:
     return record
 
 
-def _source(path: Path) -> Path | None:
-    """The manifest that a manifest of lines to redo is from; None of any other."""
+def sources(path: Path) -> list[Path]:
+    """The manifests that a manifest of lines to redo is from, one after the other; none of any other.
+
+    The last one is no redo, but where they lead in a circle.
+    """
+    found: list[Path] = []
+    while (named := _named(found[-1] if found else path)) is not None and named not in found:
+        found.append(named)
+    return found
+
+
+def _named(path: Path) -> Path | None:
+    """The manifest that a manifest of lines to redo names; None of any other."""
     path = path.expanduser()
     try:
         if not path.is_file() or path.suffix.lower() not in (".yaml", ".yml", ".json"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, get_args
 
+from msmdcli.batch.approvals import APPROVAL_WORDS, Approval
 from msmdcli.batch.dubbing import length_words
 from msmdcli.batch.planned import Result
 from msmdcli.motion.health import LIMITS, Health
@@ -32,6 +33,10 @@ class Record:
         warnings, error, hint, details: what to know, and why it failed.
         controls, controlled: what was asked for beyond the style, in words; what it did, see `Controlled.facts`.
         dub: of a line that dubs a performance, see `PreparedDub.length_facts`.
+        key: of the files in OUT, by the ledger; empty where there are none.
+        approval: what its approval is worth, see `msmdcli.batch.approvals`.
+        take_of: the line of which it is a take.
+        head: the head of its character.
     """
 
     id: str
@@ -55,6 +60,10 @@ class Record:
     dub: Mapping[str, Any] = field(default_factory=dict)
     controls: str = ""
     controlled: Mapping[str, float] = field(default_factory=dict)
+    key: str = ""
+    approval: Approval = ""
+    take_of: str | None = None
+    head: str | None = None
 
     @property
     def score(self) -> float:
@@ -79,7 +88,7 @@ class Record:
 
     def as_event(self) -> dict[str, Any]:
         """What the event of a line says."""
-        names = ("id", "status", "outputs", "kept", "seconds", "frames", "score", "concerns", "warnings")
+        names = ("id", "status", "outputs", "kept", "seconds", "frames", "score", "concerns", "warnings", "approval")
         data = self.as_dict()
         return {name: data[name] for name in (*names, "controlled", "dub", "error", "hint") if name in data}
 
@@ -109,6 +118,11 @@ class Report:
         return {status: sum(record.status == status for record in self.records) for status in STATUSES}
 
     @property
+    def kept_approved(self) -> tuple[str, ...]:
+        """See `kept_approved`."""
+        return kept_approved(self.records)
+
+    @property
     def worst_first(self) -> list[Record]:
         """Failed lines, then those not reached, then the others by falling score."""
         return sorted(self.records, key=lambda record: record.rank)
@@ -122,9 +136,27 @@ class Report:
             "settings": dict(self.settings),
             "run": {"elapsed_seconds": round(self.elapsed, 2), "exit_code": self.exit_code},
             "counts": self.counts,
+            **({"kept_approved": list(self.kept_approved)} if self.kept_approved else {}),
             "limits": LIMITS,
             "lines": [record.as_dict() for record in self.worst_first],
         }
+
+
+def kept_approved(records: Iterable[Record]) -> tuple[str, ...]:
+    """Ids of lines that have changed since they were approved, and whose approved takes stay."""
+    return tuple(record.id for record in records if record.status == "kept" and record.approval == "changed")
+
+
+def kept_words(ids: Sequence[str], most: int = 10) -> str:
+    """That approved lines stay, in a sentence.
+
+    Args:
+        ids: of the lines, at least one.
+        most: of them that are named.
+    """
+    named = ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
+    what = f"{len(ids)} approved line{'s' if len(ids) > 1 else ''} kept: {named}"
+    return f"{what}; changed since approved; `--force` makes {'them' if len(ids) > 1 else 'it'} again"
 
 
 def write_report(report: Report, out: Path) -> Path:
@@ -170,6 +202,7 @@ def as_html(report: Report) -> str:
     counts = ", ".join(f"{number} {status}" for status, number in report.counts.items() if number)
     seconds = sum(record.seconds for record in report.records if record.status == "made")
     sampling = report.settings.get("sampling", {})
+    approved = f"<p>{escape(kept_words(report.kept_approved, 100))}</p>" if report.kept_approved else ""
     head = "".join(f'<th title="{escape(title)}">{escape(name)}</th>' for _, name, title in COLUMNS)
     rows = "\n".join(_row(record) for record in report.worst_first)
     return f"""<!doctype html>
@@ -181,7 +214,7 @@ def as_html(report: Report) -> str:
 The worst lines come first: failed ones, then by the measure that is furthest above its limit.
 A number in <span class="concern">this colour</span> is above its limit; hold the pointer on a column's name for its
 meaning.</p>
-<input type="search" placeholder="filter" aria-label="filter">
+{approved}<input type="search" placeholder="filter" aria-label="filter">
 <table><thead><tr><th>line</th><th>status</th><th>style</th><th>seconds</th>{head}<th>notes</th></tr></thead>
 <tbody>
 {rows}
@@ -201,7 +234,7 @@ def _row(record: Record) -> str:
         f'<td class="number">{record.seconds:.2f}</td>',
     ]
     cells += [_measure(name, record.health.get(name)) for name, *_ in COLUMNS]
-    notes = [record.error, record.hint, *record.concerns, *record.warnings]
+    notes = [record.error, record.hint, APPROVAL_WORDS.get(record.approval, ""), *record.concerns, *record.warnings]
     if record.controls:
         notes.append(record.controls)
     if record.dub:

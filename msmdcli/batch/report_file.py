@@ -16,7 +16,22 @@ from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import UsageError
 
 NAME = "report.json"
-TEXTS = ("status", "audio", "style", "error", "hint", "details", "language", "text", "character", "controls")
+TEXTS = (
+    "status",
+    "audio",
+    "style",
+    "error",
+    "hint",
+    "details",
+    "language",
+    "text",
+    "character",
+    "controls",
+    "key",
+    "approval",
+    "take_of",
+    "head",
+)
 NUMBERS = ("seconds", "frames", "seed", "score")
 LISTS = ("outputs", "kept", "warnings", "concerns")
 OBJECTS = ("health", "fields", "dub", "controlled")
@@ -69,8 +84,9 @@ def _check_line(line: Any, where: str) -> None:
     for value in line.get("health", {}).values():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"`health` of {where} holds what is no number")
-    if path_problem(line.get("audio") or "-") is not None:
-        raise ValueError(f"`audio` of {where} is no path")
+    for name in ("audio", "head"):
+        if path_problem(line.get(name) or "-") is not None:
+            raise ValueError(f"`{name}` of {where} is no path")
     for output in line.get("outputs", []):
         place = PurePosixPath(output.replace("\\", "/"))
         if path_problem(output) is not None or place.is_absolute() or ".." in place.parts or ":" in output:

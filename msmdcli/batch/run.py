@@ -10,14 +10,15 @@ from pathlib import Path
 
 from msmdcli import __version__
 from msmdcli.batch import dubbing
+from msmdcli.batch.approvals import Approvals
 from msmdcli.batch.delivery import delivery_warnings
 from msmdcli.batch.ledger import NAME as LEDGER
 from msmdcli.batch.ledger import Ledger
 from msmdcli.batch.out_lock import alone_in
 from msmdcli.batch.placing import Placer, entry_of
-from msmdcli.batch.plan import Planner, claimed_by
+from msmdcli.batch.plan import Planner, chosen, claimed_by
 from msmdcli.batch.planned import BatchOptions, PlannedLine
-from msmdcli.batch.redoing import described_options, merged, with_earlier
+from msmdcli.batch.redoing import described_options, described_redone, merged, redone_in, with_earlier
 from msmdcli.batch.report import NAMES as REPORTS
 from msmdcli.batch.report import Record, Report, write_report
 from msmdcli.batch.tasks import Tasks, tasks_of
@@ -71,23 +72,26 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
     manifest = (
         given
         if isinstance(given, Manifest)
-        else load_manifest(given, bundle.rig, leave=[options.out], choices=options.all_choices)
+        else load_manifest(
+            given, bundle.rig, [options.out], options.all_choices, earlier=redone_in(before), redo=options.redo
+        )
     )
     for note in manifest.notes:
         console.say(note)
     planner = Planner(options, bundle, manifest)
-    lines = planner.planned_lines()
+    every = planner.planned_lines()
+    lines = chosen(every, options.only)
 
     # 2. Lock OUT.
     out = options.out.absolute()
     with nullcontext() if options.dry_run else alone_in(out):
-        # 3. Plan: compare the lines with the ledger and with what is in OUT.
+        # 3. Plan: compare the lines with the ledger, with what is in OUT, and with what was approved.
         ledger = Ledger(options.out)
-        plan = planner.plan(lines, ledger)
+        plan = planner.plan(lines, ledger, Approvals(out).marks())
         making = [planned for planned in plan if planned.plan == "make"]
 
         # 4. Announce what is going to happen, and tell of the lines for which nothing will.
-        teller = Teller(console, ledger, single=len(manifest.lines) == 1)
+        teller = Teller(console, ledger, single=len(lines) == 1)
         teller.announce(plan, options.dry_run)
         if options.dry_run and making:
             teller.estimate(_estimate(options, bundle, making))
@@ -95,11 +99,12 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
             if planned.plan != "make":
                 teller.tell(teller.record(planned, planned.plan))
         if options.dry_run:
+            teller.tell_kept_approved([one.id for one in plan if one.plan == "kept" and one.approval == "changed"])
             return int(any(planned.plan == "failed" for planned in plan)), ()
 
         # 5. Make; as each line is done, place its files and tell of it.
         _sweep(out, plan, ledger)
-        placer = Placer(out, ledger, options.force, options.beside, claimed_by(lines))
+        placer = Placer(out, ledger, options.force, options.beside, claimed_by(every))
         tasks: Tasks | None = None
         interrupted, broken = False, None
         try:
@@ -140,6 +145,7 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
                 "manifest": before["settings"].get("manifest", path) if before is not None else path,
                 "sampling": options.sampling.description(),
                 "options": asked if before is None else before["settings"].get("options", asked),
+                **({"redone": redone} if (redone := described_redone(before, manifest, teller.records)) else {}),
                 "engine": options.engine,
                 "jobs": options.jobs,
                 "device": options.device,

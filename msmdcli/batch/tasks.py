@@ -45,6 +45,7 @@ def tasks_of(
     engine: Engine,
     refuse: Callable[[PlannedLine, MsmdError], None],
     warn: Callable[[str], None] = lambda text: None,
+    known: Tasks | None = None,
 ) -> Tasks:
     """Encode each style once, and make the tasks of the lines whose styles are fine.
 
@@ -54,9 +55,10 @@ def tasks_of(
         engine: encodes the styles; its sampling is noted in the files.
         refuse: called for each line with a style or an original that cannot be used.
         warn: called once with what a person should know of a style or an original, such as several faces in its video.
+        known: styles and clips of an earlier call; they are not read again, and new ones are added.
     """
     store = StyleStore()
-    result = Tasks()
+    result = Tasks() if known is None else Tasks(styles=known.styles, clips=known.clips)
     broken: dict[str, MsmdError] = {}
     for planned in sorted(making, key=lambda p: (-p.seconds, p.audio_sha256, p.id)):
         codes = {}

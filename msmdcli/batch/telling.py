@@ -10,7 +10,7 @@ from msmdcli.batch import dubbing
 from msmdcli.batch.ledger import Ledger
 from msmdcli.batch.plan import path_beside
 from msmdcli.batch.planned import PlannedLine, Result
-from msmdcli.batch.report import Record, Report
+from msmdcli.batch.report import Record, Report, kept_words
 from msmdcli.console import Console, duration
 from msmdcli.errors import MsmdError
 from msmdcli.styles.field import style_words
@@ -87,8 +87,9 @@ class Teller:
         """
         line = planned.line
         entry = self.ledger.latest(line.id)
-        there = result in ("made", "unchanged")
-        facts = entry.facts if there and entry is not None and entry.key == planned.key else {}
+        stays = result == "kept" and planned.approval == "changed"  # the approved take, of which the ledger knows
+        there = result in ("made", "unchanged") or stays
+        facts = entry.facts if there and entry is not None and (stays or entry.key == planned.key) else {}
         written = (tuple(planned.targets.values()) if outputs is None else outputs) if there else ()
         return Record(
             id=line.id,
@@ -98,12 +99,16 @@ class Teller:
             kept=planned.kept,
             seconds=float(facts.get("seconds") or planned.seconds),
             frames=int(facts.get("frames") or 0),
-            style=style_words(planned.styling),
-            controls=planned.controls.words(),
+            style=str(facts.get("style")) if stays and facts.get("style") else style_words(planned.styling),
+            controls="" if stays else planned.controls.words(),
             controlled=facts.get("controls") or {},
-            seed=planned.seed,
+            seed=int(facts.get("seed", planned.seed)) if stays else planned.seed,
             health=facts.get("health") or {},
-            warnings=(*(facts.get("warnings") or ()), *self._mixed(planned, result, written)),
+            warnings=(
+                *(facts.get("warnings") or ()),
+                *self._mixed(planned, result, written),
+                *(_approval_warnings(planned, written) if result != "failed" else ()),
+            ),
             error=planned.error,
             hint=planned.hint,
             details=details,
@@ -112,6 +117,10 @@ class Teller:
             character=line.character.name if line.character else None,
             fields=dict(line.fields),
             dub=facts.get("dub") or {},
+            key=entry.key if entry is not None and result in ("made", "unchanged", "kept") else "",
+            approval=planned.approval,
+            take_of=line.noise,
+            head=str(line.character.head) if line.character and line.character.head else None,
         )
 
     def _mixed(self, planned: PlannedLine, result: Result, written: Sequence[str]) -> list[str]:
@@ -175,11 +184,28 @@ class Teller:
         elif result == "made":
             self.console.say(f"{path}: how it is used is written at its top")
 
+    def tell_kept_approved(self, ids: Sequence[str]) -> None:
+        """Say which lines would be other ones by now, and stay because they are approved."""
+        if ids:
+            self.console.event("kept approved", ids=list(ids))
+            self.console.say(kept_words(ids))
+
     def end(self, report: Report, path: Path, interrupted: bool) -> None:
         """Say how many lines came to which end, and where the report is."""
         counts = report.counts
         elapsed = round(report.elapsed, 2)
         self.console.event("end", exit_code=report.exit_code, report=str(path), elapsed=elapsed, **counts)
         summary = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+        self.tell_kept_approved(report.kept_approved)
         start = "Interrupted: " if interrupted else ""
         self.console.say(f"{start}{summary} in {duration(report.elapsed)}; see {path}")
+
+
+def _approval_warnings(planned: PlannedLine, written: Sequence[str]) -> list[str]:
+    """What an approval leaves open, in sentences."""
+    if planned.approval == "gone":
+        return ["its approval is of a take that is not in OUT: look at it again"]
+    missing = [path for path in planned.outputs.values() if path not in (*written, *planned.kept)]
+    if planned.approval != "changed" or not missing:
+        return []
+    return [f"not made: {', '.join(missing)}, which would show another take than the approved one"]

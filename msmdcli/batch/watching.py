@@ -1,8 +1,8 @@
 """`msmd watch`: the batch again whenever a file that it reads has changed. What has not changed it skips, as ever.
 
 The files that matter are asked for their time and size once a second: the manifest, the recordings, and the clips,
-gestures, motion files, curve maps and heads that the lines name. That needs no package and works on network drives. A
-change is taken up once it has been quiet for a second, so no half-written file is read.
+gestures, motion files, curve maps and heads that the lines name, and the approvals of OUT. That needs no package and
+works on network drives. A change is taken up once it has been quiet for a second, so no half-written file is read.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msmdcli.batch.approvals import Approvals
 from msmdcli.batch.plan import Planner
 from msmdcli.batch.planned import BatchOptions, PlannedLine
+from msmdcli.batch.redoing import sources
 from msmdcli.batch.run import run_batch
 from msmdcli.console import INTERRUPTED, Console
 from msmdcli.errors import MsmdError, UsageError
@@ -99,6 +101,7 @@ class Watched:
             with suppress(MsmdError):  # a manifest that is wrong names what it named before
                 self.files = set(self._read(manifest))
         own = {path for path in manifest.rglob("*") if path.is_file()} if manifest.is_dir() else {manifest}
+        own |= {Approvals(self.options.out).path, *sources(manifest)}
         out = self.options.out.absolute()
         read = {path for path in own | self.files if not path.absolute().is_relative_to(out)}
         return {path: _stamp(path) for path in sorted(read)}

@@ -18,6 +18,7 @@ from msmdcli.commands.options import (
     FormatOptions,
     Formats,
     Fps,
+    GestureFolders,
     GuidanceAudio,
     GuidanceInterval,
     GuidanceRescale,
@@ -101,10 +102,7 @@ def batch(
     takes: Annotated[
         str | None, typer.Option(help="Variants of each line with different seeds: ID_take1, ... (default: 1)")
     ] = None,
-    gestures: Annotated[
-        list[Path] | None,
-        typer.Option(help="A folder of gestures, before those that ship. Can be given several times.", metavar="DIR"),
-    ] = None,
+    gestures: GestureFolders = None,
     engine: Annotated[str, typer.Option(help="Who computes: local (this machine) or ray (a cluster).")] = "local",
     ray_address: Annotated[
         str | None,
@@ -115,8 +113,17 @@ def batch(
         ),
     ] = None,
     dry_run: DryRun = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Make this line only; `quest/*` is all below quest/. May be repeated.", metavar="ID"),
+    ] = None,
+    redo: Annotated[
+        Path | None,
+        typer.Option(help="Make the lines again that this file names, as it says: the review page writes it."),
+    ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Make unchanged lines again and overwrite files edited by hand.")
+        bool,
+        typer.Option("--force", help="Make unchanged and approved lines again, and overwrite files edited by hand."),
     ] = False,
     beside: Annotated[
         bool, typer.Option("--beside", help="Where a file was edited by hand, write ours next to it: ID.new.csv.")
@@ -189,5 +196,7 @@ def batch(
         gestures=tuple(gestures or ()),
         dry_run=dry_run,
         force=force,
+        only=tuple(only or ()),
+        redo=redo,
     )
     raise typer.Exit(run_batch(options, console(json_lines, verbose, quiet)))

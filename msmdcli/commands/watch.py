@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from msmdcli.commands.options import (
+    AsInBatch,
     BundleFolder,
     Device,
     Formats,
     Fps,
+    GestureFolders,
     GuidanceAudio,
     GuidanceStyle,
     Json,
@@ -19,8 +21,8 @@ from msmdcli.commands.options import (
     Quality,
     Quiet,
     StyleFolders,
-    asked_sampling,
     console,
+    everyday_options,
 )
 from msmdcli.console import reports_errors
 
@@ -30,7 +32,7 @@ def watch(
     manifest: Annotated[
         Path, typer.Argument(help="A manifest (YAML, JSON, CSV), a folder of recordings, or one recording.")
     ],
-    style: Annotated[str | None, typer.Option(help="Style of lines that name none; as for `msmd batch`.")] = None,
+    style: AsInBatch = None,
     out: Out = Path("out"),
     formats: Formats = None,
     fps: Fps = None,
@@ -41,9 +43,7 @@ def watch(
     device: Device = "auto",
     bundle: BundleFolder = None,
     styles: StyleFolders = None,
-    gestures: Annotated[
-        list[Path] | None, typer.Option(help="A folder of gestures. Can be given several times.", metavar="DIR")
-    ] = None,
+    gestures: GestureFolders = None,
     json_lines: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,28 +53,23 @@ def watch(
     Example:
       msmd watch lines.yaml --out out
 
-    Unchanged lines are skipped, and files that somebody edited stay. Ctrl-C ends it.
+    Unchanged lines are skipped; files that somebody edited and approved takes stay. Ctrl-C ends it.
     """
-    from msmdcli.batch.planned import BatchOptions
     from msmdcli.batch.watching import watch_batch
-    from msmdcli.manifest.command_line import parse_choices
 
-    options = BatchOptions(
-        manifest=manifest,
-        out=out,
-        choices=parse_choices(
-            style=style,
-            formats=formats,
-            fps=fps,
-            seed=None,
-            guidance_audio=guidance_audio,
-            guidance_style=guidance_style,
-        ),
-        sampling=asked_sampling(quality, None, None, guidance_audio, guidance_style, None, None),
+    options = everyday_options(
+        manifest,
+        out,
+        style,
+        formats,
+        fps,
+        quality,
+        guidance_audio,
+        guidance_style,
+        device,
+        bundle,
+        styles,
+        gestures,
         jobs=jobs,
-        device=device,
-        bundle=bundle,
-        styles=tuple(styles or ()),
-        gestures=tuple(gestures or ()),
     )
     raise typer.Exit(watch_batch(options, console(json_lines, quiet=quiet)))

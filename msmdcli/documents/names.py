@@ -12,6 +12,7 @@ MAX_PATH, MAX_NAME = 2000, 255  # characters of a path; bytes of one name in it
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 FORBIDDEN = '<>:"|?*\\'
 INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: control, format, surrogate, line ends
+PLAIN = re.compile(r"[ -~]*")  # printable ASCII: nothing of it is invisible, and a character is a byte
 OURS = ("report", "ledger")  # OUT/report.json, OUT/report.html, OUT/ledger.jsonl
 
 
@@ -21,7 +22,8 @@ def id_problem(line_id: str) -> str | None:
         return "it is empty"
     if len(line_id) > MAX_LENGTH:
         return f"it has more than {MAX_LENGTH} characters"
-    bad = next((c for c in line_id if c in FORBIDDEN or unicodedata.category(c) in INVISIBLE), None)
+    seen = line_id if PLAIN.fullmatch(line_id) is None else ""  # where invisible characters may be
+    bad = next((c for c in line_id if c in FORBIDDEN or (seen and unicodedata.category(c) in INVISIBLE)), None)
     if bad is not None:
         return f"{bad!r} cannot be part of a file name everywhere"
     if line_id.startswith("/"):
@@ -47,6 +49,8 @@ def path_problem(text: str) -> str | None:
 
     U+DC80 to U+DCFF are how Python keeps bytes of a name that are no UTF-8.
     """
+    if len(text) <= MAX_NAME and PLAIN.fullmatch(text):
+        return None
     if "\0" in text or any(unicodedata.category(c) == "Cs" and not "\udc80" <= c <= "\udcff" for c in text):
         return "it holds a character that no path can have"
     if any(unicodedata.category(c) == "Cc" for c in text):

@@ -114,7 +114,7 @@ class Reader:
             self.wrong(node, f"{what} {self.show(node)} is no path: {why}")
             return None
         try:
-            return spelled(self.base / Path(text).expanduser())
+            return spelled(self.base / (Path(text).expanduser() if text.startswith("~") else text))
         except RuntimeError:
             self.wrong(node, f"{what} {self.show(node)} begins with a user that this machine does not know")
             return None

@@ -30,7 +30,7 @@ def parse_table(text: str, path: Path) -> Node:
         DocumentError: it is no table, has two columns of one name, or a row longer than the header.
     """
     named = NAMED.match(text)
-    delimiter = named[1] if named else _separator(text)
+    delimiter = named[1] if named else separator_of(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     rows: list[Node] = []
@@ -66,7 +66,7 @@ def parse_table(text: str, path: Path) -> Node:
     return Node(rows, 1, 1)
 
 
-def _separator(text: str) -> str:
+def separator_of(text: str) -> str:
     """The separator that the header row has most of, quotes left out; a comma where it has none."""
     first = re.split(r"[\r\n]", QUOTED.sub("", text.lstrip("\r\n")[:100_000]), maxsplit=1)[0]
     return max(SEPARATORS, key=first.count)

@@ -32,6 +32,15 @@ def read_document(path: Path) -> Node:
         text = _decode(path, path.read_bytes())
     except OSError as error:
         raise DocumentError(f"{path} cannot be read: {error.strerror or error}") from error
+    return parse_document(text, path)
+
+
+def parse_document(text: str, path: Path) -> Node:
+    """Parse the text of a file as its suffix says.
+
+    Raises:
+        DocumentError: it cannot be parsed.
+    """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return parse_table(text, path)

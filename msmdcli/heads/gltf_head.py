@@ -142,6 +142,14 @@ def _decoder(
     return mesh, list(matchings.values())
 
 
+def placed_triangles(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The primitives that a head is made of, in the order of its vertices."""
+    for node, _ in _placed_meshes(tree):
+        for primitive in tree["meshes"][node["mesh"]]["primitives"]:
+            if primitive.get("mode", TRIANGLES) == TRIANGLES:
+                yield primitive
+
+
 def _placed_meshes(tree: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], np.ndarray]]:
     """(node, world matrix [4, 4]) of each node of the scene that carries a mesh, looking to +z."""
     scene = tree["scenes"][tree.get("scene") or 0]

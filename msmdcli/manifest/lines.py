@@ -8,8 +8,9 @@ For each setting the line itself wins, then the command line, then its character
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -98,6 +99,11 @@ class Choices:
     pins: tuple[Pin, ...] | None = None
     takes: int | None = None
 
+    @cached_property
+    def given(self) -> tuple[tuple[str, Any], ...]:
+        """The names and values of what it says."""
+        return tuple((name, value) for name in NAMES if (value := getattr(self, name)) is not None)
+
     def controls(self) -> Controls:
         """The controls that merged choices ask for."""
         performance = PerformanceOptions(
@@ -118,6 +124,9 @@ class Choices:
             "pins": self.pins,
         }
         return Controls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+NAMES = tuple(field.name for field in fields(Choices))
 
 
 @dataclass(frozen=True)
@@ -199,6 +208,19 @@ class Line:
 
 
 @dataclass(frozen=True)
+class RedoEntry:
+    """What a redo has said of a line.
+
+    Attributes:
+        folder: that relative paths start from.
+        text: the entry, on one line (`msmdcli.documents.flow_text`).
+    """
+
+    folder: Path
+    text: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All lines, in the order in which they were written.
 
@@ -207,12 +229,14 @@ class Manifest:
         lines: all lines.
         defaults: of the manifest.
         notes: what a person should know of how it was read, such as the files of a folder that are no lines.
+        redone: of lines to do again: line id -> what this redo and earlier ones have said, see `msmdcli.manifest.redo`.
     """
 
     path: Path
     lines: tuple[Line, ...]
     defaults: Choices = field(default_factory=Choices)
     notes: tuple[str, ...] = ()
+    redone: Mapping[str, tuple[RedoEntry, ...]] = field(default_factory=dict)
 
     def choices(self, line: Line, command_line: Choices | None = None) -> Choices:
         """What applies to a line, all levels taken together (see the head of this file for who wins)."""
@@ -227,10 +251,10 @@ def merge(levels: Sequence[Choices]) -> Choices:
     result: dict[str, Any] = {}
     for level in levels:
         styled = "style" in result
-        for name, value in vars(level).items():
-            if name == "format_options" and value is not None and name in result:
+        for name, value in level.given:
+            if name == "format_options" and name in result:
                 result[name] = merge_options(result[name], value)
-            if value is None or name in result or (styled and name in ("regions", "segments")):
+            if name in result or (styled and name in ("regions", "segments")):
                 continue
             result[name] = value
     return Choices(**result)

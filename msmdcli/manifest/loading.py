@@ -6,19 +6,20 @@ Nothing is read but the manifest; whether recordings exist shows when they are l
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from msmdcli.documents.names import folded, id_problem, readable_name
-from msmdcli.documents.nodes import DocumentError
+from msmdcli.documents.nodes import DocumentError, Node
 from msmdcli.documents.spelling import missing_hint, spelled
 from msmdcli.documents.tree import read_document
 from msmdcli.errors import UsageError
 from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, colliding_ids
 from msmdcli.manifest.reading import ManifestReader
-from msmdcli.manifest.redo import is_redo, load_redo
+from msmdcli.manifest.redo import NO_ENTRIES, Entries, is_redo, load_redo
 from msmdcli.media.folder_scan import scan_folder
 from msmdcli.media.sound_track import has_sound
 from msmdcli.media.suffixes import RECORDING_SUFFIXES, SOUND_SUFFIXES, is_video
@@ -28,7 +29,14 @@ from msmdcli.motion.rig import Rig
 TABLE_SUFFIXES = (".yaml", ".yml", ".json", ".csv", ".tsv")
 
 
-def load_manifest(path: Path, rig: Rig, leave: Iterable[Path] = (), choices: Choices | None = None) -> Manifest:
+def load_manifest(
+    path: Path,
+    rig: Rig,
+    leave: Iterable[Path] = (),
+    choices: Choices | None = None,
+    earlier: Entries = NO_ENTRIES,
+    redo: Path | None = None,
+) -> Manifest:
     """Read a manifest in any of its forms.
 
     Args:
@@ -36,10 +44,41 @@ def load_manifest(path: Path, rig: Rig, leave: Iterable[Path] = (), choices: Cho
         rig: whose regions the lines may name.
         leave: folders below a folder of recordings that are not searched, such as OUT.
         choices: of the command line; they decide which takes there are to do again.
+        earlier: what earlier redos have said of lines to do again.
+        redo: lines of that manifest to do again, whatever manifest this file names itself.
 
     Raises:
         ManifestError: with everything that is wrong.
     """
+    if redo is not None:
+        document = _redo_document(redo)
+        return load_redo(document, redo, rig, lambda _: load_manifest(path, rig, leave), choices, earlier)
+    return _load(path, rig, leave, choices, earlier, ())
+
+
+def _redo_document(path: Path) -> Node:
+    """A file of lines to do again.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", hint=missing_hint(path, "--redo takes what the review page gives"))
+    try:
+        document = read_document(path)
+    except DocumentError as error:
+        raise ManifestError([error.message], path, error.hint) from None
+    if not is_redo(document):
+        raise UsageError(
+            f"{path} is no file of lines to do again", hint="it has a key `redo`, as the review page writes it"
+        )
+    return document
+
+
+def _load(
+    path: Path, rig: Rig, leave: Iterable[Path], choices: Choices | None, earlier: Entries, inside: tuple[Path, ...]
+) -> Manifest:
+    """`load_manifest` of one path; `inside` are the redos that name it."""
     path = spelled(path.expanduser())
     if path.is_dir():
         return _from_folder(path, leave)
@@ -59,7 +98,14 @@ def load_manifest(path: Path, rig: Rig, leave: Iterable[Path] = (), choices: Cho
         with _no_collection():
             document = read_document(path)
             if is_redo(document):
-                return load_redo(document, path, rig, lambda source: load_manifest(source, rig, leave), choices)
+                own = Path(os.path.realpath(path))
+                if own in inside:
+                    raise ManifestError([f"{path}: `redo` leads back to this file"], path, "name the lines' manifest")
+
+                def load(source: Path) -> Manifest:
+                    return _load(source, rig, leave, choices, earlier, (*inside, own))
+
+                return load_redo(document, path, rig, load, choices, earlier)
             return ManifestReader(path, rig).read(document)
     except DocumentError as error:
         raise ManifestError([error.message], path, error.hint) from None

@@ -131,19 +131,22 @@ class ManifestReader(ChoicesReader):
 
     def table_row(self, row: Node) -> Line | None:
         """A row of a CSV table: our columns by name, others carried along. Lists and mappings are YAML."""
+        mapping, carried = self.row_mapping(row)
+        line = self.line(mapping, {})
+        return None if line is None else Line(line.id, line.audio, line.choices, line.where, line.text, None, carried)
+
+    def row_mapping(self, row: Node) -> tuple[Node, dict[str, str]]:
+        """A row of a table as the mapping that it means, and its other columns."""
         entries: dict[Key, Node] = {}
         carried: dict[str, str] = {}
+        names = keys_of_columns([key.text for key, _ in row.entries])
         given = {_column(key.text) for key, _ in row.entries}
-        for key, node in row.entries:
-            name = _column(key.text)
-            if name not in LINE_KEYS:
-                free = (o for o, names in COLUMN_NAMES.items() if name in names and (o not in given or o in CARRIED))
-                name = next(free, name)
-            if name in LINE_KEYS and (name not in CARRIED or name != _column(key.text)):
+        for name, (key, node) in zip(names, row.entries, strict=True):
+            if name is not None:
                 entries[Key(name, key.line, key.column)] = self.cell(name, node)
                 continue
-            near = difflib.get_close_matches(name, LINE_KEYS, n=1, cutoff=0.8)
-            if near and near[0] not in given and name not in CARRIED:
+            near = difflib.get_close_matches(_column(key.text), LINE_KEYS, n=1, cutoff=0.8)
+            if near and near[0] not in given and _column(key.text) not in CARRIED:
                 self.wrong(key, f"unknown column {key.text!r}", f"did you mean {near[0]}?")
             carried[key.text] = str(node.content)
         if not any(key.text == "id" for key in entries):
@@ -151,8 +154,7 @@ class ManifestReader(ChoicesReader):
             if audio is not None and audio.text:
                 stem = Path(audio.text.replace("\\", "/")).stem
                 entries[Key("id", audio.line, audio.column)] = Node(stem, audio.line, audio.column, quoted=True)
-        line = self.line(Node(entries, row.line, row.column), {})
-        return None if line is None else Line(line.id, line.audio, line.choices, line.where, line.text, None, carried)
+        return Node(entries, row.line, row.column), carried
 
     def cell(self, column: str, node: Node) -> Node:
         """A cell as a value: text, but for columns that hold lists or mappings, whose cells may be YAML."""
@@ -171,6 +173,19 @@ class ManifestReader(ChoicesReader):
         """The hint for an unknown key; for one of a line, where columns of one's own go."""
         hint = did_you_mean(key, keys)
         return hint if what != "a line" or hint.startswith("did") else hint + "; columns of your own go under `fields:`"
+
+
+def keys_of_columns(header: Sequence[str]) -> list[str | None]:
+    """The key of a line that each column of a table holds; None for columns of one's own."""
+    given = {_column(text) for text in header}
+    found: list[str | None] = []
+    for text in header:
+        name = own = _column(text)
+        if name not in LINE_KEYS:
+            free = (o for o, names in COLUMN_NAMES.items() if name in names and (o not in given or o in CARRIED))
+            name = next(free, name)
+        found.append(name if name in LINE_KEYS and (name not in CARRIED or name != own) else None)
+    return found
 
 
 def _column(name: str) -> str:

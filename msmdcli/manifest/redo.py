@@ -9,26 +9,37 @@
 Everything that an entry does not say about its line stays as the manifest has it, so the redone line takes the place of
 the first. An entry may say all that a line may. The seed makes another take of it; without a change the line is only
 made again where something else has changed. The options of the run stay, too: see `msmdcli.batch.redoing`.
+
+What earlier redos have said of a line holds on (`earlier`), as far as a later one does not say otherwise; the report of
+OUT remembers it. The page's file also has what was approved and noted (`approved`, `noted`), which a batch passes over:
+`msmd review OUT --import FILE` takes it in.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
+from msmdcli.documents.flow_text import flow_text
 from msmdcli.documents.names import folded
-from msmdcli.documents.nodes import Node
+from msmdcli.documents.nodes import DocumentError, Node
 from msmdcli.documents.reader import Reader
-from msmdcli.errors import did_you_mean
-from msmdcli.manifest.lines import LINE_KEYS, Choices, Line, Manifest, ManifestError, merge
+from msmdcli.documents.tree import parse_yaml
+from msmdcli.errors import UsageError, did_you_mean
+from msmdcli.manifest.lines import LINE_KEYS, Choices, Line, Manifest, ManifestError, RedoEntry, merge
 from msmdcli.manifest.reading import ManifestReader
 from msmdcli.manifest.takes import with_takes
 from msmdcli.motion.rig import Rig
 
-TOP_KEYS = ("version", "redo", "lines")
+TOP_KEYS = ("version", "redo", "lines", "approved", "withdrawn", "noted")
 ENTRY_KEYS = (*LINE_KEYS, "note")
+ADDED_UP = ("format_options",)  # keys of which a later entry may say only a part
+
+Entries = Mapping[str, Sequence[RedoEntry]]  # line id -> what redos have said of it, the first one first
+NO_ENTRIES: Entries = MappingProxyType({})
 
 
 def is_redo(document: Node) -> bool:
@@ -48,7 +59,12 @@ def source_of(document: Node, path: Path) -> Path | None:
 
 
 def load_redo(
-    document: Node, path: Path, rig: Rig, load: Callable[[Path], Manifest], choices: Choices | None = None
+    document: Node,
+    path: Path,
+    rig: Rig,
+    load: Callable[[Path], Manifest],
+    choices: Choices | None = None,
+    earlier: Entries = NO_ENTRIES,
 ) -> Manifest:
     """The lines that are to be done again, as their own manifest and the entries describe them.
 
@@ -57,6 +73,7 @@ def load_redo(
         rig: whose regions and channels the entries may name.
         load: reads the manifest that the lines are from.
         choices: of the command line, which may ask for takes.
+        earlier: entries of redos before this one.
 
     Raises:
         ManifestError: something is wrong here, or in the manifest that the lines are from.
@@ -72,17 +89,57 @@ def load_redo(
     if "version" not in top or top["version"].integer != 1:
         reader.wrong(top.get("version", document), "the version of a manifest is 1: `version: 1`")
     whole = load(place)
-    known = {folded(line.id): line for line in with_takes(whole, choices)}
-    chosen: dict[str, Line] = {}
     lines = top.get("lines")
+    named = {folded(name) for item in (lines.items if lines is not None else ()) if (name := _id_of(item)) is not None}
+    known = {folded(line.id): line for line in with_takes(whole, choices)}
+    for name in named & known.keys():
+        line_id = known[name].id
+        for entry in () if line_id in whole.redone else earlier.get(line_id, ()):  # of a redo of a redo: once
+            known[name] = _as_said(entry, known, rig)
+    chosen: dict[str, Line] = {}
+    redone: dict[str, tuple[RedoEntry, ...]] = {}
     for item in lines.items if lines is not None else ():
         if (line := reader.entry(item, known, top["redo"].text, chosen)) is not None:
             chosen[line.id] = line
+            before = whole.redone.get(line.id) or earlier.get(line.id, ())
+            redone[line.id] = _added(before, RedoEntry(path.absolute().parent, flow_text(item)))
     if lines is None or (not lines.items and not reader.problems):
-        reader.wrong(lines or document, "there is no line to redo", "lines: [{id: ..., seed: 1}]")
+        only_marks = not {"approved", "withdrawn", "noted"}.isdisjoint(top)
+        hint = "`msmd review OUT --import FILE` takes its approvals in" if only_marks else "lines: [{id: ..., seed: 1}]"
+        reader.wrong(lines or document, "there is no line to redo", hint)
     if reader.problems:
         raise ManifestError(reader.texts(), path)
-    return Manifest(whole.path, tuple(chosen.values()), whole.defaults)
+    return Manifest(whole.path, tuple(chosen.values()), whole.defaults, redone=redone)
+
+
+def _id_of(item: Node) -> str | None:
+    return next((value.text for key, value in item.entries if key.text == "id"), None)
+
+
+def _as_said(entry: RedoEntry, known: Mapping[str, Line], rig: Rig) -> Line:
+    """A line as an earlier redo has left it.
+
+    Raises:
+        UsageError: the entry cannot be read any more.
+    """
+    reader = RedoReader(entry.folder / "an earlier redo", rig)
+    try:
+        line = reader.entry(parse_yaml(entry.text, str(reader.path)), known, "the manifest", ())
+    except DocumentError as error:
+        raise UsageError(error.message, error.hint) from None
+    if line is None or reader.problems:
+        raise UsageError("; ".join(reader.texts()), hint="redo into another --out, or run the whole batch first")
+    return line
+
+
+def _added(before: Sequence[RedoEntry], entry: RedoEntry) -> tuple[RedoEntry, ...]:
+    """Entries and a later one, without those that say nothing any more."""
+    said = _keys(entry)
+    return (*(one for one in before if not _keys(one) - {"id", "note"} <= said - set(ADDED_UP)), entry)
+
+
+def _keys(entry: RedoEntry) -> set[str]:
+    return {key.text for key, _ in parse_yaml(entry.text, "an earlier redo").entries}
 
 
 class RedoReader(ManifestReader):

@@ -5,8 +5,10 @@ GET  /TOKEN/api/project         names, tags, gestures, the keys of a line and wh
 GET  /TOKEN/api/lines           all lines, the worst first
 GET  /TOKEN/api/now             whether a batch is at work in OUT, and what has changed on disk
 GET  /TOKEN/api/sound?id=       a line's recording
-GET  /TOKEN/api/head?id=        the head of a line's character
+GET  /TOKEN/api/head?id=        the head of a line's character; without a line the usual one
 POST /TOKEN/api/make            {id, keys}: the line as it would be; nothing is written
+POST /TOKEN/api/reference       {id, keys}: the performance that it follows
+POST /TOKEN/api/take?name=      the content of a file: a take beside the manifest
 POST /TOKEN/api/keep            {id, keys}: these keys into the manifest
 POST /TOKEN/api/mark            {id, approved, note}: into the approvals beside OUT
 """
@@ -17,6 +19,7 @@ import asyncio
 import base64
 import hashlib
 import io
+import json
 import re
 import traceback
 from collections.abc import Awaitable, Callable
@@ -32,21 +35,25 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from msmdcli import __version__
+from msmdcli.batch.approvals import Approvals
 from msmdcli.batch.planned import PlannedLine
+from msmdcli.controls.gesture import GestureLibrary
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.manifest.lines import CHOICES, DEFAULT_SEED
-from msmdcli.manifest.schema import manifest_schema
 from msmdcli.media.audio import load_audio
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import find_head
-from msmdcli.studio.approvals import Approvals
+from msmdcli.studio.choices import about_choices
+from msmdcli.studio.dropped import Dropped
+from msmdcli.studio.guard import TAKE
 from msmdcli.studio.head_pack import head_pack
 from msmdcli.studio.line_view import line_view, lines_table
 from msmdcli.studio.making import Maker
 from msmdcli.studio.manifest_text import keep
 from msmdcli.studio.project import Project
+from msmdcli.studio.reference_view import reference_view
 from msmdcli.studio.retake import Retakes
-from msmdcli.styles.field import DEFAULT_FADE, DEFAULT_INTENSITY
+from msmdcli.studio.videos import Videos
+from msmdcli.styles.library import StyleLibrary
 
 STATIC = Path(__file__).parent / "static"
 PLAYED = {  # suffixes of recordings that every browser plays as they are
@@ -58,7 +65,7 @@ PLAYED = {  # suffixes of recordings that every browser plays as they are
     ".m4a": "audio/mp4",
 }
 PLAIN_WAVES = ("PCM_16", "PCM_24", "PCM_U8", "FLOAT")  # kinds of WAV that they play
-SILENT_KEYS = ("formats", "format_options", "language", "takes")  # choices that change nothing that is seen or heard
+EXACT = 2**53  # the largest whole number that a page has exactly
 
 Kind = type | tuple[type, ...]
 
@@ -75,48 +82,40 @@ class Studio:
         self.maker = Maker(project.options, project.bundle)
         self.approvals = Approvals(project.out)
         self.retakes = Retakes(project.path)
+        self.dropped = Dropped(project.path, project.bundle.rig)
+        self.videos = Videos()
         self.work = ThreadPoolExecutor(1, thread_name_prefix="msmd-studio")  # lines are made one after the other
         self.reading = ThreadPoolExecutor(2, thread_name_prefix="msmd-studio-read")
         self._heads: dict[tuple[str, tuple[str, ...]], bytes] = {}
 
     def close(self) -> None:
         """Let what is being made end, drop what waits, and remove what nobody kept."""
+        self.videos.close()
         for pool in (self.work, self.reading):
             pool.shutdown(wait=True, cancel_futures=True)
-        with suppress(OSError):
-            self.retakes.sweep(self.project.path.read_text(encoding="utf-8", errors="replace"))
+        with suppress(OSError, ValueError, RecursionError):
+            text = self.project.path.read_text(encoding="utf-8-sig", errors="replace")
+            if self.project.path.suffix.lower() == ".json":  # where letters may be written as escapes
+                text = json.dumps(json.loads(text), ensure_ascii=False)
+            self.retakes.sweep(text)
 
     # ---- what the page asks for; each is called in one of the threads ------------------------------------------------
 
     def about(self) -> dict[str, Any]:
         """What the page needs once."""
         project = self.project
-        schema = manifest_schema(project.bundle.rig)
-        keys = schema["$defs"]["choices"]["properties"]
-        sampling = project.options.sampling
+        options = project.options
+        tags = StyleLibrary(options.styles).tags
+        gestures = GestureLibrary(options.gestures, project.path.parent / "gestures").names
         return {
             "version": __version__,
             "title": project.path.name,
             "manifest": str(project.path),
-            "out": str(project.options.out),
+            "out": str(options.out),
             "bundle": project.bundle.name,
-            "sampling": f"{sampling.sampler}, {sampling.steps} steps",
-            "tags": list(project.state.planner.libraries.general.tags),
-            "gestures": list(project.state.planner.gestures.names),
-            "keys": {name: keys[name] for name in CHOICES if name in keys and name not in SILENT_KEYS},
-            "usual": {  # what holds where nobody says anything, for controls that show a number
-                "intensity": DEFAULT_INTENSITY,
-                "seed": DEFAULT_SEED,
-                "fade": DEFAULT_FADE,
-                "scale": 1,
-                "articulation": 1,
-                "performance_amount": 1,
-                "guidance_audio": sampling.guidance_audio,
-                "guidance_style": sampling.guidance_style,
-            },
-            "blocks": {name: schema["$defs"][name]["items"]["properties"] for name in ("segments", "gestures")},
-            "groups": [*project.bundle.rig.regions, *project.bundle.rig.channels],
-        }
+            "sampling": f"{options.sampling.sampler}, {options.sampling.steps} steps",
+            "takes": self.dropped.names(),
+        } | about_choices(project.bundle.rig, options.sampling, tags, gestures)
 
     def lines(self) -> dict[str, Any]:
         """The list."""
@@ -125,16 +124,35 @@ class Studio:
 
     def make(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """A line as it would be with these keys."""
-        planned = self.project.changed(line_id, keys)
+        project = self.project
+        planned = project.changed(line_id, keys)
+        about: dict[str, Any] = {}
+        if not keys:
+            about = {
+                "own": project.own_keys(line_id),
+                "inherited": project.inherited(line_id),
+                "fixed": project.why_fixed(line_id),
+                "text": planned.line.text or "",
+                "written": project.written_id(line_id),
+                "take": project.take_number(line_id),
+                "dub": planned.line.dub is not None,
+            }
+            if (chosen := project.choosing(line_id)) and chosen["seed"] <= EXACT:
+                about["choosing"] = chosen
+        if waiting := self.videos.waiting(planned.references.values()):
+            return about | {"waiting": f"tracking {waiting[0]}", "share": waiting[1]}
         made = self.maker.make(planned)
         head = self._head_of(planned)[2]
-        view = line_view(made, planned, head)
-        if not keys:
-            view["own"] = self.project.own_keys(line_id)
-            view["inherited"] = self.project.inherited(line_id)
-            view["fixed"] = self.project.why_fixed(line_id)
-            view["text"] = planned.line.text or ""
-        return view | {"head": head}
+        return line_view(made, planned, head) | about | {"head": head}
+
+    def reference(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
+        """The performance that a line follows with these keys."""
+        planned = self.project.changed(line_id, keys)
+        if waiting := self.videos.waiting(planned.references.values()):
+            return {"waiting": f"tracking {waiting[0]}", "share": waiting[1]}
+        made = self.maker.make(planned)  # it was made just before, so this is a look into what is kept
+        curves = planned.curves if self._head_of(planned)[2] == "mapped" else None
+        return reference_view(made, self.maker.performers(made), curves)
 
     def retake(self, line_id: str, keys: dict[str, Any], start: float, end: float) -> dict[str, Any]:
         """The keys with which a range of a line is made anew, and the rest stays as it is with `keys`."""
@@ -143,7 +161,9 @@ class Studio:
         planned = self.project.changed(line_id, keys)
         said = self.project.inherited(line_id) | self.project.own_keys(line_id) | keys
         drawn = self.maker.make(planned).drawn
-        return {"keys": self.retakes.keys(line_id, drawn, start, end, planned.seed, said.get("pins") or [])}
+        found = self.retakes.keys(line_id, drawn, start, end, planned.seed, said.get("pins") or [])
+        chosen = self.project.choosing(line_id)  # only one take can be held by its pins
+        return {"keys": chosen | found}
 
     def keep(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """Write keys into the manifest."""
@@ -151,21 +171,23 @@ class Studio:
         if why := project.why_fixed(line_id):
             raise UsageError(f"line {line_id} stays as it is", hint=why)
         before = project.changed(line_id, keys)  # what is wrong is said before anything is written
-        keep(project.path, line_id, keys, project.state.manifest, project.manifest_of)
+        keep(project.path, project.written_id(line_id), keys, project.state.manifest, project.manifest_of)
         project.reread()
-        after = project.changed(line_id, {})
+        after = project.changed(before.id, {})  # a take that was chosen is now its line
         if after.key != before.key:
             raise MsmdError(f"{project.path} now says something else of {line_id}", hint="look at it in an editor")
-        return {"own": project.own_keys(line_id), "key": after.key}
+        return {"id": before.id, "own": project.own_keys(before.id), "key": after.key}
 
     def mark(self, line_id: str, approved: bool, note: str) -> dict[str, Any]:
-        """Approve a line, or not."""
+        """Approve a line as the manifest has it, or not."""
+        key = self.project.changed(line_id, {}).key if approved else ""
         self.project.line(line_id)
-        return self.approvals.mark(line_id, approved, note)
+        return self.approvals.mark(line_id, approved, note, key)
 
     def head(self, line_id: str) -> bytes:
         """The head that shows a line."""
-        path, rig, _ = self._head_of(self.project.line(line_id))
+        usual = find_head(), self.project.bundle.rig, "usual"
+        path, rig, _ = self._head_of(self.project.line(line_id)) if line_id else usual
         key = (str(path), rig.channels)
         if key not in self._heads:
             self._heads[key] = head_pack(path, rig)
@@ -257,6 +279,15 @@ def studio_app(studio: Studio, token: str) -> tuple[Starlette, str]:
 
         return answer
 
+    async def take(request: Request) -> Response:
+        """A file that was dropped on the page."""
+        name = request.query_params.get("name", "")
+        try:
+            temporary = await studio.dropped.receive(name, request.stream())
+        except Exception as error:
+            return _wrong(error)
+        return await _answer(studio.reading, lambda: {"ref": studio.dropped.accept(temporary, name)})
+
     def now() -> dict[str, Any]:
         return {"busy": studio.project.busy, "stamp": list(studio.project.stamp)}
 
@@ -268,6 +299,8 @@ def studio_app(studio: Studio, token: str) -> tuple[Starlette, str]:
         Route("/api/sound", asked(studio.sound, "id")),
         Route("/api/head", asked(studio.head, "id")),
         Route("/api/make", posted(studio.work, studio.make, id=str, keys=dict), methods=["POST"]),
+        Route("/api/reference", posted(studio.work, studio.reference, id=str, keys=dict), methods=["POST"]),
+        Route(TAKE, take, methods=["POST"]),
         Route(
             "/api/retake",
             posted(studio.work, studio.retake, id=str, keys=dict, start=(int, float), end=(int, float)),

@@ -18,6 +18,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 NAMES = ("127.0.0.1", "localhost")
 LARGEST_BODY = 1 << 20  # bytes
+LARGEST_TAKE = 2 << 30  # bytes of a recorded performance
+TAKE = "/api/take"  # where it is sent
 
 
 class Guard:
@@ -79,6 +81,7 @@ class Guard:
         first = path.split("/", 2)[1] if path.startswith("/") else ""
         if not hmac.compare_digest(first.encode(), self._token.encode()):
             return "open the address that the command has printed: its token is missing here"
-        if not headers.get("content-length", "0").isdigit() or int(headers.get("content-length", "0")) > LARGEST_BODY:
+        most = LARGEST_TAKE if path == f"/{self._token}{TAKE}" else LARGEST_BODY
+        if not headers.get("content-length", "0").isdigit() or int(headers.get("content-length", "0")) > most:
             return "that is too much at once"
         return ""

@@ -15,7 +15,10 @@ from msmdcli.studio.making import MadeLine
 from msmdcli.styles.field import style_words
 
 PEAKS = 1200  # of the waveform, at most
-COLUMNS = ("id", "status", "style", "character", "language", "text", "score", "concerns", "seconds", "approved", "note")
+COLUMNS = (
+    *("id", "status", "style", "character", "language", "text", "score", "concerns", "seconds", "approved", "note"),
+    "approval",  # what the report says of it: whether what was approved is what is there
+)
 
 
 def lines_table(
@@ -45,6 +48,7 @@ def lines_table(
             record.get("seconds", 0),
             bool(mark.get("approved")),
             mark.get("note", ""),
+            record.get("approval", ""),
         ]
         rows.append((rank, -row[6], number, row))
     rows.sort(key=lambda one: one[:3])

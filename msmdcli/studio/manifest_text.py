@@ -1,9 +1,10 @@
-"""A line's keys changed in the text of a YAML manifest; every other line of the text stays as it is, byte for byte.
+"""A line's keys changed in the text of a manifest; every other line of the text stays as it is, byte for byte.
 
-PyYAML says where the line's mapping begins and ends in the text. That piece alone is read by ruamel.yaml, which keeps
-comments, quotes and the order of keys, changed, written and put back. What comes out is read again by the manifest's
-own reader before anything is saved (`keep`): each line must choose what it chose before, and the changed one what was
-meant. So a text that is too clever for this (anchors, a piece that ruamel sees otherwise) is refused, never spoiled.
+JSON and tables: see `manifest_json` and `manifest_table`. In YAML, PyYAML says where the line's mapping begins and ends
+in the text. That piece alone is read by ruamel.yaml, which keeps comments, quotes and the order of keys, changed,
+written and put back. What comes out is read again by the manifest's own reader before anything is saved (`keep`): each
+line must choose what it chose before, and the changed one what was meant. So a text that is too clever for this
+(anchors, a piece that ruamel sees otherwise) is refused, never spoiled.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.manifest.lines import Manifest
-from msmdcli.studio.project import Keys
+from msmdcli.manifest.lines import Line, Manifest
+from msmdcli.studio.manifest_json import with_json_keys
+from msmdcli.studio.manifest_table import with_table_keys
+from msmdcli.studio.project import TABLES, Keys
 from msmdcli.system.files import whole_file
 
 WIDEST = 4096  # columns: no line of the text is broken
@@ -67,7 +70,7 @@ def keep(path: Path, line_id: str, keys: Keys, before: Manifest, read: Callable[
         text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MsmdError(f"{path} cannot be changed: {error}", hint="save it as UTF-8, or change it by hand") from None
-    changed = with_keys(text, line_id, keys)
+    changed = _with_keys(text, path, line_id, keys, before)
     try:
         after = read(changed)
     except MsmdError as error:
@@ -85,13 +88,31 @@ def keep(path: Path, line_id: str, keys: Keys, before: Manifest, read: Callable[
         raise MsmdError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def _with_keys(text: str, path: Path, line_id: str, keys: Keys, before: Manifest) -> str:
+    """The text of a manifest, of the kind that its suffix says, in which a line has other values of some keys."""
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return with_json_keys(text, line_id, keys)
+    if suffix in TABLES:
+        where = next((line.where for line in before.lines if line.id == line_id), "0:0")  # file:line:column
+        return with_table_keys(text, int(where.split(":")[-2]), keys)
+    return with_keys(text, line_id, keys)
+
+
 def _but_choices(manifest: Manifest, line_id: str) -> list[Any]:
     """All that a manifest says but the choices of one line."""
-    lines = [
-        (line.id, line.audio, line.text, line.character, line.fields, line.dub, line.id == line_id or line.choices)
-        for line in manifest.lines
-    ]
-    return [manifest.defaults, *lines]
+
+    def said(line: Line) -> Any:
+        return line.id, line.audio, line.text, line.character, line.fields, _but_own(line, line_id)
+
+    return [manifest.defaults, *map(said, manifest.lines)]
+
+
+def _but_own(line: Line, line_id: str) -> Any:
+    """What a line chooses; of the one that is changed, only what it dubs."""
+    if line.id != line_id:
+        return line.choices, line.dub
+    return None if line.dub is None else (line.dub.original, line.dub.name)
 
 
 def _too_clever(path: Path, line_id: str) -> UsageError:
@@ -106,7 +127,7 @@ def _find(text: str, line_id: str) -> Piece:
         root = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         raise UsageError(f"the manifest is no YAML any more: {error}", hint="correct it") from None
-    groups = [_child(root, "lines")]
+    groups = [_child(root, "lines"), _child(root, "dub")]
     groups += [_child(value, "lines") for _, value in getattr(_child(root, "characters"), "value", ())]
     for group in groups:
         for item in group.value if isinstance(group, yaml.SequenceNode) else ():

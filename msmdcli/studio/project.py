@@ -1,47 +1,44 @@
 """What the studio works on: a manifest, the OUT of its batch, and its lines as they are planned.
 
 A line is planned by `msmdcli.batch.plan`, as in a batch; one that was changed on the page is read by the manifest's own
-reader, so that it means what it will mean once it is written into the manifest.
+reader, so that it means what it will mean once it is written into the manifest. A take of a line is changed through
+that line.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from msmdcli.batch.out_lock import NAME as LOCK
 from msmdcli.batch.plan import Planner
 from msmdcli.batch.planned import BatchOptions, PlannedLine
-from msmdcli.documents.nodes import DocumentError, Node, number_in
-from msmdcli.documents.tree import parse_yaml, read_document
+from msmdcli.documents.nodes import DocumentError, Node
+from msmdcli.documents.tree import parse_document, parse_yaml, read_document
 from msmdcli.errors import UsageError
-from msmdcli.manifest.lines import CHOICES, Character, Line, Manifest, ManifestError
+from msmdcli.manifest.dubs import NOT_FOR_DUBS, read_dubs
+from msmdcli.manifest.lines import Character, Line, Manifest, ManifestError
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.manifest.reading import ManifestReader
 from msmdcli.manifest.redo import is_redo
+from msmdcli.manifest.takes import take_id, with_takes
 from msmdcli.model.bundle import Bundle
 from msmdcli.paths import shipped_bundle
+from msmdcli.studio.places import Place, defaults_of, places_in_table, places_of
+from msmdcli.system.machine import uncollected
 
-YAML_SUFFIXES = (".yaml", ".yml")
+TABLES = (".csv", ".tsv")
+WRITTEN = (".yaml", ".yml", ".json", *TABLES)  # manifests whose lines can be changed
 REPORT = "report.json"
+PATIENCE = 0.3  # seconds that a manifest gets to be read before the page is shown without its lines
 
 Keys = Mapping[str, Any]  # key of a line -> plain value; None takes the key away
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a line is written in the manifest's document.
-
-    Attributes:
-        node: of the line.
-        character: below which it is written, or None.
-    """
-
-    node: Node
-    character: str | None
 
 
 @dataclass
@@ -52,7 +49,7 @@ class State:
         manifest: what is to be animated.
         planner: of its batch.
         lines: id -> the line as it is planned, in the manifest's order.
-        places: id -> where it is written; only of YAML manifests, whose lines can be changed.
+        places: id -> where it is written; none in a folder of recordings, or in lines to do again.
         defaults: of the manifest and of each character ("" is the manifest), as plain values.
         stamp: time and size of the manifest's file, to see that it has changed.
     """
@@ -82,28 +79,45 @@ class Project:
         self.bundle = Bundle.load(options.bundle or shipped_bundle())
         self.options = options.resolved(self.bundle)
         self.out = options.out.absolute()
-        self._state = self._read()
+        self._state: State | None = None
+        self._lock = threading.Lock()
+        self._records: tuple[tuple[int, int], dict[str, dict[str, Any]]] | None = None
+        first: Future[State] = Future()
+        threading.Thread(target=self._read_first, args=(first,), daemon=True, name="msmd-studio-manifest").start()
+        with suppress(TimeoutError):
+            first.result(PATIENCE)
+
+    def _read_first(self, first: Future[State]) -> None:
+        """Read the manifest for whoever opens it; what is wrong later is said to whoever asks."""
+        try:
+            first.set_result(self.state)
+        except BaseException as error:
+            first.set_exception(error)
 
     @property
     def state(self) -> State:
         """The manifest, read again if its file has changed.
 
         Raises:
-            ManifestError: it has changed, and something is wrong with it now.
+            ManifestError: something is wrong with it.
         """
-        if self._state.stamp != stamp_of(self.path):
-            self._state = self._read()
-        return self._state
+        with self._lock:
+            if self._state is None or self._state.stamp != stamp_of(self.path):
+                with uncollected():
+                    self._state = self._read()
+            return self._state
 
     def reread(self) -> None:
         """Read the manifest again."""
-        self._state = self._read()
+        with self._lock:
+            self._state = None
+        _ = self.state
 
     def _read(self) -> State:
         stamp = stamp_of(self.path)
         rig = self.bundle.rig
         document: Node | None = None
-        if self.path.suffix.lower() in YAML_SUFFIXES and self.path.is_file():
+        if self.path.suffix.lower() in WRITTEN and self.path.is_file():
             try:
                 document = read_document(self.path)
             except DocumentError as error:
@@ -115,18 +129,20 @@ class Project:
         planner = Planner(self.options, self.bundle, manifest)
         state = State(manifest, planner, {one.id: one for one in planner.planned_lines()}, stamp=stamp)
         if document is not None:
-            state.places = dict(_places(document))
-            state.defaults = dict(_defaults(document))
+            table = self.path.suffix.lower() in TABLES
+            reader = ManifestReader(self.path, rig)
+            state.places = dict(places_in_table(document, reader) if table else places_of(document))
+            state.defaults = dict(defaults_of(document))
         return state
 
     def manifest_of(self, text: str) -> Manifest:
-        """What the manifest would say with another text (YAML).
+        """What the manifest would say with another text.
 
         Raises:
             ManifestError: with everything that is wrong.
         """
         try:
-            document = parse_yaml(text, str(self.path))
+            document = parse_document(text, self.path)
         except DocumentError as error:
             raise ManifestError([error.message], self.path, error.hint) from None
         return ManifestReader(self.path, self.bundle.rig).read(document)
@@ -144,34 +160,50 @@ class Project:
 
     def why_fixed(self, line_id: str) -> str:
         """Why a line cannot be changed on the page; empty if it can."""
+        if self.written_id(line_id) in self.state.places:
+            return ""
+        if self.path.suffix.lower() in WRITTEN:
+            return "these are lines to do again: change them in the manifest that they are from"
+        return "a recording has no place for choices: list it in a manifest (YAML, JSON or CSV) and open that"
+
+    def written_id(self, line_id: str) -> str:
+        """The id under which a line is written: that of the line of which it is a take, else its own."""
         line = self.line(line_id).line
-        if line.noise is not None:
-            return f"this is a take of {line.noise}: choose one by writing its seed into that line"
-        if line.dub is not None:
-            return "this line dubs a performance: change it in the manifest"
-        if line_id not in self.state.places:
-            return "only lines of a YAML manifest can be changed here"
-        return ""
+        return line.id if line.noise is None else line.noise
+
+    def take_number(self, line_id: str) -> int | None:
+        """Which take of its line it is, counted from 1; None for a line with one take."""
+        line = self.line(line_id).line
+        return None if line.noise is None else int(line.id.removeprefix(take_id(line.noise, 0)[:-1]))
+
+    def choosing(self, line_id: str) -> dict[str, Any]:
+        """The keys with which a take becomes its line; none for a line with one take."""
+        if self.take_number(line_id) is None:
+            return {}
+        return {"seed": self.line(line_id).seed, "takes": 1 if self.inherited(line_id).get("takes") else None}
 
     def own_keys(self, line_id: str) -> dict[str, Any]:
-        """The choices that a line itself makes, as plain values."""
-        place = self.state.places.get(line_id)
-        return {} if place is None else {k: v for k, v in as_plain(place.node).items() if k in CHOICES}
+        """The choices that a line itself makes, as plain values; of a take, its line's."""
+        place = self.state.places.get(self.written_id(line_id))
+        return {} if place is None else place.own()
 
     def inherited(self, line_id: str) -> dict[str, Any]:
         """The choices that its character and the manifest make for it, as plain values."""
-        character = self.line(line_id).line.character
+        line = self.line(line_id).line
+        character = line.character
         own = self.state.defaults.get(character.name, {}) if character else {}
-        given = self.options.choices.style  # of the command line, which is stronger than every default
+        given = self.options.all_choices.style  # of the command line, which is stronger than every default
         style = [{"ref": ref.name, "weight": ref.weight} for ref in given or ()]
-        return self.state.defaults.get("", {}) | own | ({"style": style} if style else {})
+        found = self.state.defaults.get("", {}) | own | ({"style": style} if style else {})
+        return found if line.dub is None else {k: v for k, v in found.items() if k not in (*NOT_FOR_DUBS, "head")}
 
     def changed(self, line_id: str, keys: Keys) -> PlannedLine:
         """A line as it would be with other values of some of its keys, ready to be made.
 
         Args:
-            line_id: of the manifest.
+            line_id: of the manifest. A take is changed as its line is.
             keys: choices of the line; None takes one away, so that its character's or the manifest's holds again.
+                `takes` can only be taken away (None, or 1 where others ask for more): then it is the line itself.
 
         Raises:
             ManifestError: a value is wrong.
@@ -181,14 +213,18 @@ class Project:
         if keys:
             if why := self.why_fixed(line_id):
                 raise UsageError(f"line {line_id} stays as it is", hint=why)
-            planned = self.state.planner.with_choices(self._read_line(self.state.places[line_id], keys))
+            written = self._read_line(self.state.places[self.written_id(line_id)], keys)
+            lines = with_takes(replace(self.state.manifest, lines=(written,)), self.options.all_choices)
+            number = self.take_number(line_id)
+            line = lines[number - 1] if number is not None and number <= len(lines) else lines[0]
+            planned = self.state.planner.with_choices(line)
         return self.state.planner.with_contents(planned, self.out.resolve())
 
     def _read_line(self, place: Place, keys: Keys) -> Line:
-        unknown = [key for key in keys if key not in CHOICES or key == "takes"]
+        unknown = [key for key in keys if key not in place.choices or (key == "takes" and keys[key] not in (None, 1))]
         if unknown:
             raise UsageError(
-                f"{unknown[0]!r} is no choice that can be changed here", hint=f"choices: {', '.join(CHOICES)}"
+                f"{unknown[0]!r} is no choice that can be changed here", hint=f"choices: {', '.join(place.choices)}"
             )
         entries = {key: node for key, node in place.node.entries if key.text not in keys}
         given = {key: value for key, value in keys.items() if value is not None}
@@ -197,7 +233,12 @@ class Project:
         reader = ManifestReader(self.path, self.bundle.rig)
         characters = self.characters
         own = characters.get(place.character) if place.character else None
-        line = reader.line(Node(entries, place.node.line, place.node.column), characters, own)
+        node = Node(entries, place.node.line, place.node.column)
+        if place.dub:
+            dubs = Node([node], node.line, node.column)
+            line = next(iter(read_dubs(reader, dubs, lambda item: reader.line(item, characters))), None)
+        else:
+            line = reader.line(node, characters, own)
         if line is None or reader.problems:
             raise ManifestError(
                 [_plainly(text) for text in reader.texts()], Path("this change"), "the line stays as it was"
@@ -211,11 +252,18 @@ class Project:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Line id -> what OUT's report says of it; empty where there is none that can be read."""
-        try:
-            lines = json.loads((self.out / REPORT).read_text(encoding="utf-8"))["lines"]
-            return {line["id"]: line for line in lines}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return {}
+        path = self.out / REPORT
+        stamp = stamp_of(path)
+        if self._records is None or self._records[0] != stamp:
+            found: dict[str, dict[str, Any]] = {}
+            try:
+                with uncollected():
+                    lines = json.loads(path.read_text(encoding="utf-8"))["lines"]
+                found = {line["id"]: line for line in lines}
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                pass
+            self._records = stamp, found
+        return self._records[1]
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -255,47 +303,6 @@ def find_project(given: Path, out: Path | None) -> tuple[Path, Path]:
     if not manifest.exists():
         raise UsageError(f"the manifest of {given} is not there: {manifest}", hint="give the manifest, and --out")
     return manifest, out or given
-
-
-def as_plain(node: Node) -> Any:
-    """A document's value as JSON has it: a text that was written without quotes becomes the number that it is."""
-    if isinstance(node.content, dict):
-        return {key.text: as_plain(value) for key, value in node.entries}
-    if isinstance(node.content, list):
-        return [as_plain(item) for item in node.items]
-    if node.is_null:
-        return None
-    if (whole := node.integer) is not None:
-        return whole
-    number = None if node.quoted else number_in(node.content)
-    return node.content if number is None else number
-
-
-def _entry(node: Node, name: str) -> Node | None:
-    return next((value for key, value in node.entries if key.text == name), None)
-
-
-def _places(document: Node) -> Iterator[tuple[str, Place]]:
-    """Where each line of a document is written, by id."""
-    groups: list[tuple[str | None, Node | None]] = [(None, _entry(document, "lines"))]
-    characters = _entry(document, "characters")
-    if characters is not None:
-        groups += [(key.text, _entry(value, "lines")) for key, value in characters.entries]
-    for character, lines in groups:
-        for item in lines.items if lines is not None else ():
-            found = _entry(item, "id")
-            if found is not None and found.text is not None:
-                yield found.text, Place(item, character)
-
-
-def _defaults(document: Node) -> Iterator[tuple[str, dict[str, Any]]]:
-    found = _entry(document, "defaults")
-    yield "", as_plain(found) if found is not None and isinstance(found.content, dict) else {}
-    characters = _entry(document, "characters")
-    for key, value in characters.entries if characters is not None else ():
-        own = _entry(value, "defaults")
-        if own is not None and isinstance(own.content, dict):
-            yield key.text, as_plain(own)
 
 
 def _plainly(problem: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from msmdcli.batch.planned import BatchOptions
+from msmdcli.batch.redoing import run_words, with_run_options
+from msmdcli.batch.report_file import read_report
 from msmdcli.console import Console
 from msmdcli.errors import UsageError, install_command
 from msmdcli.studio.project import Project, find_project
@@ -43,7 +45,13 @@ def serve(given: Path, out: Path | None, options: BatchOptions, port: int, brows
         raise UsageError(f"msmd studio needs {error.name}", hint=install_command("cpu,studio")) from None
 
     manifest, found_out = find_project(given, out)
-    project = Project(replace(options, manifest=manifest, out=found_out))
+    options = replace(options, manifest=manifest, out=found_out)
+    if manifest != given.expanduser():  # OUT was given: the page shows what its run would make
+        report = read_report(given.expanduser())
+        options = with_run_options(options, report)
+        if words := run_words(report):
+            console.say(f"The options of the run count: {words}")
+    project = Project(options)
     studio = Studio(project)
     try:
         listening = _listen(port)
@@ -52,9 +60,7 @@ def serve(given: Path, out: Path | None, options: BatchOptions, port: int, brows
         app, policy = studio_app(studio, token)
         studio.work.submit(studio.maker.load)
         address = f"http://{HERE}:{port}/{token}/"
-        console.event(
-            "studio", address=address, manifest=str(manifest), out=str(found_out), lines=len(project.state.lines)
-        )
+        console.event("studio", address=address, manifest=str(manifest), out=str(found_out))
         console.result(address)
         console.say("The studio is open at this address until Ctrl-C. Nobody else can use it without the address.")
         if browser:

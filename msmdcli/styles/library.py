@@ -36,7 +36,7 @@ from msmdcli.system.files import sha256_of
 if TYPE_CHECKING:
     from msmdcli.motion.motion import Motion
     from msmdcli.motion.rig import Rig
-    from msmdcli.tracking.track import Track
+    from msmdcli.tracking.track import Track, TrackOptions
 
 FORMAT_VERSION = 1
 FORMAT_WITH_ORIGIN = 2  # with the optional keys
@@ -81,10 +81,15 @@ class StyleReference:
 
     def track(self, clip: Path) -> Track | None:
         """What is kept of the tracking of a video among the clips; None where nothing is."""
-        from msmdcli.tracking.track import TrackOptions
         from msmdcli.tracking.tracker import kept_track
 
-        return kept_track(clip, TrackOptions(start=self.start, stop=self.stop))
+        return kept_track(clip, self.track_options())
+
+    def track_options(self) -> TrackOptions:
+        """How its videos are tracked."""
+        from msmdcli.tracking.track import TrackOptions
+
+        return TrackOptions(start=self.start, stop=self.stop)
 
 
 @dataclass(frozen=True)

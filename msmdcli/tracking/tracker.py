@@ -142,9 +142,14 @@ def _landmarks_of(path: Path, seen: Seen, chosen: Sequence[Sighting | None], fps
     return Landmarks(places, shapes, seen.shape_names, seen.aspect, fps)
 
 
-def tracked_motion(path: Path, options: TrackOptions = DEFAULT_OPTIONS, cache: Path | None = None) -> Motion:
+def tracked_motion(
+    path: Path,
+    options: TrackOptions = DEFAULT_OPTIONS,
+    cache: Path | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Motion:
     """The motion of a video, tracked once: kept in `cache` (default: the user's cache folder, `tracks/`) under the hash
-    of the video's content, the model's and the options."""
+    of the video's content, the model's and the options. `progress` as of `track_video`."""
     path = Path(path)
     if not path.is_file():
         probe_video(path)  # says what is wrong
@@ -155,7 +160,7 @@ def tracked_motion(path: Path, options: TrackOptions = DEFAULT_OPTIONS, cache: P
             return load_npz(cached)
         except MsmdError:
             cached.unlink(missing_ok=True)  # cut off by a full disk, say
-    track = track_video(path, options)
+    track = track_video(path, options, progress)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(cached) as temporary:

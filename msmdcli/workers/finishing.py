@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from msmdcli.controls.closures import Heard
 from msmdcli.controls.controls import Controlled, Controls, control
 from msmdcli.media.audio import Audio
-from msmdcli.media.voice import frames_below_speech, measure_voice
+from msmdcli.media.voice import frames_below_speech
 from msmdcli.model.style_codes import SAFE_INTENSITY
 from msmdcli.motion.health import Health, measure_health
 from msmdcli.motion.motion import Motion, frame_count
@@ -47,6 +47,7 @@ class Finished:
 def finished(
     motion: Motion,
     audio: Audio,
+    voice: Mapping[str, float],
     task: LineTask,
     window: int,
     rest: NDArray[np.float32] | None = None,
@@ -58,6 +59,7 @@ def finished(
     Args:
         motion: from the model, [T, D], not clipped.
         audio: the recording.
+        voice: its measures (`msmdcli.media.voice.measure_voice`).
         task: what is asked of the line.
         window: N, frames of the model's windows, for the measures.
         rest: [D] the pose of the line's styles while their mouths are closed; None: not known.
@@ -89,7 +91,7 @@ def finished(
     if task.curves is not None:
         motion = task.curves.apply(motion)
     performed = performance.facts() if performance is not None else {}
-    facts = {"controls": {**performed, **result.facts}, "voice": measure_voice(audio.samples, audio.rate)}
+    facts = {"controls": {**performed, **result.facts}, "voice": dict(voice)}
     return Finished(
         motion, health, facts, (*audio.notes, *_style_warnings(task, float(audio.seconds)), *result.warnings)
     )

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +23,7 @@ from msmdcli.controls.pins import Pinned
 from msmdcli.errors import MsmdError
 from msmdcli.formats.registry import write_temporary
 from msmdcli.media.audio import Audio, load_audio
+from msmdcli.media.voice import measure_voice
 from msmdcli.model.bundle import Bundle
 from msmdcli.model.closure_ear import hear_closures
 from msmdcli.model.engine import Engine
@@ -30,6 +32,7 @@ from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import Features, FeatureStore
 from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
+from msmdcli.performance.line import Performance
 from msmdcli.system.files import Written, sha256_of
 from msmdcli.system.machine import available_cores
 from msmdcli.workers.finishing import Finished, finished
@@ -49,6 +52,11 @@ class EncodedRecording:
     audio: Audio
     features: Features
     heard: Heard | None = None
+
+    @cached_property
+    def voice(self) -> dict[str, float]:
+        """See `measure_voice`: once for all lines that share the recording."""
+        return measure_voice(self.audio.samples, self.audio.rate)
 
 
 class LineWorker:
@@ -185,10 +193,15 @@ class LineWorker:
 
     def finished(self, task: LineTask, recording: EncodedRecording, motion: Motion) -> Finished:
         """A generated line with its performance and its controls; see `msmdcli.workers.finishing`."""
-        audio = recording.audio
+        return self.performed(task, recording, motion, self.performers.perform(task, recording.audio, motion))
+
+    def performed(
+        self, task: LineTask, recording: EncodedRecording, motion: Motion, performance: Performance | None
+    ) -> Finished:
+        """The same with a performance that is planned already."""
         rest = self.rest(task, motion.frames) if task.controls.needs_rest else None
-        performance = self.performers.perform(task, audio, motion)
-        return finished(motion, audio, task, self.engine.bundle.window, rest, performance, recording.heard)
+        window = self.engine.bundle.window
+        return finished(motion, recording.audio, recording.voice, task, window, rest, performance, recording.heard)
 
     def _written(self, task: LineTask, recording: EncodedRecording, motion: Motion) -> Outcome:
         """Finish a line and write its files under temporary names."""

@@ -49,6 +49,23 @@ RUN, PLAN, PLANNED, PLACING, TELLING = (
 )
 BREAKS = (
     Break(
+        "approved",
+        "A line that somebody approved stays as the take that was approved.",
+        PLAN,
+        '        if approval != "changed":\n',
+        "        if True:\n",
+        "approved_line_is_made_again_with_force_only",
+    ),
+    Break(
+        "approved mixed",
+        "A line that somebody approved stays as the take that was approved, whole.",
+        PLAN,
+        "        ours = {fmt: path for fmt, path in planned.outputs.items() if path in there "
+        "and path not in planned.kept}\n",
+        "        return replace(planned, approval=approval)\n",
+        "no_file_of_an_approved_line_shows_another_take",
+    ),
+    Break(
         "companions",
         "What the files of a format need once beside them is written into OUT by the same rules.",
         PLACING,

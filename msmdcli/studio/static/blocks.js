@@ -1,32 +1,40 @@
-// Segments and gestures as blocks over the time axis: drag them, double-click for a new one, click to change one.
+// Segments, gestures and pins as blocks over the time axis: drag them, double-click for a new one, click to change one.
 
 export const LANE = 26;
-const GESTURE = 0.6; // seconds shown of a gesture that is as long as it was made
+const SHOWN = { gestures: 0.6, pins: 0.3 }; // seconds shown of a gesture that is as long as it was made, and of a single pose
+const TIMES = { segments: "start", gestures: "at", pins: "time" }; // the key of an item's time
 const APART = 0.05; // seconds between two segments
 
 const styleWords = (style) => (Array.isArray(style) ? style.map((one) => one.ref ?? one).join(" + ") : style);
+const WORDS = {
+  segments: ({ style, regions, intensity }) => [styleWords(style), ...Object.entries(regions ?? {}).map(([name, one]) => `${name}: ${styleWords(one)}`), intensity !== undefined ? `x${intensity}` : ""],
+  gestures: ({ name }) => [name],
+  pins: ({ channels, file }) => (file ? ["as it was"] : Object.entries(channels ?? {}).map(([name, value]) => `${name} ${value}`)),
+};
 
 export class Lane {
   // lists: {list(name), live(name, list), commit(name, list), select(name, index), selected: {name, index}, fresh(name, time)}
   constructor(name, lists) {
     this.name = name;
     this.lists = lists;
-    this.time = name === "segments" ? "start" : "at"; // the key of an item's time
+    this.time = TIMES[name];
   }
 
   spans(end) {
     const items = this.lists.list(this.name);
     return items.map((item, index) => {
-      const from = item[this.time];
-      const to = this.name === "segments" ? (items[index + 1]?.start ?? end) : from + (item.length ?? GESTURE);
-      const words = this.name === "segments" ? [styleWords(item.style), item.intensity !== undefined ? `x${item.intensity}` : ""] : [item.name];
-      return { index, from, to: Math.max(from, Math.min(to, end)), label: words.filter(Boolean).join(" ") || "..." };
+      const from = item[this.time] ?? 0;
+      const whole = item[this.time] === undefined; // a pin of the whole line
+      const to = whole ? end : this.name === "segments" ? (items[index + 1]?.start ?? end) : from + ((item.length ?? item.hold) || SHOWN[this.name]);
+      return { index, from, to: Math.max(from, Math.min(to, end)), label: WORDS[this.name](item).filter(Boolean).join(" ") || "..." };
     });
   }
 
   draw(pen, row, timeline, css) {
-    for (const { index, from, to, label } of this.spans(timeline.seconds)) {
+    const spans = this.spans(timeline.seconds);
+    for (const { index, from, to, label } of spans) {
       const x = timeline.x(from);
+      const free = Math.min(...spans.filter((one) => one.from > from).map((one) => timeline.x(one.from) - 4), timeline.width) - x; // for words
       const wide = Math.max(6, timeline.x(to) - x - 1);
       const chosen = this.lists.selected?.name === this.name && this.lists.selected.index === index;
       pen.fillStyle = css("--soft");
@@ -37,6 +45,8 @@ export class Lane {
       pen.fill();
       pen.stroke();
       pen.save();
+      pen.beginPath();
+      pen.rect(x, row.top, Math.max(wide, free), row.height);
       pen.clip();
       pen.fillStyle = css("--text");
       pen.fillText(label, x + 6, row.top + row.height / 2 + 4);
@@ -59,6 +69,7 @@ export class Lane {
     this.lists.select({ name: this.name, index: found.index });
     const items = structuredClone(this.lists.list(this.name));
     const item = items[found.index];
+    if (item.file || item[this.time] === undefined) return { move: () => {}, up: () => {} }; // what a retake keeps stays where it is
     const grip = time - item[this.time];
     let moved = false;
     return {

@@ -15,22 +15,30 @@ function unpacked(buffer) {
   for (const [name, { start: at, type, shape }] of Object.entries(about.arrays)) {
     arrays[name] = new TYPES[type](buffer, start + at, shape.reduce((a, b) => a * b, 1));
   }
-  return { ...about, ...arrays };
+  const pictures = about.pictures.map(({ start: at, size, type, from }) => ({ blob: new Blob([new Uint8Array(buffer, start + at, size)], { type }), from }));
+  return { ...about, ...arrays, pictures };
 }
 
 const list = (values) => `vec3(${values.map((x) => x.toFixed(6)).join(", ")})`;
 const number = (value) => value.toFixed(6);
 
-function material(look) {
+// The material of the head, or of what has a picture on it.
+function material(look, shared, picture = null) {
   const lights = look.lights
     .map(({ towards, colour }) => `light(${list(towards)}, ${list(colour)}, vGloss, n, view, diffuse, highlight);`)
     .join("\n");
   return new THREE.ShaderMaterial({
-    uniforms: { middles: { value: [new THREE.Vector3(), new THREE.Vector3()] }, gazes: { value: [new THREE.Vector3(), new THREE.Vector3()] } },
+    uniforms: { ...shared, picture: { value: picture?.texture ?? null }, opaque: { value: picture?.from ?? 0 } },
+    defines: picture ? { PICTURE: "" } : {},
+    side: picture?.from ? THREE.DoubleSide : THREE.FrontSide,
     vertexShader: `
+      attribute vec2 places; varying vec2 vPlaces;
       attribute vec3 tint; attribute float gloss; attribute float eye;
       varying vec3 vTint; varying float vGloss; varying float vEye; varying vec3 vNormal; varying vec3 vPlace; varying vec3 vLocal;
       void main() {
+        #ifdef PICTURE
+        vPlaces = places;
+        #endif
         vTint = tint; vGloss = gloss; vEye = eye; vLocal = position;
         vNormal = normalize(normalMatrix * normal);
         vec4 place = modelViewMatrix * vec4(position, 1.0);
@@ -39,6 +47,7 @@ function material(look) {
       }`,
     fragmentShader: `
       uniform vec3 middles[2]; uniform vec3 gazes[2];
+      uniform sampler2D picture; uniform float opaque; varying vec2 vPlaces;
       varying vec3 vTint; varying float vGloss; varying float vEye; varying vec3 vNormal; varying vec3 vPlace; varying vec3 vLocal;
       void light(vec3 towards, vec3 colour, float gloss, vec3 n, vec3 view, inout vec3 diffuse, inout vec3 highlight) {
         diffuse += max(dot(n, towards), 0.0) * colour;
@@ -46,6 +55,11 @@ function material(look) {
       }
       void main() {
         vec3 base = vTint;
+        #ifdef PICTURE
+        vec4 seen = texture2D(picture, vPlaces); // linear already: the texture says that it is sRGB
+        if (seen.a < opaque) discard;
+        base *= seen.rgb;
+        #endif
         if (vEye > 0.5) {
           int side = vEye > 1.5 ? 1 : 0;
           vec3 middle = side == 1 ? middles[1] : middles[0], gaze = side == 1 ? gazes[1] : gazes[0];
@@ -56,7 +70,7 @@ function material(look) {
           base = mix(${list(look.pupil)}, iris, smoothstep(-soft, soft, angle - ${number(look.pupil_angle)}));
           base = mix(base, ${list(look.eye_white)}, smoothstep(-soft, soft, angle - ${number(look.iris_angle)}));
         }
-        vec3 n = normalize(vNormal), view = normalize(-vPlace);
+        vec3 n = normalize(gl_FrontFacing ? vNormal : -vNormal), view = normalize(-vPlace);
         vec3 diffuse = mix(${list(look.ground)}, ${list(look.sky)}, 0.5 + 0.5 * n.y), highlight = vec3(0.0);
         ${lights}
         vec3 linear = clamp(${number(look.exposure)} * (base * diffuse + highlight), 0.0, 1.0);
@@ -78,6 +92,7 @@ export class Head {
     this.orbit.enableDamping = false;
     this.pack = null;
     this.drawn = 0; // pictures so far, for tests
+    this.onDrawn = null; // called once, after the next picture
     new ResizeObserver(() => this.fit()).observe(box);
   }
 
@@ -104,8 +119,18 @@ export class Head {
     attribute("gloss", pack.gloss, 1);
     attribute("eye", Float32Array.from(pack.eye), 1);
     geometry.setIndex(new THREE.BufferAttribute(pack.triangles, 1));
-    this.material = material(pack.look);
-    this.mesh = new THREE.Mesh(geometry, this.material);
+    if (pack.places) attribute("places", pack.places, 2);
+    pack.groups.forEach(([start, count, picture]) => geometry.addGroup(3 * start, 3 * count, picture));
+    this.eyesLook = { middles: { value: [new THREE.Vector3(), new THREE.Vector3()] }, gazes: { value: [new THREE.Vector3(), new THREE.Vector3()] } };
+    const plain = material(pack.look, this.eyesLook);
+    const materials = [plain, ...pack.pictures.map(() => plain)]; // until the pictures are there
+    pack.pictures.forEach(async ({ blob, from }, k) => {
+      const texture = new THREE.Texture(await createImageBitmap(blob));
+      Object.assign(texture, { colorSpace: THREE.SRGBColorSpace, flipY: false, wrapS: THREE.RepeatWrapping, wrapT: THREE.RepeatWrapping, needsUpdate: true });
+      materials[k + 1] = material(pack.look, this.eyesLook, { texture, from });
+      this.ask();
+    });
+    this.mesh = new THREE.Mesh(geometry, materials);
     this.mesh.frustumCulled = false;
     this.mesh.position.set(...pack.neck).negate();
     this.group = new THREE.Group();
@@ -114,6 +139,19 @@ export class Head {
     this.group.add(this.mesh);
     this.scene.add(this.group);
     this.look("front");
+  }
+
+  // Look from where another head is looked at.
+  follow(other) {
+    this.orbit.enabled = false;
+    const turn = () => {
+      this.camera.position.copy(other.camera.position);
+      this.orbit.target.copy(other.orbit.target);
+      this.orbit.update();
+      this.ask();
+    };
+    other.orbit.addEventListener("change", turn);
+    turn();
   }
 
   look(from) {
@@ -146,6 +184,7 @@ export class Head {
     const first = Math.min(last, Math.max(0, Math.floor(at)));
     const next = Math.min(last, first + 1);
     const share = Math.min(1, Math.max(0, at - first));
+    this.posed = first + share; // frames, for tests
     const value = (name) => {
       const column = motion.column.get(name);
       if (column === undefined) return 0;
@@ -164,8 +203,8 @@ export class Head {
     ["Left", "Right"].forEach((side, number) => {
       const up = angle * (value(`eyeLookUp${side}`) - value(`eyeLookDown${side}`));
       const out = angle * (number ? -1 : 1) * (value(`eyeLookOut${side}`) - value(`eyeLookIn${side}`));
-      this.material.uniforms.gazes.value[number].set(Math.sin(out) * Math.cos(up), Math.sin(up), Math.cos(out) * Math.cos(up));
-      this.material.uniforms.middles.value[number].copy(this.middle(this.eyes[number]));
+      this.eyesLook.gazes.value[number].set(Math.sin(out) * Math.cos(up), Math.sin(up), Math.cos(out) * Math.cos(up));
+      this.eyesLook.middles.value[number].copy(this.middle(this.eyes[number]));
     });
     const [pitch, yaw, roll] = this.pack.rotation.map(value);
     this.group.rotation.set(pitch ?? 0, yaw ?? 0, roll ?? 0);
@@ -202,13 +241,20 @@ export class Head {
     }
   }
 
+  // A picture, soon.
   ask() {
     if (this.asked) return;
     this.asked = true;
-    requestAnimationFrame(() => {
-      this.asked = false;
-      this.drawn += 1;
-      this.renderer.render(this.scene, this.camera);
-    });
+    requestAnimationFrame(() => this.asked && this.draw());
+  }
+
+  // A picture at once: while it plays the pose is of this very moment, and a frame later it would be late.
+  draw() {
+    this.asked = false;
+    this.drawn += 1;
+    this.renderer.render(this.scene, this.camera);
+    const told = this.onDrawn;
+    this.onDrawn = null;
+    told?.();
   }
 }

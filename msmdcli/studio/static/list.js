@@ -68,7 +68,8 @@ export class List {
       row.append(made);
     };
     part("id", line.id);
-    if (line.approved) part("mark good", "approved");
+    if (line.approved && ["changed", "gone"].includes(line.approval)) part("mark warn", "approved, changed");
+    else if (line.approved) part("mark good", "approved");
     else if (line.status === "failed") part("mark bad", "failed");
     else if (line.concerns.length) part("mark warn", line.concerns.length === 1 ? "1 concern" : `${line.concerns.length} concerns`);
     else part("mark quiet", line.status === "new" ? "new" : "");

@@ -13,10 +13,13 @@ function options(schema) {
   return (schema.anyOf ?? [schema]).flatMap((one) => (one.anyOf ? options(one) : [one])).filter((one) => one.type !== "null");
 }
 
-// What a key may be: a mix of styles, a number, words, words or a number, a text, or anything else as JSON.
+// What a key may be: a mix of styles, one per region, a number, one per part, values of channels, words, words or a number,
+// a text, or anything else as JSON.
 export function kindOf(schema) {
   const found = options(schema);
   if (found.some((one) => one.$ref?.endsWith("/style"))) return { kind: "style" };
+  if (found.some((one) => one.$ref?.endsWith("/regions"))) return { kind: "regions" };
+  if (found.some((one) => Array.isArray(one.type) && one.type.includes("object") && one.type.includes("array"))) return { kind: "channels" };
   const number = found.find((one) => one.type === "number" || one.type === "integer");
   const words = found.filter((one) => one.enum).flatMap((one) => one.enum);
   const spelled = [...new Set(words.filter((word) => typeof word === "string").map((word) => word.toLowerCase()))];
@@ -27,6 +30,8 @@ export function kindOf(schema) {
     whole: number.type === "integer",
   };
   const chosen = plain.length ? plain : spelled;
+  const parts = Object.entries(found.find((one) => one.type === "object" && one.properties)?.properties ?? {});
+  if (number && parts.length) return { kind: "amounts", parts: parts.map(([name]) => name).filter((name) => name !== "all"), ...bounds };
   if (number && chosen.length) return { kind: "either", words: chosen, ...bounds };
   if (number && !found.some((one) => one.exclusiveMinimum !== undefined && found.length > 1)) return { kind: "number", ...bounds };
   if (chosen.length) return { kind: "words", words: chosen };
@@ -40,18 +45,28 @@ export class Refine {
     this.about = about;
     this.onInput = onInput; // (key, value): while a slider moves
     this.onCommit = onCommit; // (key, value): one step of undo
-    const names = Object.keys(about.keys);
-    const kinds = new Map(names.map((name) => [name, kindOf(about.keys[name])]));
+    this.opened = false;
+    this.apart = new Set(); // keys whose parts have controls of their own
+    this.use(about.keys);
+  }
+
+  // The keys that have controls.
+  use(keys) {
+    if (this.keys === keys) return;
+    this.keys = keys;
+    const names = Object.keys(keys);
+    const kinds = new Map(names.map((name) => [name, kindOf(keys[name])]));
     const simple = (name) => kinds.get(name).kind !== "json";
-    const first = about.first ?? FIRST;
-    this.order = [...first.filter((name) => kinds.has(name)), ...names.filter((name) => simple(name) && !first.includes(name))];
+    const first = this.about.first ?? FIRST;
+    this.order = [...first.filter((name) => kinds.has(name) && simple(name)), ...names.filter((name) => simple(name) && !first.includes(name))];
     this.later = names.filter((name) => !simple(name));
     this.kinds = kinds;
-    this.opened = false;
   }
 
   // own: what the line says itself, with what was changed; inherited: what it gets from elsewhere.
-  show(own, inherited, fixed) {
+  show(own, inherited, fixed, keys = this.keys) {
+    this.use(keys);
+    this.shown = [own, inherited, fixed, keys];
     const focus = this.box.contains(document.activeElement) && document.activeElement;
     const again = focus && [focus.closest(".key")?.dataset.key, focus.getAttribute("aria-label")];
     this.own = own;
@@ -64,7 +79,7 @@ export class Refine {
   }
 
   key(name, fixed) {
-    const schema = this.about.keys[name];
+    const schema = this.keys[name];
     const own = this.own[name] !== undefined && this.own[name] !== null;
     const value = own ? this.own[name] : this.inherited[name];
     const label = make("label", { className: "label", textContent: name.replaceAll("_", " "), title: schema.description ?? "" });
@@ -102,6 +117,119 @@ export class Refine {
     return [make("div", { className: "pair" }, slider, field)];
   }
 
+  // One factor for all, or one for each part.
+  amounts(name, value, kind) {
+    const given = value !== null && typeof value === "object";
+    const all = given ? (value.all ?? 1) : typeof value === "number" ? value : 1;
+    if (!given && !this.apart.has(name)) {
+      const parts = make("button", { className: "reset apart", textContent: "by part" });
+      parts.addEventListener("click", () => {
+        this.apart.add(name);
+        this.show(...this.shown);
+      });
+      return [...this.number(name, all, kind), parts];
+    }
+    const now = Object.fromEntries(kind.parts.map((part) => [part, (given ? value[part] : undefined) ?? all]));
+    const said = () => Object.fromEntries(Object.entries(now).filter(([, factor]) => factor !== 1));
+    return kind.parts.map((part) => this.row(part, now[part], [kind.low, kind.high], (factor, commit) => {
+      now[part] = factor;
+      const left = said();
+      (commit ? this.onCommit : this.onInput)(name, Object.keys(left).length ? left : commit ? null : now);
+    }));
+  }
+
+  // A name, a slider and a number.
+  row(label, value, [low, high], tell) {
+    const slider = make("input", { type: "range", min: low, max: high, step: (high - low) / 200 });
+    const field = make("input", { type: "number", value, min: low, max: high, step: "any" });
+    slider.value = value;
+    for (const one of [slider, field]) one.setAttribute("aria-label", typeof label === "string" ? label : label.value);
+    slider.addEventListener("input", () => {
+      field.value = +slider.valueAsNumber.toFixed(3);
+      tell(+slider.valueAsNumber.toFixed(3), false);
+    });
+    slider.addEventListener("change", () => tell(+slider.valueAsNumber.toFixed(3), true));
+    field.addEventListener("change", () => field.value !== "" && tell(field.valueAsNumber, true));
+    return make("div", { className: "row3" }, typeof label === "string" ? make("span", { textContent: label }) : label, slider, field);
+  }
+
+  choice(names, value, label) {
+    const box = make("select", {}, ...[...new Set([...names, value])].map((name) => make("option", { value: name, textContent: name })));
+    box.value = value;
+    box.setAttribute("aria-label", label);
+    return box;
+  }
+
+  // Values of channels and regions.
+  channels(name, value) {
+    if (!value || Array.isArray(value)) return [make("span", { className: "quiet", textContent: value ? value.join(", ") : "none" })];
+    const pairs = Object.entries(value);
+    const told = (commit) => (commit ? this.onCommit : this.onInput)(name, Object.fromEntries(pairs));
+    const rows = pairs.map((pair) => {
+      const box = this.choice(this.about.groups, pair[0], "channel");
+      box.addEventListener("change", () => {
+        pair[0] = box.value;
+        pair[1] = this.about.valueNow?.(box.value) ?? 0;
+        told(true);
+      });
+      return this.row(box, pair[1], this.about.limits[pair[0]] ?? [0, 1], (number, commit) => {
+        pair[1] = number;
+        told(commit);
+      });
+    });
+    return [...rows, this.adder("Another channel", () => {
+      const next = this.about.groups.find((group) => !pairs.some(([used]) => used === group) && this.about.limits[group]);
+      pairs.push([next, this.about.valueNow?.(next) ?? 0]);
+      told(true);
+    }, pairs.length > 1 ? () => {
+      pairs.pop();
+      told(true);
+    } : null)];
+  }
+
+  // A style for each region.
+  regions(name, value) {
+    const pairs = Object.entries(value ?? {});
+    const told = () => this.onCommit(name, pairs.length ? Object.fromEntries(pairs) : null);
+    const rows = pairs.map((pair, k) => {
+      const region = this.choice(this.about.groups, pair[0], `region ${k + 1}`);
+      region.addEventListener("change", () => {
+        pair[0] = region.value;
+        told();
+      });
+      const plain = typeof pair[1] === "string";
+      const style = this.choice(plain ? this.styles : [], plain ? pair[1] : JSON.stringify(pair[1]), `style of ${pair[0]}`);
+      style.disabled = !plain;
+      style.addEventListener("change", () => {
+        pair[1] = style.value;
+        told();
+      });
+      const away = make("button", { textContent: "×", title: "Take away" });
+      away.addEventListener("click", () => {
+        pairs.splice(k, 1);
+        told();
+      });
+      return make("div", { className: "mix" }, region, style, away);
+    });
+    return [...rows, this.adder("A style for a region", () => {
+      const next = ["brows", "upper", "eyes", "mouth", ...this.about.groups].find((group) => this.about.groups.includes(group) && !pairs.some(([used]) => used === group));
+      pairs.push([next, "neutral"]);
+      told();
+    })];
+  }
+
+  adder(text, add, take) {
+    const more = make("button", { textContent: text });
+    more.addEventListener("click", add);
+    const less = take && make("button", { textContent: "Fewer" });
+    less?.addEventListener("click", take);
+    return make("div", {}, more, ...(less ? [" ", less] : []));
+  }
+
+  get styles() {
+    return [...this.about.tags, ...(this.about.takes ?? []), "none"];
+  }
+
   live(name, value) {
     this.onInput(name, +value.toFixed(3));
   }
@@ -128,7 +256,7 @@ export class Refine {
   }
 
   text(name, value) {
-    const field = make("input", { value: value ?? "" });
+    const field = make("input", { value: Array.isArray(value) ? value.join(", ") : value ?? "" });
     field.setAttribute("aria-label", name);
     field.addEventListener("change", () => {
       const text = field.value.trim();
@@ -161,7 +289,7 @@ export class Refine {
       const mix = left.length === 1 ? left[0].ref : left.map(({ ref, weight }) => ({ ref, weight: +weight.toFixed(3) }));
       if (left.length) (commit ? this.onCommit : this.onInput)(name, mix);
     };
-    const tags = [...this.about.tags, "none"];
+    const tags = this.styles;
     const rows = parts.map((part, i) => {
       const box = make("select", {}, ...[...new Set([...tags, part.ref])].map((tag) => make("option", { value: tag, textContent: tag })));
       box.value = part.ref;

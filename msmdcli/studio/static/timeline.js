@@ -21,7 +21,7 @@ export class Timeline {
     Object.assign(this, parts); // box, wave, sheet, curves, range, head, hover
     this.player = player;
     this.open = new Set();
-    this.motion = this.before = null;
+    this.motion = this.before = this.reference = null;
     this.peaks = [];
     this.rows = [];
     new ResizeObserver(() => this.draw()).observe(this.curves);
@@ -213,6 +213,7 @@ export class Timeline {
       row.channels.forEach((name, i) => {
         const place = motion.regions[row.region]?.indexOf(name) ?? i;
         if (row.inner && this.before) this.line(pen, this.before, row, name, css("--quiet"), 0.6);
+        if (row.inner && this.reference) this.line(pen, this.reference, row, name, css("--quiet"), 1, [4, 3]);
         this.line(pen, motion, row, name, this.colour(row.inner ? this.place0(name) : place), 1.2);
       });
       if (row.inner) this.pins?.draw(pen, row, this, css);
@@ -240,17 +241,19 @@ export class Timeline {
     return `hsl(${COLOURS[place % COLOURS.length]} 62% ${dark ? 66 : 42}%)`;
   }
 
-  line(pen, motion, row, name, colour, width) {
+  line(pen, motion, row, name, colour, width, dashes = []) {
     const column = motion.column.get(name);
     if (column === undefined) return;
     pen.strokeStyle = colour;
     pen.lineWidth = width;
+    pen.setLineDash(dashes);
     pen.beginPath();
     for (let frame = 0; frame < motion.frames; frame += 1) {
       const y = row.y(motion.values[frame * motion.width + column], name);
       pen.lineTo(this.x(frame / motion.fps), y);
     }
     pen.stroke();
+    pen.setLineDash([]);
   }
 
   // The place of the sound, and the range.

@@ -22,6 +22,7 @@ import soundfile
 from typer.testing import CliRunner
 from voice_lines import write_sound, write_style
 
+from msmdcli.batch.approvals import Approvals
 from msmdcli.batch.dub import DubOptions, run_dub
 from msmdcli.batch.planned import BatchOptions
 from msmdcli.batch.run import run_batch
@@ -127,6 +128,16 @@ def test_it_says_how_much_longer_or_shorter_it_is(stage: Stage) -> None:
     assert stage.dub() == 0 and "1.50 s (25 %) longer" in stage.talk and stage.line()["status"] == "unchanged"
     write_sound(stage.audio, 6)
     assert stage.dub() == 0 and "as long as the original" in stage.talk
+
+
+def test_an_approved_dub_is_made_again_with_force_only(stage: Stage) -> None:
+    assert stage.dub() == 0
+    Approvals(stage.out).mark("line_fr", True, "")
+    before = stage.bytes_of(stage.out)
+    assert stage.dub(intensity=0.5) == 0 and stage.line()["status"] == "kept"
+    assert "1 approved line kept: line_fr" in stage.talk and stage.bytes_of(stage.out) == before
+    assert stage.dub(intensity=0.5, force=True) == 0 and stage.line()["status"] == "made"
+    assert stage.bytes_of(stage.out) != before
 
 
 def test_the_style_follows_the_original_through_time(stage: Stage) -> None:

@@ -13,7 +13,6 @@ import pytest
 from batch_project import Project
 from made_video import constant_times, numbered, write_video
 
-from msmdcli.batch.review import ReviewOptions, write_review
 from msmdcli.errors import MsmdError
 from msmdcli.formats.registry import get_format, read_motion, write_motion
 from msmdcli.formats.unreal_import import find_tables, same_assets
@@ -23,6 +22,7 @@ from msmdcli.manifest.loading import load_manifest
 from msmdcli.media.audio import load_audio
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
+from msmdcli.review.page import ReviewOptions, write_review
 
 ALL = "npz,livelink-csv,json,glb,usda,unity-anim,maya,unreal"
 RIG = Rig.load("arkit52")
@@ -46,7 +46,7 @@ def test_a_folder_whose_name_is_no_utf8(project: Project, copied: bool) -> None:
     lines = project.report()["lines"]
     assert {Path(line["audio"]).is_file() for line in lines} == {True}  # the names came through the report
     assert project.run(manifest=folder, choices=choices) == 0 and set(project.statuses().values()) == {"unchanged"}
-    page = write_review(project.out, ReviewOptions(copy_audio=copied)).read_text(encoding="utf-8")
+    page = write_review(project.out, ReviewOptions(copy_audio=copied)).page.read_text(encoding="utf-8")
     assert "k\\u00f6nig" in page or "könig" in page
 
 

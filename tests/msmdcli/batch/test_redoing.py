@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from batch_project import Project
+from batch_project import RIG, Project
 from typer.testing import CliRunner
 
 from msmdcli.cli import app
 from msmdcli.errors import UsageError
 from msmdcli.formats.registry import read_motion
+from msmdcli.manifest.loading import load_manifest
 
 LINES = "".join(f"  - {{id: l{n}, audio: audio/line{n}.wav}}\n" for n in range(3))
 
@@ -46,7 +47,7 @@ def test_the_run_s_options_stay(project: Project, redo: Path) -> None:
     assert sorted(line["outputs"]) == ["l1.csv", "l1.npz"]
     again = read_motion(project.out / "l1.npz")
     assert again.fps == motion.fps == 24 and (again.values != motion.values).any()
-    assert after["settings"] == before["settings"]
+    assert after["settings"].pop("redone").keys() == {"l1"} and after["settings"] == before["settings"]
 
 
 def test_the_report_keeps_the_other_lines(project: Project, redo: Path) -> None:
@@ -101,3 +102,79 @@ def test_a_report_whose_options_make_no_sense_is_told(project: Project, redo: Pa
     (project.out / "report.json").write_text(json.dumps(report), encoding="utf-8")
     with pytest.raises(UsageError, match=r"report\.json holds options that cannot be used"):
         project.run(manifest=write(redo, "{id: l1}"))
+
+
+def test_a_second_redo_keeps_what_the_first_one_said(project: Project, redo: Path) -> None:
+    run(project, write(redo, "{id: l1, seed: 5, style: neutral}, {id: l2, seed: 2}"))
+    first = {line["id"]: line for line in project.report()["lines"]}
+    (project.folder / "later").mkdir()
+    later = project.folder / "later" / "redo.yaml"
+    later.write_text("version: 1\nredo: ../lines.yaml\nlines: [{id: l1, intensity: 0.5}]\n", encoding="utf-8")
+    after = {line["id"]: line for line in run(project, later)["lines"]}
+    assert (after["l1"]["style"], after["l1"]["seed"]) == ("neutral x0.5", 5) and after["l1"]["status"] == "made"
+    assert after["l2"] == first["l2"] | {"status": "unchanged"}
+    again = {line["id"]: line for line in run(project, write(redo, "{id: l2, style: neutral}"))["lines"]}
+    assert (again["l2"]["style"], again["l2"]["seed"]) == ("neutral", 2)
+    assert again["l1"]["style"] == "neutral x0.5"
+    files = project.bytes_of()
+    assert run(project, write(redo, "{id: l1}, {id: l2}"))["counts"]["unchanged"] == 3 and project.bytes_of() == files
+    remembered = project.report()["settings"]["redone"]
+    assert len(remembered["l1"]) == 3, "an entry that says nothing is remembered, and hides none"
+    run(project, project.manifest)  # the whole batch: the manifest is all that counts
+    assert "redone" not in project.report()["settings"] and project.report()["lines"][0]["style"] == "neutral"
+
+
+def test_paths_of_an_earlier_redo_start_where_it_lay(project: Project, redo: Path) -> None:
+    folder = project.folder / "mail"
+    folder.mkdir()
+    (project.folder / "audio/line2.wav").rename(folder / "new.wav")
+    (folder / "redo.yaml").write_text(
+        "version: 1\nredo: ../lines.yaml\nlines: [{id: l1, audio: new.wav, fields: {take: 007}, text: '1.50'}]\n"
+    )
+    run(project, folder / "redo.yaml")
+    after = run(project, write(redo, "{id: l1, seed: 9}"))
+    line = next(line for line in after["lines"] if line["id"] == "l1")
+    assert line["audio"].endswith("mail/new.wav") and line["seed"] == 9
+    assert (line["fields"], line["text"]) == ({"take": "007"}, "1.50")
+
+
+def test_a_redo_of_a_redo_keeps_the_run_s_options(project: Project, redo: Path) -> None:
+    write(redo, "{id: l1, seed: 5}")
+    second = project.folder / "second.yaml"
+    second.write_text("version: 1\nredo: redo.yaml\nlines: [{id: l1, blinks: 12}]\n", encoding="utf-8")
+    for _ in range(2):
+        line = next(line for line in run(project, second)["lines"] if line["id"] == "l1")
+        assert (line["style"], line["seed"]) == ("angry", 5) and "12" in line["controls"]
+    assert len(project.report()["lines"]) == 3
+    redo.write_text("version: 1\nredo: second.yaml\nlines: [{id: l1}]\n", encoding="utf-8")
+    done = CliRunner().invoke(app, [*project.command()[3:4], str(second), *project.command()[5:]])
+    assert done.exit_code == 2 and "leads back" in done.output
+
+
+def test_the_file_of_another_machine(project: Project, redo: Path) -> None:
+    text = "version: 1\nredo: 'C:\\shots\\lines.yaml'\nlines: [{id: l1, seed: 5}]\napproved: [{id: l0, key: ab}]\n"
+    redo.write_text(text, encoding="utf-8")
+    after = run(project, project.manifest, "--redo", str(redo))
+    line = next(line for line in after["lines"] if line["id"] == "l1")
+    assert (line["style"], line["seed"]) == ("angry", 5) and len(after["lines"]) == 3
+    redo.write_text(text.replace("[{id: l1, seed: 5}]", "[]"), encoding="utf-8")
+    done = CliRunner().invoke(app, project.command("--redo", str(redo))[3:])
+    assert done.exit_code == 2 and "--import" in done.output
+    done = CliRunner().invoke(app, project.command("--redo", str(project.manifest))[3:])
+    assert done.exit_code == 2 and "no file of lines to do again" in done.output
+
+
+def test_some_lines_only(project: Project, redo: Path) -> None:
+    before = {line["id"]: line for line in project.report()["lines"]}
+    after = run(project, project.manifest, "--only", "l1", "--force", "--style", "neutral", "--formats", "npz")
+    lines = {line["id"]: line for line in after["lines"]}
+    assert lines["l1"]["status"] == "made" and lines["l1"]["style"] == "neutral"
+    assert (
+        lines["l0"] == before["l0"] | {"status": "unchanged"} and after["settings"]["options"]["choices"]["fps"] == "24"
+    )
+    manifest = load_manifest(project.manifest, RIG)
+    assert project.run(manifest=manifest, only=("l2",)) == 0 and len(project.report()["lines"]) == 3
+    after = project.report()
+    done = CliRunner().invoke(app, project.command("--only", "k1")[3:])
+    assert done.exit_code == 2 and "there is no such line" in done.output and "l1" in done.output
+    assert run(project, project.manifest, "--only", "l*", "--dry-run") == after

@@ -13,6 +13,7 @@ import pytest
 from batch_project import Project
 from voice_lines import write_sound, write_style
 
+from msmdcli.batch.approvals import Approvals
 from msmdcli.batch.watching import watch_batch
 from msmdcli.console import Console
 from msmdcli.errors import UsageError
@@ -126,3 +127,22 @@ def test_a_folder_of_recordings_is_watched_for_new_ones(project: Project) -> Non
 def test_there_must_be_a_manifest(project: Project) -> None:
     with pytest.raises(UsageError, match="there is no manifest"):
         watched(project, [], manifest=Path("nothing.yaml"))
+
+
+def test_an_approval_that_is_taken_back_is_a_change_and_so_is_the_manifest_of_a_redo(project: Project) -> None:
+    line = "  - {id: a, audio: audio/line0.wav}\n"
+    project.write(line)
+    redo = project.folder / "redo.yaml"
+    redo.write_text("version: 1\nredo: lines.yaml\nlines: [{id: a, seed: 1}]\n", encoding="utf-8")
+    approvals = Approvals(project.out)
+    rounds, talk = watched(
+        project,
+        [
+            lambda: approvals.mark("a", True, ""),
+            write(project, line.replace("line0", "line3")),
+            lambda: approvals.mark("a", False, ""),
+        ],
+        manifest=redo,
+    )
+    assert rounds == [{"a": "made"}, {"a": "unchanged"}, {"a": "kept"}, {"a": "made"}]
+    assert "1 approved line kept: a" in talk

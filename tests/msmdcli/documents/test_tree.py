@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from msmdcli.batch.review import ReviewOptions, write_review
 from msmdcli.controls.gesture import load_clip
 from msmdcli.documents.nodes import DocumentError
 from msmdcli.documents.tree import load_small_yaml, parse_yaml
@@ -19,6 +18,7 @@ from msmdcli.formats.motion_file import MotionFile
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.rig import Rig
+from msmdcli.review.page import ReviewOptions, write_review
 from msmdcli.styles.library import StyleLibrary
 from training.config import load_config
 from training.curation.split import read_split_file

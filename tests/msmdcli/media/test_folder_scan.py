@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from msmdcli.batch.ledger import NAME as LEDGER
-from msmdcli.batch.review import FOLDER as REVIEW
 from msmdcli.errors import MsmdError
 from msmdcli.media import folder_scan
 from msmdcli.media.folder_scan import scan_all, scan_folder
 from msmdcli.media.suffixes import RECORDING_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES, is_sound, is_video
+from msmdcli.review.page import FOLDER as REVIEW
 
 
 def made(folder: Path, *names: str) -> Path:

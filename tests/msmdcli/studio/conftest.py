@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ PATIENCE = 300  # seconds, for whatever takes one where the machine has nothing 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BROWSER_OPTIONS = [
     *("--headless", "--no-sandbox", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"),
-    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
+    *("--disable-gpu", "--enable-unsafe-swiftshader"),  # WebGL by the processor, pages as without it
 ]
 
 
@@ -63,6 +64,16 @@ class Served:
         finally:
             connection.close()
 
+    def sent(self, path: str, content: bytes, headers: dict[str, str], root: str | None = None) -> tuple[int, bytes]:
+        """Status and body of the answer to a POST of bytes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=PATIENCE)
+        try:
+            connection.request("POST", (self.root if root is None else root) + path, content, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
     def json(self, path: str, body: Any = None) -> Any:
         status, _, content = self.asked(path, body)
         assert status == 200, content
@@ -80,11 +91,13 @@ def serve(project: Project) -> Iterator[Callable[..., Served]]:
     """Starts a studio on the project."""
     running: list[Served] = []
 
-    def start(*arguments: str) -> Served:
+    def start(*arguments: str, cache: Path | None = None) -> Served:
         command = [sys.executable, "-m", "msmdcli", "studio", *arguments, "--no-browser", "--threads", "1"]
         command += ["--bundle", str(project.options.bundle), "--styles", str(project.folder / "styles")]
         root = Path(__file__).parents[3]
-        process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        ours = {} if cache is None else {"MSMD_CACHE": str(cache)}
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, cwd=root, stdout=pipe, stderr=pipe, text=True, env=os.environ | ours)
         running.append(Served(process))
         return running[-1]
 

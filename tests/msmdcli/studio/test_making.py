@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,8 @@ def test_what_is_wrong_is_one_sentence(project: BatchProject) -> None:
         maker.make(studio.changed("line0", {"style": "furious"}))
     with pytest.raises(UsageError, match="no choice that can be changed"):
         studio.changed("line0", {"audio": "/etc/passwd"})
-    with pytest.raises(UsageError, match="stays as it is"):
-        studio.changed("many_take1", {"style": "angry"})
+    with pytest.raises(UsageError, match="'takes' is no choice"):
+        studio.changed("many_take1", {"takes": 3})
     with pytest.raises(UsageError, match="no line 'line9'"):
         studio.changed("line9", {})
     (project.folder / "audio/line1.wav").unlink()
@@ -98,6 +99,26 @@ def test_a_manifest_that_changes_is_read_again(project: BatchProject) -> None:
     assert list(studio.state.lines) == ["line0"]
 
 
+def test_a_long_manifest_is_read_while_the_page_is_there(
+    project: BatchProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(LINES)
+    go, read = threading.Event(), Project._read
+
+    def slowly(self: Project) -> Any:
+        assert go.wait(300)
+        return read(self)
+
+    monkeypatch.setattr(Project, "_read", slowly)
+    studio = Project(project.options)  # does not wait for it
+    assert studio.path == project.manifest and not studio.busy
+    go.set()
+    assert "line0" in studio.state.lines
+    project.manifest.write_text("version: 1\nlines: [", encoding="utf-8")
+    with pytest.raises(MsmdError):
+        Project(project.options)  # a short one that is wrong is told at once
+
+
 def test_out_names_its_manifest(project: BatchProject) -> None:
     project.write("  - {id: line0, audio: audio/line0.wav}\n")
     assert project.run() == 0
@@ -108,9 +129,73 @@ def test_out_names_its_manifest(project: BatchProject) -> None:
         find_project(project.out, None)
 
 
-def test_lines_of_a_table_or_a_folder_are_shown_and_stay(project: BatchProject) -> None:
+KEPT = {"style": "angry", "intensity": 1.25, "gestures": [{"name": "nod", "at": 0.5}], "fps": 24}
+JSON = """\
+{"version": 1, "defaults": {"style": "neutral"},
+ "lines": [
+  {"id": "line0", "audio": "audio/line1.wav",  "fields": {"scene": "3"}},
+  {"id": "many", "audio": "audio/line0.wav", "takes": 2}
+ ]}
+"""
+TABLE = """\
+Scene;ID;File;takes
+3;line0;audio/line1.wav;
+"4; late";many;audio/line0.wav;2
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kept"),
+    [
+        (
+            "lines.json",
+            JSON,
+            JSON.replace(
+                '"3"}}',
+                '"3"},  "style": "angry",  "intensity": 1.25,  "gestures": [{"name": "nod", "at": 0.5}],  "fps": 24}',
+            ).replace(', "takes": 2', ', "seed": 8'),
+        ),
+        (
+            "lines.csv",
+            TABLE,
+            (
+                "Scene;ID;File;takes;style;intensity;gestures;fps;seed\n"
+                '3;line0;audio/line1.wav;;angry;1.25;"[{""name"": ""nod"", ""at"": 0.5}]";24;\n'
+                '"4; late";many;audio/line0.wav;;;;;;8\n'
+            ),
+        ),
+    ],
+)
+def test_what_is_kept_in_json_and_tables_is_what_was_shown(
+    project: BatchProject, name: str, text: str, kept: str
+) -> None:
+    path = project.folder / name
+    path.write_text(text, encoding="utf-8")
+    shown = project.folder / "shown"
+    shown.mkdir()
+    studio = Project(replace(project.options, manifest=path))
+    maker = Maker(studio.options, studio.bundle)
+    for line_id, keys in (("line0", KEPT), ("many_take2", {"seed": 8, "takes": None})):
+        motion = maker.make(studio.changed(line_id, keys)).motion
+        write_motion(motion, shown / f"{studio.changed(line_id, keys).id}.npz", "npz")
+        keep(path, studio.written_id(line_id), keys, studio.state.manifest, studio.manifest_of)
+        studio.reread()
+    assert path.read_text(encoding="utf-8") == kept
+    assert studio.own_keys("line0") == KEPT and studio.own_keys("many") == {"seed": 8}
+    assert project.run(manifest=path, choices=replace(project.options.choices, formats=("npz",))) == 0
+    made = project.bytes_of(shown)
+    assert len(made) == 2 and project.bytes_of() == made
+    lines = {line["id"]: line for line in project.report()["lines"]}
+    assert "3" in lines["line0"]["fields"].values()
+
+
+def test_lines_of_a_folder_and_of_a_redo_are_shown_and_stay(project: BatchProject) -> None:
     studio = Project(replace(project.options, manifest=project.folder / "audio"))
-    assert len(studio.state.lines) == 4 and "YAML" in studio.why_fixed("line0")
+    assert len(studio.state.lines) == 4 and "list it in a manifest" in studio.why_fixed("line0")
     with pytest.raises(UsageError, match="stays as it is"):
         studio.changed("line0", {"seed": 1})
     assert Maker(studio.options, studio.bundle).make(studio.changed("line0", {})).motion.frames > 0
+    redo = project.folder / "redo.yaml"
+    redo.write_text("version: 1\nredo: lines.yaml\nlines: [{id: line0, seed: 1}]\n", encoding="utf-8")
+    studio = Project(replace(project.options, manifest=redo))
+    assert "the manifest that they are from" in studio.why_fixed("line0") and list(studio.state.lines) == ["line0"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,32 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from batch_project import Project
+from studio_page import opened, shown
 
 from msmdcli.formats.registry import read_motion
 from msmdcli.motion.rig import Rig
 
 RIG = Rig.load("arkit52")
-PATIENCE = 300_000  # ms
 MANY = 10_000
-
-
-def opened(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
-    """The page in a new tab, and the errors it has thrown so far. Tests look into it, so they pass by its policy."""
-    tab = browser.new_page(**({"viewport": {"width": 1400, "height": 880}, "bypass_csp": True} | options))
-    tab.set_default_timeout(PATIENCE)
-    errors: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    tab.goto(address)
-    tab.wait_for_selector("body[data-ready]")
-    return tab, errors
-
-
-def shown(tab: Any) -> np.ndarray:
-    """[T, D] what the page shows."""
-    view = tab.evaluate("studio.now.view.curves")
-    values = np.frombuffer(base64.b64decode(view["values"]), np.float32)
-    return values.reshape(view["frames"], len(view["channels"]))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
@@ -9,10 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from batch_project import Project
 
 from msmdcli.batch.out_lock import alone_in
+from msmdcli.formats.registry import read_motion
+from msmdcli.manifest.lines import Choices
 
 Serve = Callable[..., "Served"]  # noqa: F821  (conftest's)
 
@@ -95,8 +99,11 @@ def test_two_studios_and_a_batch_do_not_disturb_each_other(project: Project, ser
     second = serve(str(project.manifest), "--out", str(project.out))
     assert first.json("api/keep", {"id": "line1", "keys": {"style": "angry"}})["own"] == {"style": "angry"}
     assert second.json("api/keep", {"id": "line3", "keys": {"seed": 4}})["own"] == {"seed": 4}
-    assert first.json("api/mark", {"id": "line1", "approved": True, "note": ""}) == {"approved": True}
-    assert second.json("api/mark", {"id": "line3", "approved": True, "note": "x"}) == {"approved": True, "note": "x"}
+    marks = {
+        "line1": first.json("api/mark", {"id": "line1", "approved": True, "note": ""}),
+        "line3": second.json("api/mark", {"id": "line3", "approved": True, "note": "x"}),
+    }
+    assert marks["line1"]["approved"] and marks["line3"]["note"] == "x"
     for studio in (first, second):
         assert {row[0]: row[2] for row in studio.json("api/lines")["rows"]} == {"line1": "angry", "line3": "neutral"}
         assert [row[9] for row in studio.json("api/lines")["rows"]] == [True, True]
@@ -106,7 +113,26 @@ def test_two_studios_and_a_batch_do_not_disturb_each_other(project: Project, ser
         assert first.json("api/make", {"id": "line1", "keys": {}})["curves"]["frames"] > 0
         assert list(project.out.iterdir()) == [project.out / ".msmd-lock"]
     assert first.json("api/now")["busy"] is False
-    assert project.run() == 0 and project.statuses() == {"line1": "made", "line3": "made"}
+    assert project.run(choices=Choices()) == 0 and project.statuses() == {"line1": "made", "line3": "made"}
+    keys = {line["id"]: line["key"] for line in project.report()["lines"]}
+    assert keys == {name: mark["key"] for name, mark in marks.items()}, "the batch writes what was approved"
+    assert {line["approval"] for line in project.report()["lines"]} == {"holds"}
+
+
+def test_out_brings_the_options_of_its_run(project: Project, serve: Serve) -> None:
+    """The page of OUT shows what its run has made, and a keep changes nothing but what is kept."""
+    arguments = ("--style", "angry", "--fps", "24", "--seed", "7", "--steps", "3", "--blinks", "12", "--formats", "npz")
+    done = subprocess.run(project.command(*arguments), capture_output=True, text=True, cwd=Path(__file__).parents[3])
+    assert done.returncode == 0, done.stderr
+    studio = serve(str(project.out))
+    view = studio.json("api/make", {"id": "line2", "keys": {}})
+    line = next(line for line in project.report()["lines"] if line["id"] == "line2")
+    assert (view["key"], view["style"], view["seed"]) == (line["key"], "angry", "7")
+    shown = np.frombuffer(base64.b64decode(view["curves"]["values"]), np.float32)
+    np.testing.assert_array_equal(shown, read_motion(project.out / "line2.npz").values.ravel())
+    assert view["curves"]["fps"] == 24 and view["inherited"]["style"] == [{"ref": "angry", "weight": 1.0}]
+    other = serve(str(project.manifest), "--out", str(project.out))
+    assert other.json("api/make", {"id": "line2", "keys": {}})["style"] == "neutral", "a manifest brings none"
 
 
 def test_ctrl_c_leaves_no_process(project: Project, serve: Serve) -> None:

@@ -1,0 +1,101 @@
+"""The reference performance for the page: the clips of a line's styles, and what of them plays at each of its frames.
+
+In step with the line: a line's head (or, without one, another group above the mouth) is performed from stretches of the
+clips (`msmdcli.performance`). The whole clip is shown at the moment that plays, so what the line took over can be
+compared with what the performer did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msmdcli.motion.curve_map import CurveMap
+from msmdcli.motion.motion import Motion
+from msmdcli.performance.interpolation import sample, slopes
+from msmdcli.performance.line import Performance
+from msmdcli.performance.reference import GROUPS
+from msmdcli.studio.line_view import curves_of
+from msmdcli.studio.making import MadeLine, Performer
+
+LONGEST = 60.0  # seconds of a clip that are sent
+
+
+def reference_view(made: MadeLine, performers: list[Performer], curves: CurveMap | None) -> dict[str, Any]:
+    """What the page shows beside a line.
+
+    Args:
+        made: the line.
+        performers: of its styles.
+        curves: of its character, if its head knows no other channels.
+    """
+
+    def shown(motion: Motion) -> dict[str, Any]:
+        return curves_of(motion if curves is None else curves.apply(motion.clip()))
+
+    clips = [
+        {"name": one.name if len(one.clips) == 1 else f"{one.name} {number}", "curves": shown(cut(clip))}
+        for one in performers
+        for number, clip in enumerate(one.clips, start=1)
+    ]
+    step, plays = in_step(made, performers)
+    return {"clips": clips, "step": None if step is None else shown(step), "plays": plays}
+
+
+def cut(clip: Motion) -> Motion:
+    """The beginning of a clip that is too long to be sent whole."""
+    return clip.slice(0, min(clip.frames, max(1, round(LONGEST * float(clip.fps)))))
+
+
+def in_step(made: MadeLine, performers: list[Performer]) -> tuple[Motion | None, list[list[Any]]]:
+    """The clips at the moments that play, [T, D] at the line's frames, and from when on which plays: seconds on the
+    line, name, seconds in the clip. Nothing where no clip is performed."""
+    performance = made.performance
+    group = None if performance is None else next((name for name in GROUPS if name in performance.stretches), None)
+    if performance is None or group is None:
+        return None, []
+    sources = sources_of(performance, group, performers)
+    motion = made.drawn
+    times = np.arange(motion.frames) / float(motion.fps)
+    values = np.zeros((motion.frames, performance.rig.size), np.float32)
+    plays: list[list[Any]] = []
+    stretches = performance.stretches[group]
+    starts = [stretch.start for stretch in stretches]
+    number = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, None)  # [T] which stretch plays
+    for k, stretch in enumerate(stretches):
+        mine = np.flatnonzero(number == k)
+        if not len(mine):
+            continue
+        one = sources[stretch.reference]
+        clip = one.clips[stretch.take]
+        at = folded(stretch.source(times[mine]), (clip.frames - 1) / float(clip.fps))
+        there = clip.values.astype(np.float64)
+        found = sample(there, slopes(there), at * float(clip.fps))
+        values[mine] = mirrored(found, performance.rig.channels) if stretch.mirrored else found
+        plays.append([round(float(times[mine[0]]), 3), one.name, round(float(at[0]), 2)])
+    return replace(motion, values=values, rig=performance.rig, meta={}), plays
+
+
+def sources_of(performance: Performance, group: str, performers: list[Performer]) -> list[Performer]:
+    """Who the numbers in the stretches of a group mean: the styles whose reference moves that group, in order."""
+    taking = [one.reference for one in performance.parts if one.reference is not None and group in one.reference.moving]
+    return [next(one for one in performers if one.reference is reference) for reference in taking]
+
+
+def folded(times: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
+    """Moments of a clip that runs to and fro: a short one is unfolded (`msmdcli.performance.reference.unfolded`)."""
+    if seconds <= 0:
+        return np.zeros_like(times)
+    there = np.mod(times, 2 * seconds)
+    return np.where(there <= seconds, there, 2 * seconds - there)
+
+
+def mirrored(values: NDArray[np.float64], channels: tuple[str, ...]) -> NDArray[np.float64]:
+    """Values [n, D] with left and right exchanged."""
+    other = {name: name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right") for name in channels}
+    columns = [channels.index(other[name]) if other[name] in channels else k for k, name in enumerate(channels)]
+    signs = np.array([-1.0 if name in ("headYaw", "headRoll") else 1.0 for name in channels])
+    return values[:, columns] * signs

@@ -1,0 +1,29 @@
+"""The studio's page, opened in a browser, and what it shows."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+PATIENCE = 300_000  # ms
+
+
+def opened(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
+    """The page in a new tab, and the errors it has thrown so far. Tests look into it, so they pass by its policy."""
+    tab = browser.new_page(**({"viewport": {"width": 1400, "height": 880}, "bypass_csp": True} | options))
+    tab.set_default_timeout(PATIENCE)
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab.goto(address)
+    tab.wait_for_selector("body[data-ready]")
+    return tab, errors
+
+
+def shown(tab: Any) -> np.ndarray:
+    """[T, D] what the page shows."""
+    view = tab.evaluate("studio.now.view.curves")
+    values = np.frombuffer(base64.b64decode(view["values"]), np.float32)
+    return values.reshape(view["frames"], len(view["channels"]))
