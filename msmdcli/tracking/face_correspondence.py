@@ -12,13 +12,14 @@ head: x to the person's own left, y up, z out of the face.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.paths import SHIPPED
+from msmdcli.tracking.landmark_response import seen_motions
 
 FILE = SHIPPED / "faces" / "landmarks.npz"
 FORMAT_VERSION = 1
@@ -55,7 +56,7 @@ class FaceCorrespondence:
     Attributes:
         channels: [C] names, in the order of arkit52.
         points: [V, 3] the landmarks on the head at rest.
-        deltas: [C, V, 3] what each channel at 1 moves them by.
+        deltas: [C, V, 3] what each channel at 1 moves the skin there by.
         mirror: [V] the landmark on the other side of each.
         lip_gap: the opening of the lips at rest, in their middle.
         lip_gap_by: [C] what each channel at 1 adds to it.
@@ -108,6 +109,11 @@ class FaceCorrespondence:
         arrays = {field.name: np.asarray(getattr(self, field.name), small.get(field.name)) for field in fields(self)}
         arrays["deltas"][np.abs(arrays["deltas"]) < 0.01] = 0.0
         np.savez_compressed(path, format_version=np.array(FORMAT_VERSION), **arrays)  # type: ignore[arg-type]
+
+    @cached_property
+    def seen_deltas(self) -> np.ndarray:
+        """[C, V, 3] what each channel at 1 moves MediaPipe's landmarks by (`landmark_response`)."""
+        return seen_motions(self.channels, self.points, self.deltas)
 
     def index(self, name: str) -> int:
         """Of a channel."""

@@ -33,7 +33,7 @@ from msmdcli.tracking.face_correspondence import (
 )
 from msmdcli.tracking.rigid_pose import Pose, small_motions
 
-VERSION = 1  # of this procedure
+VERSION = 2  # of this procedure
 NOISE = 1.0  # mm, of a landmark in the picture
 DEPTH_NOISE = 4.5  # times NOISE, along the camera's axis: MediaPipe guesses depth
 INDEPENDENT = 60.0  # landmarks err together: 468 say as much as so many that err each for itself
@@ -49,6 +49,8 @@ SPARSER = {
     "jawForward": 4.0,
     "jawLeft": 2.0,
     "jawRight": 2.0,
+    "mouthFrownLeft": 4.0,  # an open jaw draws the corners down, too
+    "mouthFrownRight": 4.0,
     "mouthLeft": 2.0,
     "mouthRight": 2.0,
     "mouthRollLower": 2.0,
@@ -57,16 +59,17 @@ SPARSER = {
     "mouthPressLeft": 2.0,
     "mouthPressRight": 2.0,
     "mouthShrugLower": 4.0,
-    "mouthShrugUpper": 5.0,
+    "mouthShrugUpper": 10.0,
 }
 # Trust in MediaPipe's scores (relative to the performer's neutral): 1 / variance. The trusted ones follow the
-# landmarks' own motion (R^2 0.5 to 0.9) or show what landmarks leave open (pursed lips); the others add a little, and
-# scores that never leave zero add nothing.
-TRUSTED = (
-    *("eyeBlink", "jawOpen", "mouthSmile", "mouthStretch"),
-    *("mouthLowerDown", "mouthPucker", "browInnerUp", "browOuterUp"),
+# landmarks' own motion (R^2 0.5 to 0.9) or show what landmarks leave open (pursed lips); the others add a little. Some
+# add nothing: those that never leave zero, wide eyes (0.1 where terrified people stare), and brows, which score as
+# raised or lowered and never as both, as grief has them, and which landmarks see well.
+TRUSTED = ("eyeBlink", "jawOpen", "mouthSmile", "mouthStretch", "mouthLowerDown", "mouthPucker")
+DEAD = (
+    *("noseSneer", "cheekSquint", "cheekPuff", "jawForward", "mouthDimple", "mouthPress"),
+    *("eyeWide", "brow"),
 )
-DEAD = ("noseSneer", "cheekSquint", "cheekPuff", "jawForward", "mouthDimple", "mouthPress")
 TRUST, LITTLE_TRUST = 20.0, 5.0
 TRUST_SHARE, LITTLE_SHARE = 0.3, 0.1  # of what the landmarks say of a channel themselves, at least
 # Pairs that undo each other, and how hard they exclude each other (share of the geometric mean of their curvatures).
@@ -123,7 +126,7 @@ class LandmarkSolver:
         self.neutral = neutral
         self.centre = neutral.mean(axis=0)
         self.weights = landmark_weights()
-        self.deltas = face.deltas[[face.index(name) for name in self.channels]]  # [C, V, 3]
+        self.deltas = face.seen_deltas[[face.index(name) for name in self.channels]]  # [C, V, 3]
         self.motions = small_motions(neutral - self.centre)  # [7, V, 3]
         scale = INDEPENDENT / len(neutral) / NOISE**2
         self._scaled = self.weights * scale  # [V] precision of a landmark

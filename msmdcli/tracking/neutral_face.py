@@ -8,8 +8,9 @@ be told apart, which landmarks alone leave open; the likeliest answer is taken (
 
 identity has the covariance of resting faces (`shipped/faces/neutral.npz`, made by `training.faces.neutral_faces`), the
 weights w are non-negative and sparse and are drawn to MediaPipe's scores. Identity and motion are eliminated
-(Woodbury), w is a non-negative least squares, and what w does not explain is the person. A furious take keeps about
-half of its fury this way: name a neutral, or calibrate, where the size of an expression matters.
+(Woodbury), w is a non-negative least squares, and what w does not explain is the person. Lowered brows keep nine tenths
+of their size this way, wide eyes less than half, and calm people get 0.08 a channel (`benchmarks/capture.md`): name a
+neutral, or calibrate, where the size of an expression matters.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ FORMAT_VERSION = 1
 IDENTITY_SHARE = 0.25  # of the variance of resting faces: the rest is taken for the rest of an expression
 MOTION_SPREAD = (*np.radians((4.0, 4.0, 4.0)), 0.05, 4.0, 4.0, 6.0)
 SPARSE = {False: 0.1, True: 4.0}  # times the solver's: by whether the frames are known to be neutral
-TRUST = {False: 20.0, True: 60.0}  # in the scores, or, where the frames are neutral, in zero
+TRUST = {False: 15.0, True: 60.0}  # in the scores, or, where the frames are neutral, in zero
 MOUTH_OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp")  # speech, not rest
 QUIET_SHARE = 0.05  # the quantile of a score over a take that may be its resting value
-# What lasting scores mean: some of them fall short by half, some never fire and are expected with their companions
+# What lasting scores mean: some of them fall far short, some never fire and are expected with their companions
 # (brow and upper lip draw the nose up; Ekman and Friesen's action units 4, 9 and 10).
-SHORT_SCORES = {"browDown": 2.0, "mouthFrown": 2.0, "eyeWide": 2.0}
+SHORT_SCORES = {"browDown": 3.0, "mouthFrown": 2.0, "eyeWide": 5.0}
 COMPANIONS = {
     "noseSneer": {"browDown": 0.6, "mouthUpperUp": 0.6},
     "cheekSquint": {"mouthSmile": 0.3, "eyeSquint": 0.3},
@@ -165,7 +166,7 @@ def find_neutral(
         prior = expected_weights(relative_scores(scores, usual).mean(axis=0), channels)
         trust, sparse = np.full(len(channels), TRUST[False]), sparsity(channels) * SPARSE[False]
     middle = np.median(points, axis=0) if known else points.mean(axis=0)
-    deltas = face.deltas[[face.index(name) for name in channels]]
+    deltas = face.seen_deltas[[face.index(name) for name in channels]]
     taken = _expression(middle - people.mean, deltas, people, prior, trust, sparse)
     found = middle - np.tensordot(taken, deltas, 1)
     lip_gap = float(np.clip(np.quantile(gaps, TOUCHING_SHARE), 0.0, MOST_LIP_GAP))

@@ -41,7 +41,7 @@ def seen_face(
     points = np.repeat(shipped_resting_faces().mean[None], frames, axis=0)
     points[:, [14, 87, 317], 1] += 1.6  # the mean face's lips are parted: here they rest closed
     for name, curve in weights.items():
-        points = points + curve[:, None, None] * FACE.deltas[FACE.index(name)]
+        points = points + curve[:, None, None] * FACE.seen_deltas[FACE.index(name)]
     irises = np.zeros((frames, 10, 3))
     look = {
         n: weights.get(n, np.zeros(frames))
