@@ -19,6 +19,7 @@ from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
 from msmdcli.styles.field import NO_STYLE, style_words
 from msmdcli.styles.library import StyleReference
+from msmdcli.workers.mouth_sizes import MouthSizes
 from msmdcli.workers.task import LineTask
 
 
@@ -56,6 +57,7 @@ def tasks_of(
         warn: called once with what a person should know of a style or an original, such as several faces in its video.
     """
     store = StyleStore()
+    sizes = MouthSizes(engine, store)
     result = Tasks()
     broken: dict[str, MsmdError] = {}
     for planned in sorted(making, key=lambda p: (-p.seconds, p.audio_sha256, p.id)):
@@ -85,6 +87,15 @@ def tasks_of(
         if bad is not None:
             refuse(planned, bad)
             continue
+        sampling = planned.sampling(engine.sampling, engine.bundle)
+        gains = {}
+        if planned.controls.mouth_size == "reference":
+            for key, digest in codes.items():
+                if (style := result.styles[digest]) is not None:
+                    gains[key] = sizes.gains(style, result.clips[digest], sampling)
+            if dub is not None:  # the stretches of an original speak as large as all of it
+                own = next(key for key, found in planned.references.items() if isinstance(found, dubbing.Original))
+                gains |= {key: gains[own] for key in dub.codes if key not in codes and own in gains}
         result.tasks.append(
             LineTask(
                 id=planned.id,
@@ -96,7 +107,7 @@ def tasks_of(
                 fps=planned.choices.fps,
                 targets={fmt: out / path for fmt, path in planned.targets.items()},
                 format_options=planned.format_options,
-                meta=provenance(planned, engine.bundle, engine.sampling),
+                meta=provenance(planned, engine.bundle, sampling),
                 curves=planned.curves,
                 controls=planned.controls,
                 noise=planned.line.noise,
@@ -104,7 +115,8 @@ def tasks_of(
                 performers={key: "" if code == NO_STYLE else code for key, code in codes.items()},
                 kept=dub.kept if dub else (),
                 generated=dub.generated if dub else (),
-                guidance=planned.guidance,
+                sampling=sampling,
+                gains=gains,
             )
         )
     return result

@@ -71,6 +71,7 @@ def studio(
             seed=None,
             guidance_audio=guidance_audio,
             guidance_style=guidance_style,
+            quality=quality,
         ),
         sampling=asked_sampling(quality, None, None, guidance_audio, guidance_style, None, None),
         device=device,

@@ -69,6 +69,7 @@ def watch(
             seed=None,
             guidance_audio=guidance_audio,
             guidance_style=guidance_style,
+            quality=quality,
         ),
         sampling=asked_sampling(quality, None, None, guidance_audio, guidance_style, None, None),
         jobs=jobs,
