@@ -26,6 +26,7 @@ LIPS = (  # in pairs
     *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
 )
 SMOOTH = 5  # frames at `RATE` (0.2 s): a tracker's tremble is no speech
+SPEAKS = 0.03  # per second: jaws that move less do not speak (silent takes to 0.025, faint trackers from 0.036)
 SMALLEST = 0.004  # a reference whose mouth goes less far does not speak
 BOUNDS = (0.55, 1.6)  # of a gain: beyond, reference and model do not speak of the same mouth
 DOUBT = 1.5  # seconds of speech of a reference in which half of the gain is believed
@@ -69,13 +70,25 @@ def size_of(motion: Motion, speaking: NDArray[np.bool_]) -> MouthSize:
 
 
 def size_of_clips(clips: Sequence[Motion]) -> MouthSize:
-    """The size of a reference's mouth, from its movement alone."""
+    """The size of a reference's mouth, from its movement alone; no seconds where nobody speaks."""
     sizes = []
     for clip in clips:
+        if not speaks(clip):
+            continue
         clip = clip.resample(RATE)
         pause = rhythm_of(clip).pause
         sizes.append(size_of(clip, pause[: clip.frames] < 0.5))
     return mean_size(sizes)
+
+
+def speaks(clip: Motion) -> bool:
+    """Whether a mouth moves as if it spoke, by its jaw; where there is none it may."""
+    if JAW[0] not in clip.rig.channels:
+        return True
+    jaw = clip.resample(RATE).values[:, clip.rig.channels.index(JAW[0])].astype(np.float64)
+    smooth = np.convolve(jaw, np.ones(SMOOTH) / SMOOTH, "valid") if len(jaw) > SMOOTH else jaw
+    steps = np.sort(np.abs(np.diff(smooth)))[: max(1, int(0.98 * len(smooth)))]  # without the turn of an expression
+    return bool(len(steps) and steps.mean() * float(RATE) >= SPEAKS)
 
 
 def mean_size(sizes: Sequence[MouthSize]) -> MouthSize:

@@ -36,6 +36,7 @@ COUNTS = {"head": 1.0, "brows": 0.6, "gaze": 0.7, "lids": 0.3, "cheeks": 0.3}  #
 JOIN, RHYTHM, SEEN, LENGTH, IN_PAUSE, CHANCE = 0.8, 1.0, 1.6, 0.12, 0.15, 0.12  # what things cost
 OTHER_HAND = 0.15  # of a mirrored stretch that was never seen
 LIVELY, REMEMBERED = 6.0, 10.0  # what it costs to move more or less than the reference does, over so many seconds
+UNHEEDED = 0.05  # how much the rhythm of a silent mouth counts
 LEAST = 1e-5  # variance below which a group does not count
 
 
@@ -46,7 +47,9 @@ class _Pool:
     Attributes:
         pose, speed: [F, C] its movement and its change per second, scaled so that squares add up to what a join costs;
             column signs of a mirrored one in `mirror` [C].
-        features: [F, 3]. first, last: [F] first and last frame of the frame's take. take: [F] its number.
+        features: [F, 3].
+        heeds: [F] how much the rhythm counts there: little where the mouth is silent.
+        first, last: [F] first and last frame of the frame's take. take: [F] its number.
         moved: [F + 1] how much has moved before each frame, in frames of the usual movement.
         mirrored: whether it may be mirrored.
         seen: [2, F] seconds on the line when a frame was last performed, plain and mirrored.
@@ -56,6 +59,7 @@ class _Pool:
     speed: Array
     mirror: Array
     features: Array
+    heeds: Array
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     take: NDArray[np.int64]
@@ -73,7 +77,7 @@ class _Pool:
         names = [reference.rig.channels[c] for c in columns]
         sides = (reference.rig.rotation or ())[1:]
         mirror = np.array([-1.0 if name in sides else 1.0 for name in names])
-        poses, features, takes, first, last = [], [], [], [], []
+        poses, features, heeds, takes, first, last = [], [], [], [], [], []
         frame = 0
         for number, take in enumerate(reference.takes):
             count = max(2, int(take.seconds * FPS) + 1)
@@ -81,6 +85,7 @@ class _Pool:
             poses.append(take.at(times, columns) - reference.rest[columns])
             curves = take.rhythm.features
             features.append(curves[np.minimum(np.arange(count), len(curves) - 1)])
+            heeds.append(np.full(count, 1.0 if take.speaks else UNHEEDED))
             takes.append(np.full(count, number))
             first.append(np.full(count, frame))
             last.append(np.full(count, frame + count - 1))
@@ -100,6 +105,7 @@ class _Pool:
             speed,
             mirror,
             np.concatenate(features),
+            np.concatenate(heeds),
             np.concatenate(first),
             np.concatenate(last),
             np.concatenate(takes),
@@ -194,7 +200,7 @@ def _costs(
         if not mirrored:
             own = pool.features[at]  # [places, H, 3]
             square = np.einsum("chf,chf->c", target, target)[:, None] + np.einsum("shf,shf->s", own, own)[None]
-            fit = RHYTHM * (square - 2 * np.einsum("chf,shf->cs", target, own)) / len(ahead)
+            fit = RHYTHM * pool.heeds[places] * (square - 2 * np.einsum("chf,shf->cs", target, own)) / len(ahead)
         left = pool.last[places] - places
         room = np.where(left >= least * rate, 0.0, 50.0)
         end = places + np.minimum(left, int(2 * FPS)) + 1

@@ -9,7 +9,7 @@ import pytest
 
 from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.paths import shipped_styles
-from msmdcli.performance.mouth_size import BOUNDS, gain, mean_size, size_of, size_of_clips
+from msmdcli.performance.mouth_size import BOUNDS, gain, mean_size, size_of, size_of_clips, speaks
 
 
 def clips(tag: str) -> list[Motion]:
@@ -62,3 +62,13 @@ def test_the_mean_weighs_by_speech() -> None:
     assert min(one.jaw, other.jaw) <= both.jaw <= max(one.jaw, other.jaw)
     assert both.seconds == pytest.approx(one.seconds + other.seconds)
     assert mean_size([]).seconds == 0
+
+
+def test_a_face_that_only_changes_its_expression_does_not_speak() -> None:
+    (clip, _) = clips("neutral")
+    assert speaks(clip)
+    slow = replace(clip, values=clip.values.copy())
+    jaw = clip.rig.index("jawOpen")
+    slow.values[:, jaw] = 0.3 / (1 + np.exp(-(np.arange(clip.frames) - 200) / 15))
+    assert not speaks(slow)
+    assert size_of_clips([slow]).seconds == 0
