@@ -40,7 +40,8 @@ from msmdcli.paths import shipped_bundle
 from msmdcli.styles.field import DEFAULT_INTENSITY, StyleRef
 from msmdcli.styles.library import StyleLibrary, StyleReference
 from msmdcli.system.files import sha256_of
-from msmdcli.workers.line_worker import EncodedRecording, LineWorker
+from msmdcli.workers.line_worker import LineWorker
+from msmdcli.workers.recordings import EncodedRecording
 from msmdcli.workers.task import LineTask
 
 Recording = str | Path | Audio

@@ -41,7 +41,7 @@ LOOKS: dict[str, Looks] = {
     "determined": [("browDownLeft", 0.35, 1), ("mouthPressLeft", 0.15, 1), ("noseSneerLeft", 0, 0.1)],
     "sarcastic": [("browOuterUpLeft", 0.4, 1), ("browOuterUpRight", 0, 0.1), ("mouthSmileLeft", 0.25, 1)],
     "afraid_whisper": [("eyeWideLeft", 0.25, 1), ("jawOpen", 0, 0.08), ("browInnerUp", 0.4, 1)],
-    "joyful_shout": [("mouthSmileLeft", 0.45, 1), ("jawOpen", 0.2, 0.5), ("mouthUpperUpLeft", 0.3, 1)],
+    "joyful_shout": [("mouthSmileLeft", 0.45, 1), ("jawOpen", 0.2, 0.5), ("mouthUpperUpLeft", 0.28, 1)],
 }
 
 

@@ -138,6 +138,6 @@ def entry_of(
         "style": style_words(planned.styling),
         "bundle": bundle.sha256,
         "seed": planned.seed,
-        "sampling": sampling.guided_by(*planned.guidance).description(),
+        "sampling": planned.sampling(sampling, bundle).description(),
     }
     return LedgerEntry(planned.id, planned.key, {}, facts)

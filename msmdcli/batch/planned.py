@@ -21,7 +21,7 @@ from msmdcli.motion.curve_map import CurveMap
 from msmdcli.styles.field import NO_STYLE, StyleField
 from msmdcli.styles.library import StyleLibrary, StyleReference
 
-MOTION_VERSION = 3  # raise it when a change of the program changes the motion of a line: all lines are made again
+MOTION_VERSION = 4  # raise it when a change of the program changes the motion of a line: all lines are made again
 DEFAULT_FORMATS = ("livelink-csv",)
 ENGINES = ("local", "ray")
 UNKNOWN_SECONDS = 4.0  # taken for the duration of a recording whose header does not say it
@@ -152,10 +152,9 @@ class PlannedLine:
         """The seed of its noise."""
         return seed_of(self.choices)
 
-    @property
-    def guidance(self) -> tuple[float | None, float | None]:
-        """Its own guidance scales of the sound and the style; None is the batch's."""
-        return self.choices.guidance_audio, self.choices.guidance_style
+    def sampling(self, base: Sampling, bundle: Bundle) -> Sampling:
+        """How it is solved, resolved: what its choices ask for, else `base` (the batch's)."""
+        return self.choices.sampling(base).resolve(bundle)
 
     @property
     def expected_seconds(self) -> float:
@@ -181,7 +180,7 @@ def content_key(planned: PlannedLine, bundle: Bundle, sampling: Sampling) -> str
             "bundle": bundle.sha256,
             "styles": styles,
             "field": planned.styling.description(),
-            "sampling": sampling.guided_by(*planned.guidance).description(),
+            "sampling": planned.sampling(sampling, bundle).description(),
             "seed": planned.seed,
             "fps": str(fps),
             **({"curves": planned.curves.sha256} if planned.curves else {}),

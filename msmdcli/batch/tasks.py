@@ -19,6 +19,7 @@ from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
 from msmdcli.styles.field import NO_STYLE, style_words
 from msmdcli.styles.library import StyleReference
+from msmdcli.workers.mouth_sizes import MouthSizes
 from msmdcli.workers.task import LineTask
 
 
@@ -31,12 +32,14 @@ class Tasks:
         styles: the encoded styles by the keys that the tasks use.
         clips: of the styles that perform, likewise.
         dubs: line id -> what was read of its original.
+        sizes: what finds the gains of the mouth, with those that it has found; it stays in this process.
     """
 
     tasks: list[LineTask] = field(default_factory=list)
     styles: dict[str, StyleCode | None] = field(default_factory=lambda: {NO_STYLE: None})
     clips: dict[str, list[Motion]] = field(default_factory=dict)
     dubs: dict[str, PreparedDub] = field(default_factory=dict)
+    sizes: MouthSizes | None = None
 
 
 def tasks_of(
@@ -55,10 +58,11 @@ def tasks_of(
         engine: encodes the styles; its sampling is noted in the files.
         refuse: called for each line with a style or an original that cannot be used.
         warn: called once with what a person should know of a style or an original, such as several faces in its video.
-        known: styles and clips of an earlier call; they are not read again, and new ones are added.
+        known: styles, clips and sizes of an earlier call; they are not read again, and new ones are added.
     """
     store = StyleStore()
-    result = Tasks() if known is None else Tasks(styles=known.styles, clips=known.clips)
+    result = Tasks() if known is None else Tasks(styles=known.styles, clips=known.clips, sizes=known.sizes)
+    sizes = result.sizes = result.sizes or MouthSizes(engine, store)
     broken: dict[str, MsmdError] = {}
     for planned in sorted(making, key=lambda p: (-p.seconds, p.audio_sha256, p.id)):
         codes = {}
@@ -87,6 +91,15 @@ def tasks_of(
         if bad is not None:
             refuse(planned, bad)
             continue
+        sampling = planned.sampling(engine.sampling, engine.bundle)
+        gains = {}
+        if planned.controls.mouth_size == "reference":
+            for key, digest in codes.items():
+                if (style := result.styles[digest]) is not None:
+                    gains[key] = sizes.gains(style, result.clips[digest], sampling)
+            if dub is not None:  # the stretches of an original speak as large as all of it
+                own = next(key for key, found in planned.references.items() if isinstance(found, dubbing.Original))
+                gains |= {key: gains[own] for key in dub.codes if key not in codes and own in gains}
         result.tasks.append(
             LineTask(
                 id=planned.id,
@@ -98,7 +111,7 @@ def tasks_of(
                 fps=planned.choices.fps,
                 targets={fmt: out / path for fmt, path in planned.targets.items()},
                 format_options=planned.format_options,
-                meta=provenance(planned, engine.bundle, engine.sampling),
+                meta=provenance(planned, engine.bundle, sampling),
                 curves=planned.curves,
                 controls=planned.controls,
                 noise=planned.line.noise,
@@ -106,7 +119,8 @@ def tasks_of(
                 performers={key: "" if code == NO_STYLE else code for key, code in codes.items()},
                 kept=dub.kept if dub else (),
                 generated=dub.generated if dub else (),
-                guidance=planned.guidance,
+                sampling=sampling,
+                gains=gains,
             )
         )
     return result

@@ -25,6 +25,7 @@ from msmdcli.commands.options import (
     GuidanceStyle,
     Json,
     KeepHeadPose,
+    MouthSize,
     Out,
     Performance,
     PerformanceAmount,
@@ -97,6 +98,7 @@ def batch(
     blinks: Blinks = None,
     silence_gate: SilenceGate = None,
     smooth: Smooth = None,
+    mouth_size: MouthSize = None,
     articulation: ArticulationGain = None,
     closures: Closures = None,
     takes: Annotated[
@@ -172,6 +174,12 @@ def batch(
         "reduce_keys": reduce_keys,
         "pre_roll": pre_roll,
         "post_roll": post_roll,
+        "sampler": sampler,
+        "steps": steps,
+        "quality": quality,
+        "guidance_interval": guidance_interval,
+        "guidance_rescale": guidance_rescale,
+        "mouth_size": mouth_size,
         "articulation": articulation,
         "closures": closures,
     }

@@ -115,7 +115,17 @@ SilenceGate = Annotated[
     str | None,
     typer.Option(help="on: the mouth rests in silence; or a level in dB such as -45. (default: on)", metavar="HOW"),
 ]
-Smooth = Annotated[str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0)")]
+Smooth = Annotated[
+    str | None, typer.Option(help="Light smoothing without lag, 0 to 1. (default: 0.2, of the mouth alone)")
+]
+MouthSize = Annotated[
+    str | None,
+    typer.Option(
+        help="How large the mouth speaks: reference (as in the style's own clips) or generated (as the model makes "
+        "it). (default: reference)",
+        metavar="SOURCE",
+    ),
+]
 ArticulationGain = Annotated[
     str | None,
     typer.Option(
@@ -194,6 +204,7 @@ def everyday_options(
         "fps": fps,
         "guidance_audio": guidance_audio,
         "guidance_style": guidance_style,
+        "quality": quality,
     }
     return BatchOptions(
         manifest,

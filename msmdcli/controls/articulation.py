@@ -6,7 +6,9 @@
 A channel's distance from where the style's closed mouth holds it is scaled, so the style's own expression (a smile, a
 frown) stays as it is. `mouthClose` follows the jaw, by which it is opened: lips that met over an open jaw still meet.
 What parts the lips is not lifted where it lies below the resting mouth, and what shuts them not weakened above it, so
-no gain below 1 opens a closure.
+no gain below 1 opens a closure. A jaw that a gain opens further comes to its widest softly, and not further.
+
+The dial multiplies what the style asks for: a mouth as large as its reference's (`mouth_size: reference`).
 
 These are the two axes of Edwards et al. 2016, "JALI: An animator-centric viseme model for expressive lip
 synchronization": the same words spoken with the jaw, with the lips, mumbled or over-articulated.
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,9 @@ from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
 MAX_GAIN = 3.0
+MouthSizeSource = Literal["reference", "generated"]
+MOUTH_SIZES: tuple[MouthSizeSource, ...] = get_args(MouthSizeSource)
+WIDE = 0.8  # of jawOpen's range: from here on a gain counts less and less
 LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
 PARTING = (
     *("jawOpen", "mouthFunnel", "mouthShrugUpper", "tongueOut"),
@@ -86,33 +92,58 @@ def _checked(what: str, gain: float) -> float:
     return gain
 
 
-def articulate(motion: Motion, articulation: Articulation, rest: NDArray[np.floating]) -> Motion:
+def parse_mouth_size(text: str) -> MouthSizeSource:
+    """One of `MOUTH_SIZES`."""
+    word = text.strip().lower()
+    for source in MOUTH_SIZES:
+        if word == source:
+            return source
+    raise MsmdError(f"mouth_size {text[:40]!r} is not known", hint=did_you_mean(word, MOUTH_SIZES))
+
+
+def articulate(
+    motion: Motion,
+    articulation: Articulation,
+    rest: NDArray[np.floating],
+    style: NDArray[np.floating] | None = None,
+) -> Motion:
     """The motion with the gains.
 
     Args:
         motion: the line.
+        articulation: the dial.
         rest: [D] or [T, D] the style's pose while its mouth is closed.
+        style: [T, 2] gains of jaw and lips by which the mouth becomes as large as the style's; None is 1.
     """
-    if articulation.idle:
+    if articulation.idle and (style is None or np.all(style == 1)):
         return motion
     rig, values = motion.rig, motion.values.astype(np.float64)
     closed = np.broadcast_to(np.asarray(rest, np.float64), values.shape)
     result = values.copy()
-    for region in AXES:
-        gain = getattr(articulation, region)
+    for axis, region in enumerate(AXES):
+        gain = getattr(articulation, region) * (1.0 if style is None else style[:, axis])
         for column in _columns(rig, region):
             result[:, column] = closed[:, column] + gain * (values[:, column] - closed[:, column])
-    if articulation.jaw < 1 or articulation.lips < 1:
-        for names, least in ((PARTING, np.minimum), (SHUTTING, np.maximum)):
-            for column in (rig.channels.index(name) for name in names if name in rig.channels):
-                beyond = least(values[:, column], closed[:, column]) == values[:, column]
-                result[beyond, column] = least(result[beyond, column], values[beyond, column])
+    for names, least in ((PARTING, np.minimum), (SHUTTING, np.maximum)):
+        for column in (rig.channels.index(name) for name in names if name in rig.channels):
+            beyond = least(values[:, column], closed[:, column]) == values[:, column]
+            result[beyond, column] = least(result[beyond, column], values[beyond, column])
+    if "jawOpen" in rig.channels:
+        jaw = rig.channels.index("jawOpen")
+        result[:, jaw] = np.maximum(_softly(result[:, jaw]), np.minimum(result[:, jaw], values[:, jaw]))
     if "jawOpen" in rig.channels and "mouthClose" in rig.channels:
-        jaw, close = rig.channels.index("jawOpen"), rig.channels.index("mouthClose")
+        close = rig.channels.index("mouthClose")
         opened = values[:, jaw] > LEAST_OPEN
         share = np.where(opened, result[:, jaw] / np.where(opened, values[:, jaw], 1), 1)
         result[:, close] = values[:, close] * share.clip(0, MAX_GAIN)
     return replace(motion, values=np.clip(result, rig.lower, rig.upper).astype(np.float32), meta=dict(motion.meta))
+
+
+def _softly(opening: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Openings of 0 to 1 and beyond, those above `WIDE` led into 1 without a corner."""
+    room = 1 - WIDE
+    above = np.maximum(opening - WIDE, 0)
+    return np.where(opening > WIDE, WIDE + room * np.tanh(above / room), opening)
 
 
 def _columns(rig: Rig, region: str) -> list[int]:

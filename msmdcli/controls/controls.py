@@ -5,6 +5,7 @@ key            what                                                             
 =============  ===========================================================================  =================
 performance    head, brows, eyes, cheeks and nose as the reference performs them           performance.py
 head           head motion as generated, off, or times a factor                             head.py
+mouth_size     as large as in the style's own clips, or as generated                        articulation.py
 articulation   how far jaw and lips go, about the closed mouth                              articulation.py
 blinks         as the style has them, off, or a rate per minute                             blinks.py
 silence_gate   the mouth rests where nobody speaks                                          silence_gate.py
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from msmdcli.controls.articulation import Articulation, articulate
+from msmdcli.controls.articulation import Articulation, MouthSizeSource, articulate
 from msmdcli.controls.blinks import Blinks, control_blinks
 from msmdcli.controls.closures import Heard, close_lips
 from msmdcli.controls.gesture import Gesture, GestureLibrary, place
@@ -55,7 +56,9 @@ class Controls:
     Attributes:
         performance: where the movement beside the mouth comes from.
         head: factor of the head motion.
-        articulation, blinks, gate, smooth: see their files.
+        mouth_size: whether jaw and lips go as far as in the style's clips.
+        articulation, blinks, gate: see their files.
+        smooth: strength of the smoothing; None is the mouth's alone.
         closures: whether lips close where a closure is heard.
         length: of the shot; None is the line's own.
         longer, shorter: what happens to a line longer or shorter than its shot.
@@ -66,7 +69,8 @@ class Controls:
     head: float = 1.0
     blinks: Blinks = field(default_factory=Blinks)
     gate: SilenceGate = field(default_factory=lambda: SilenceGate(on=True))
-    smooth: float = 0.0
+    smooth: float | None = None
+    mouth_size: MouthSizeSource = "reference"
     articulation: Articulation = field(default_factory=Articulation)
     closures: bool = True
     length: ShotLength | None = None
@@ -78,7 +82,7 @@ class Controls:
     @property
     def needs_rest(self) -> bool:
         """Whether they ask for the pose of the style while its mouth is closed."""
-        return self.gate.on or not self.articulation.idle
+        return self.gate.on or not self.articulation.idle or self.mouth_size == "reference"
 
     def located(self, gestures: GestureLibrary) -> Controls:
         """With the files of gestures and pins found and hashed.
@@ -100,6 +104,7 @@ class Controls:
             "blinks": self.blinks.rate,
             "silence_gate": [self.gate.on, self.gate.threshold if self.gate.on else None],
             "smooth": self.smooth,
+            "mouth_size": self.mouth_size,
             "articulation": [self.articulation.jaw, self.articulation.lips],
             "closures": self.closures,
             "length": None if self.length is None else [str(self.length), self.longer, self.shorter],
@@ -111,7 +116,8 @@ class Controls:
             "head": 1.0,
             "blinks": None,
             "silence_gate": [True, None],
-            "smooth": 0.0,
+            "smooth": None,
+            "mouth_size": "reference",
             "articulation": [1.0, 1.0],
             "closures": True,
             "length": None,
@@ -129,8 +135,10 @@ class Controls:
             words.append("no silence gate")
         elif self.gate.threshold is not None:
             words.append(f"silence gate at {self.gate.threshold:g} dB")
-        if self.smooth:
-            words.append(f"smooth {self.smooth:g}")
+        if self.smooth is not None:
+            words.append(f"smooth {self.smooth:g}" if self.smooth else "not smoothed")
+        if self.mouth_size != "reference":
+            words.append(f"mouth size {self.mouth_size}")
         if not self.articulation.idle:
             words.append(self.articulation.words())
         if not self.closures:
@@ -170,6 +178,7 @@ def control(
     rest: np.ndarray | None = None,
     performed: Callable[[Motion], Motion] | None = None,
     heard: Heard | None = None,
+    gains: np.ndarray | None = None,
 ) -> Controlled:
     """Do to a line what its controls ask for.
 
@@ -178,9 +187,10 @@ def control(
         controls: located.
         audio: its recording.
         seed, name: of the line: all that the randomness of the blinks depends on.
-        rest: [D] the style's pose while its mouth is closed; None if it is not known.
+        rest: [D] or [T, D] the style's pose while its mouth is closed; None if it is not known.
         performed: lays the line's performance on it (`msmdcli.performance.line`); None leaves it as it was generated.
         heard: where closures sound in the recording; None if nothing listened for them.
+        gains: [T, 2] of jaw and lips, by which the mouth becomes as large as the style's; None is 1.
 
     Raises:
         MsmdError: the line is longer than its shot and may not be; a gesture or a curve cannot be used.
@@ -199,10 +209,10 @@ def control(
     motion = scale_head(motion, controls.head)
     if controls.head != 1 and motion.rig.rotation_indices is None:
         warnings.append(f"rig {motion.rig.name} has no head, so `head` changes nothing")
-    if not controls.articulation.idle:
-        motion = articulate(motion, controls.articulation, resting_pose(motion) if rest is None else rest)
+    shut = resting_pose(motion) if rest is None else held(rest, motion.frames)
+    motion = articulate(motion, controls.articulation, shut, None if gains is None else held(gains, motion.frames))
     if controls.gate.on:
-        motion, stretches = gate_motion(motion, audio.samples, audio.rate, controls.gate, rest)
+        motion, stretches = gate_motion(motion, audio.samples, audio.rate, controls.gate, shut)
         facts["silent_seconds"] = round(sum(stop - start for start, stop in stretches), 2)
     motion = smooth_motion(motion, controls.smooth)
     if controls.blinks.rate is not None:
@@ -225,3 +235,8 @@ def control(
         facts["pins_met"] = len(controls.pins) - len(pinned.missed)
         warnings += pinned.missed
     return Controlled(motion, facts, tuple(warnings))
+
+
+def held(rows: np.ndarray, frames: int) -> np.ndarray:
+    """Rows [T, n] for so many frames, the last one held beyond the end; [n] stays as it is."""
+    return rows if rows.ndim == 1 else rows[np.minimum(np.arange(frames), len(rows) - 1)]

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-from msmdcli.controls.articulation import AXES, MAX_GAIN, Articulation, parse_articulation
+from msmdcli.controls.articulation import AXES, MAX_GAIN, Articulation, parse_articulation, parse_mouth_size
 from msmdcli.controls.blinks import parse_blinks
 from msmdcli.controls.closures import parse_closures
 from msmdcli.controls.gesture import BLENDS, MAX_SCALE, MAX_SECONDS, Gesture
@@ -33,7 +33,9 @@ from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import read_format_options
 from msmdcli.manifest.lines import CHOICES, MAX_INTENSITY, MAX_SEED, Choices
 from msmdcli.manifest.takes import parse_takes
-from msmdcli.model.sampling import MAX_GUIDANCE
+from msmdcli.model.guidance import parse_interval
+from msmdcli.model.samplers import SAMPLERS
+from msmdcli.model.sampling import MAX_GUIDANCE, MAX_STEPS, QUALITIES
 from msmdcli.motion.motion import parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.styles.field import DEFAULT_FADE, NO_STYLE, Segment, StyleMix, StyleRef
@@ -79,8 +81,15 @@ class ChoicesReader(Reader):
             format_options=when("format_options", lambda node: read_format_options(self, node)),
             fps=when("fps", self.fps),
             language=when("language", lambda node: self.text_of(node, "language")),
+            sampler=when("sampler", lambda node: self.one_of(node, "sampler", tuple(SAMPLERS))),
+            steps=when("steps", self.steps),
+            quality=when("quality", lambda node: self.quality(node, entries)),
             guidance_audio=when("guidance_audio", lambda node: self.number_of(node, "guidance_audio", 0, MAX_GUIDANCE)),
             guidance_style=when("guidance_style", lambda node: self.number_of(node, "guidance_style", 0, MAX_GUIDANCE)),
+            guidance_interval=when(
+                "guidance_interval", lambda node: self.parsed(node, "guidance_interval", parse_interval)
+            ),
+            guidance_rescale=when("guidance_rescale", lambda node: self.number_of(node, "guidance_rescale", 0, 1)),
             performance=when("performance", lambda node: self.parsed(node, "performance", parse_performance)),
             performance_amount=when("performance_amount", self.performance_amount),
             keep_head_pose=when("keep_head_pose", lambda node: self.parsed(node, "keep_head_pose", parse_keep)),
@@ -88,6 +97,7 @@ class ChoicesReader(Reader):
             blinks=when("blinks", lambda node: self.parsed(node, "blinks", parse_blinks)),
             silence_gate=when("silence_gate", lambda node: self.parsed(node, "silence_gate", parse_gate)),
             smooth=when("smooth", lambda node: self.parsed(node, "smooth", parse_smooth)),
+            mouth_size=when("mouth_size", lambda node: self.parsed(node, "mouth_size", parse_mouth_size)),
             articulation=when("articulation", self.articulation),
             closures=when("closures", lambda node: self.parsed(node, "closures", parse_closures)),
             length=when("length", lambda node: self.parsed(node, "length", parse_length)),
@@ -97,6 +107,20 @@ class ChoicesReader(Reader):
             pins=when("pins", self.pins),
             takes=when("takes", lambda node: self.parsed(node, "takes", parse_takes)),
         )
+
+    def steps(self, node: Node) -> int | None:
+        """A whole number from 1 to `MAX_STEPS`."""
+        value = node.integer
+        if value is None or not 1 <= value <= MAX_STEPS:
+            self.wrong(node, f"steps {self.show(node)} is not a whole number from 1 to {MAX_STEPS}")
+            return None
+        return value
+
+    def quality(self, node: Node, entries: Mapping[str, Node]) -> str | None:
+        """A word for sampler and steps, which do not stand beside it."""
+        if "sampler" in entries or "steps" in entries:
+            self.wrong(node, "quality chooses sampler and steps", "give quality, or sampler and steps")
+        return self.one_of(node, "quality", tuple(QUALITIES))
 
     def performance_amount(self, node: Node) -> tuple[tuple[str, float], ...] | None:
         """A factor, or a factor per region."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from msmdcli.controls.articulation import parse_articulation
+from msmdcli.controls.articulation import parse_articulation, parse_mouth_size
 from msmdcli.controls.blinks import parse_blinks
 from msmdcli.controls.head import parse_head
 from msmdcli.controls.performance import parse_amounts, parse_performance
@@ -17,6 +17,7 @@ from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import parse_format_options
 from msmdcli.manifest.lines import Choices
 from msmdcli.manifest.takes import parse_takes
+from msmdcli.model.guidance import parse_interval
 from msmdcli.motion.motion import parse_fps
 from msmdcli.styles.field import NO_STYLE, StyleMix, StyleRef
 
@@ -30,6 +31,11 @@ def parse_choices(
     seed: int | None = None,
     guidance_audio: float | None = None,
     guidance_style: float | None = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    quality: str | None = None,
+    guidance_interval: str | None = None,
+    guidance_rescale: float | None = None,
     performance: str | None = None,
     performance_amount: str | None = None,
     keep_head_pose: bool | None = None,
@@ -42,6 +48,7 @@ def parse_choices(
     reduce_keys: str | None = None,
     pre_roll: str | None = None,
     post_roll: str | None = None,
+    mouth_size: str | None = None,
     articulation: str | None = None,
     closures: bool | None = None,
     here: Path | None = None,
@@ -57,6 +64,11 @@ def parse_choices(
         seed=seed,
         guidance_audio=guidance_audio,
         guidance_style=guidance_style,
+        sampler=sampler,
+        steps=steps,
+        quality=quality,
+        guidance_interval=_parsed("--guidance-interval", guidance_interval, parse_interval),
+        guidance_rescale=guidance_rescale,
         performance=_parsed("--performance", performance, parse_performance),
         performance_amount=_parsed("--performance-amount", performance_amount, parse_amounts),
         keep_head_pose=keep_head_pose,
@@ -64,6 +76,7 @@ def parse_choices(
         blinks=_parsed("--blinks", blinks, parse_blinks),
         silence_gate=_parsed("--silence-gate", silence_gate, parse_gate),
         smooth=_parsed("--smooth", smooth, parse_smooth),
+        mouth_size=_parsed("--mouth-size", mouth_size, parse_mouth_size),
         articulation=_parsed("--articulation", articulation, parse_articulation),
         closures=closures,
         takes=_parsed("--takes", takes, parse_takes),

@@ -2,19 +2,20 @@
 
 For each setting the line itself wins, then the command line, then its character's `defaults`, then the manifest's
 `defaults`. Where a stronger level names a `style`, the `regions` and `segments` of weaker ones do not apply;
-`format_options` are taken together option by option.
+`format_options` are taken together option by option. A `quality` or a `sampler` hides `quality`, `sampler` and `steps`
+of weaker levels, `steps` a weaker `quality`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from msmdcli.controls.articulation import Articulation
+from msmdcli.controls.articulation import Articulation, MouthSizeSource
 from msmdcli.controls.blinks import Blinks
 from msmdcli.controls.controls import Controls
 from msmdcli.controls.gesture import Gesture
@@ -25,6 +26,8 @@ from msmdcli.controls.silence_gate import SilenceGate
 from msmdcli.documents.names import folded
 from msmdcli.documents.reader import ProblemList
 from msmdcli.manifest.format_options import FormatOptions, merge_options
+from msmdcli.model.guidance import Interval
+from msmdcli.model.sampling import Sampling, apply_quality
 from msmdcli.styles.field import DEFAULT_INTENSITY, Segment, StyleField, StyleMix, StyleRef
 
 DEFAULT_STYLE = "neutral"
@@ -33,7 +36,15 @@ MAX_SEED = 2**63 - 1
 MAX_INTENSITY = 3.0
 
 STYLING = ("style", "regions", "segments", "intensity", "seed", "formats", "format_options", "fps", "language")
-GUIDANCE = ("guidance_audio", "guidance_style")  # see msmdcli.model.guidance
+SAMPLING = (  # see msmdcli.model.sampling
+    "sampler",
+    "steps",
+    "quality",
+    "guidance_audio",
+    "guidance_style",
+    "guidance_interval",
+    "guidance_rescale",
+)
 CONTROLS = (  # see msmdcli.controls.controls
     "performance",
     "performance_amount",
@@ -42,6 +53,7 @@ CONTROLS = (  # see msmdcli.controls.controls
     "blinks",
     "silence_gate",
     "smooth",
+    "mouth_size",
     "articulation",
     "closures",
     "length",
@@ -51,7 +63,7 @@ CONTROLS = (  # see msmdcli.controls.controls
     "pins",
     "takes",
 )
-CHOICES = (*STYLING, *GUIDANCE, *CONTROLS)
+CHOICES = (*STYLING, *SAMPLING, *CONTROLS)
 LINE_KEYS = ("id", "audio", *CHOICES, "text", "character", "fields")
 
 StyleFollow = Literal["whole", "timeline"]
@@ -81,8 +93,13 @@ class Choices:
     format_options: FormatOptions | None = None
     fps: Fraction | None = None
     language: str | None = None
+    sampler: str | None = None
+    steps: int | None = None
+    quality: str | None = None
     guidance_audio: float | None = None
     guidance_style: float | None = None
+    guidance_interval: Interval | None = None
+    guidance_rescale: float | None = None
     performance: Source | None = None
     performance_amount: tuple[tuple[str, float], ...] | None = None
     keep_head_pose: bool | None = None
@@ -90,6 +107,7 @@ class Choices:
     blinks: Blinks | None = None
     silence_gate: SilenceGate | None = None
     smooth: float | None = None
+    mouth_size: MouthSizeSource | None = None
     articulation: Articulation | None = None
     closures: bool | None = None
     length: ShotLength | None = None
@@ -115,6 +133,7 @@ class Choices:
             "blinks": self.blinks,
             "gate": self.silence_gate,
             "smooth": self.smooth,
+            "mouth_size": self.mouth_size,
             "articulation": self.articulation,
             "closures": self.closures,
             "length": self.length,
@@ -124,6 +143,21 @@ class Choices:
             "pins": self.pins,
         }
         return Controls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+    def sampling(self, base: Sampling) -> Sampling:
+        """How a line is solved that merged choices ask for; `base` where they leave it open. A quality, and a sampler
+        without steps, takes the bundle's number of steps."""
+        chosen = apply_quality(self.quality, self.sampler, self.steps)
+        own = Sampling(
+            chosen.sampler,
+            chosen.steps,
+            self.guidance_audio,
+            self.guidance_style,
+            self.guidance_interval,
+            self.guidance_rescale,
+        )
+        named = self.quality is not None or self.sampler is not None
+        return own.over(replace(base, sampler=None, steps=None) if named else base)
 
 
 NAMES = tuple(field.name for field in fields(Choices))
@@ -247,14 +281,18 @@ class Manifest:
 
 
 def merge(levels: Sequence[Choices]) -> Choices:
-    """Levels, strongest first, as one. A level with a `style` hides the `regions` and `segments` of weaker ones."""
+    """Levels, strongest first, as one; the head of this file says what hides what."""
     result: dict[str, Any] = {}
     for level in levels:
-        styled = "style" in result
+        hidden = {"regions", "segments"} if "style" in result else set()
+        if "quality" in result or "sampler" in result:
+            hidden |= {"quality", "sampler", "steps"}
+        elif "steps" in result:
+            hidden |= {"quality"}
         for name, value in level.given:
             if name == "format_options" and name in result:
                 result[name] = merge_options(result[name], value)
-            if name in result or (styled and name in ("regions", "segments")):
+            if name in result or name in hidden:
                 continue
             result[name] = value
     return Choices(**result)

@@ -31,7 +31,8 @@ from msmdcli.manifest.dubs import MOST_FACES, NOT_FOR_DUBS, OWN_KEYS
 from msmdcli.manifest.lines import CHOICES, HEADS, KEEPS, LINE_KEYS, MAX_INTENSITY, MAX_SEED, STYLE_FOLLOWS
 from msmdcli.manifest.reading import CHARACTER_KEYS, TOP_KEYS, VERSION
 from msmdcli.manifest.takes import MAX_TAKES
-from msmdcli.model.sampling import MAX_GUIDANCE
+from msmdcli.model.samplers import SAMPLERS
+from msmdcli.model.sampling import MAX_GUIDANCE, MAX_STEPS, QUALITIES
 from msmdcli.motion.motion import MAX_FPS
 from msmdcli.motion.rig import Rig
 
@@ -61,17 +62,23 @@ ABOUT = {
     "text": "What is said; carried to the report",
     "character": "Whose line it is: a name in `characters`",
     "fields": "Columns of your own, carried to the report",
+    "sampler": "How the model is solved: ddpm, ddim or dpmpp-2m; what the model recommends if left out",
+    "steps": "Network evaluations per window: speed against accuracy",
+    "quality": "Sampler and steps in a word: draft (1 step) or standard (what the model recommends)",
     "guidance_audio": "Guidance scale of the sound: more makes the mouth larger and closer to it; 0 is off and fastest",
     "guidance_style": "Guidance scale of the style; 0 is off and fastest",
+    "guidance_interval": "Guide between these shares of the noise only: 0.2-0.8",
+    "guidance_rescale": "Bring guided motion back to the spread of the unguided, 0 (off) to 1",
     "performance": "Head, brows, eyes, cheeks: the style's own movement placed by rhythm, the model's, or none",
     "performance_amount": "How much of that movement, 0 to 1.5, or a factor per region",
     "keep_head_pose": "Keep a reference's mean yaw and roll of the head, which are the camera's",
     "head": "Head motion: generated, off, or a factor",
     "blinks": "style, off, or a rate per minute",
     "silence_gate": "true (default): the mouth rests where nobody speaks; off; or the level in dB of silence",
-    "articulation": "How far jaw and lips go: a gain for both, or {jaw: 1.2, lips: 1.1}; 1 is as generated",
+    "mouth_size": "How large the mouth speaks: as large as in the style's own clips (reference), or as generated",
+    "articulation": "How far jaw and lips go: a gain for both, or {jaw: 1.2, lips: 1.1}; 1 is as mouth_size says",
     "closures": "true: lips meet on m, b, p and go to the teeth on f, v, where they are heard",
-    "smooth": "Light smoothing without lag, 0 to 1",
+    "smooth": "Light smoothing without lag, 0 to 1; the mouth alone, by 0.2, if left out",
     "length": "Length of the shot: 4.2 (seconds), 4200 ms, 126 frames",
     "when_longer": "A line longer than its shot: cut its end, keep it, or fail",
     "when_shorter": "A line shorter than its shot: hold the last pose, or keep its length",
@@ -217,8 +224,13 @@ def _choices() -> dict[str, Schema]:
             ]
         },
         "language": TEXT,
+        "sampler": {"enum": list(SAMPLERS)},
+        "steps": {"type": "integer", "minimum": 1, "maximum": MAX_STEPS},
+        "quality": {"enum": list(QUALITIES)},
         "guidance_audio": _number(0, MAX_GUIDANCE),
         "guidance_style": _number(0, MAX_GUIDANCE),
+        "guidance_interval": {"type": "string", "pattern": r"^\s*[0-9.]+\s*-\s*[0-9.]+\s*$"},
+        "guidance_rescale": _number(0, 1),
         "performance": _spelled((*performance.SOURCES, "no", "false")),
         "performance_amount": {
             "anyOf": [
@@ -238,6 +250,7 @@ def _choices() -> dict[str, Schema]:
             (*silence_gate.ON, *silence_gate.OFF), _number(silence_gate.LOWEST_DB, silence_gate.HIGHEST_DB)
         ),
         "smooth": _words(smoothing.OFF, _number(0, 1)),
+        "mouth_size": _spelled(articulation.MOUTH_SIZES),
         "articulation": {
             "anyOf": [
                 _number(0, articulation.MAX_GAIN),

@@ -62,7 +62,7 @@ class Engine:
         self.runtime = OnnxRuntime(device, threads)
         self.graphs = Graphs(bundle, self.runtime, max_batch)
         self.style_encoder = StyleEncoder(self.graphs)
-        self.solver = Solver(self.graphs, self.sampling)
+        self.solver = Solver(self.graphs)
 
     @property
     def device(self) -> str:
@@ -179,10 +179,18 @@ class Engine:
                 yield line.job, motion.clip() if clip else motion
 
     def _advance(self, lines: list[ActiveLine], on_error: Callable[[Job, MsmdError], None] | None) -> None:
-        """One window of each line. A failing call is tried again with half of the lines, down to the one that fails."""
+        """One window of each line, those that are solved alike in the same calls. A failing call is tried again with
+        half of the lines, down to the one that fails."""
+        ways: dict[tuple[object, ...], list[ActiveLine]] = {}
+        for line in lines:
+            ways.setdefault(line.sampling.process, []).append(line)
+        if len(ways) > 1:
+            for some in ways.values():
+                self._advance(some, on_error)
+            return
         layers = [layer for line in lines for layer in line.layers]
         try:
-            solved = self.solver.solve(layers)  # [L, N, D]
+            solved = self.solver.solve(layers, lines[0].sampling)  # [L, N, D]
         except MsmdError as error:
             if len(lines) > 1:
                 middle = len(lines) // 2

@@ -34,7 +34,7 @@ class Job:
         watch_alpha: called once per window, after its last step, with alpha [n, K] of eq. 4 for the line's frames from
             `first` on: the coefficients of the style basis, of the first style that has weight there. It changes
             nothing.
-        guidance: lambda of eq. 6 for sound and style; None is the engine's.
+        sampling: how it is solved, resolved; None is the engine's.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Job:
     noise: str | None = None
     constrain: Callable[[Array, int], Array] | None = None
     watch_alpha: Callable[[Array, int], None] | None = None
-    guidance: tuple[float | None, float | None] = (None, None)
+    sampling: Sampling | None = None
 
     @property
     def noise_name(self) -> str:
@@ -66,7 +66,7 @@ class ActiveLine:
             raise MsmdError(f"line {job.id}: no audio features", hint="the recording is empty")
         self.job = job
         self.failed = False
-        sampling = sampling.guided_by(*job.guidance)
+        self.sampling = sampling = job.sampling or sampling
         weights = normalised_weights(job, bundle.rig.size)
         self.layers = [
             Layer(job, channels, own, number == 0, bundle, sampling)

@@ -14,6 +14,7 @@ from msmdcli.model.guidance import WHOLE, Interval, check_interval
 from msmdcli.model.samplers import make_sampler
 
 MAX_GUIDANCE = 10.0
+MAX_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,17 @@ class Sampling:
             del described["guidance_rescale"]
         return described
 
-    def guided_by(self, audio: float | None, style: float | None) -> Sampling:
-        """The same with other guidance scales; None leaves one as it is."""
-        return replace(
-            self,
-            guidance_audio=self.guidance_audio if audio is None else audio,
-            guidance_style=self.guidance_style if style is None else style,
-        )
+    def over(self, base: Sampling) -> Sampling:
+        """The same, and where it leaves something open `base`. Steps go with their sampler."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if self.sampler not in (None, base.sampler) and self.steps is None:
+            given["steps"] = None
+        return replace(base, **given)
+
+    @property
+    def process(self) -> tuple[Any, ...]:
+        """What the windows that are solved in the same calls have to have in common."""
+        return self.sampler, self.steps, self.guidance_interval, self.guidance_rescale
 
     def resolve(self, bundle: Bundle) -> Sampling:
         """With the bundle's recommendations in place of None. Its number of steps goes with its sampler only."""

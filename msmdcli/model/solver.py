@@ -34,16 +34,19 @@ class Solver:
 
     Args:
         graphs: the model's.
-        sampling: how to solve, resolved.
     """
 
-    def __init__(self, graphs: Graphs, sampling: Sampling) -> None:
+    def __init__(self, graphs: Graphs) -> None:
         self._graphs = graphs
-        self._sampling = sampling
 
-    def solve(self, layers: Sequence[Layer]) -> Array:
-        """Solve the current window of each of L layers: noise -> normalised motion [L, N, D]."""
-        bundle, sampling = self._graphs.bundle, self._sampling
+    def solve(self, layers: Sequence[Layer], sampling: Sampling) -> Array:
+        """Solve the current window of each of L layers: noise -> normalised motion [L, N, D].
+
+        Args:
+            layers: whose own sampling has the same `process`.
+            sampling: how to solve, resolved; guidance scales are the layers' own.
+        """
+        bundle = self._graphs.bundle
         # 1. The steps, and whether each is guided.
         sampler = make_sampler(sampling.sampler or "", bundle.schedule, sampling.steps)
         interval = sampling.guidance_interval or WHOLE
@@ -52,37 +55,36 @@ class Solver:
         calls = {way: calls_of(self._graphs, layers, way) for way in dict.fromkeys(guided)}
         # 3. x_T of each layer, from a generator of its own.
         generators = [window_rng(layer.job.seed, layer.job.noise_name, layer.window.index) for layer in layers]
-        process = _Process(layers, sampler, guided, calls, generators, (bundle.window, bundle.rig.size))
+        shape, rescale = (bundle.window, bundle.rig.size), sampling.guidance_rescale or 0.0
+        process = _Process(layers, sampler, guided, calls, generators, shape, rescale)
         x = process.fresh_noise()
         # 4. Step by step to x_0.
-        return self._on_device(process, x) if self._fits_device(layers) else self._on_host(process, x)
+        return self._on_device(process, x) if self._fits_device(layers, rescale) else self._on_host(process, x)
 
-    def _fits_device(self, layers: Sequence[Layer]) -> bool:
+    def _fits_device(self, layers: Sequence[Layer], rescale: float) -> bool:
         """Whether no step has anything to do on the host: pins and the spread of guided motion are looked at there."""
         rows = sum(len(layer.rows) for layer in layers)
         return (
             self._graphs.runtime.bound
             and rows <= self._graphs.max_batch
-            and not (self._sampling.guidance_rescale and any(layer.guided for layer in layers))
+            and not (rescale and any(layer.guided for layer in layers))
             and not any(layer.job.constrain for layer in layers)
         )
 
     def _on_host(self, process: _Process, x: Array) -> Array:
         """From x_T [L, N, D] to x_0, with NumPy between the steps."""
-        layers, sampling = process.layers, self._sampling
+        layers = process.layers
         for i, t in enumerate(process.sampler.timesteps):
             guided = process.guided[i]
             calls = process.calls[guided]
             wanted = process.wanted if process.is_last(i) else ("x0",)
             predictions, alphas = predict(self._graphs, calls, x, int(t), wanted)
             x0_hat = mix(predictions, calls.rows, calls.owner, guided)  # [R, N, D] -> [L, N, D]
-            if guided and sampling.guidance_rescale:
+            if guided and process.rescale:
                 plain = mix(predictions, calls.rows, calls.owner, False)
                 for number, layer in enumerate(layers):
                     if layer.guided:
-                        x0_hat[number] = rescaled(
-                            x0_hat[number], plain[number], layer.window.frames, sampling.guidance_rescale
-                        )
+                        x0_hat[number] = rescaled(x0_hat[number], plain[number], layer.window.frames, process.rescale)
             for number, layer in enumerate(layers):
                 layer.constrain(x0_hat[number])
             if alphas:
@@ -129,6 +131,7 @@ class _Process:
         calls: of the network, with guidance and without.
         generators: of each layer's noise.
         shape: N, D.
+        rescale: see `Sampling.guidance_rescale`.
     """
 
     layers: Sequence[Layer]
@@ -137,6 +140,7 @@ class _Process:
     calls: dict[bool, Calls]
     generators: list[np.random.Generator]
     shape: tuple[int, int]
+    rescale: float
 
     @property
     def wanted(self) -> tuple[str, ...]:

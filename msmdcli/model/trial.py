@@ -48,7 +48,7 @@ def step_timer(engine: Engine, rows: int) -> Callable[[], object]:
 def window_timer(engine: Engine) -> Callable[[], object]:
     """A call that solves one window of noise at the engine's settings, its sound already encoded."""
     job = _noise_line(engine).job
-    return lambda: engine.solver.solve(ActiveLine(job, engine.bundle, engine.sampling).layers)
+    return lambda: engine.solver.solve(ActiveLine(job, engine.bundle, engine.sampling).layers, engine.sampling)
 
 
 def same_bytes(engine: Engine) -> bool:

@@ -38,11 +38,24 @@ class Part:
         reference: its performance; None (no style) leaves the generated movement.
         weight: [T or 1, D or 1] its share for each frame and channel; over all parts of a line 1.
         intensity: of the style.
+        understudy: who lends a head to a reference that has none; None: nobody.
     """
 
     reference: Reference | None
     weight: NDArray[np.floating]
     intensity: float = 1.0
+    understudy: Reference | None = None
+
+    def performer(self, group: str) -> Reference | None:
+        """Whose movement a group has; None leaves it as it was generated.
+
+        A take of a face alone (Live Link without head rotation) says nothing of the head, and a head that hangs still
+        on a face that lives looks dead. So it is lent one that does what heads do with speech.
+        """
+        if self.reference is None or group in self.reference.moving:
+            return self.reference
+        lent = group == "head" and self.understudy is not None and group in self.understudy.moving
+        return self.understudy if lent else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +100,9 @@ class Performance:
                     continue
                 weight = weights_at(part.weight, times * self.fps, columns)
                 generated = generated - weight * part.intensity * part.reference.camera[columns]
-                if group not in self.generated and group in part.reference.moving:
-                    neutral, rest = self.neutral[columns], part.reference.rest[columns]
+                performer = part.performer(group)
+                if group not in self.generated and performer is not None:
+                    neutral, rest = self.neutral[columns], performer.rest[columns]
                     base += weight * (neutral + part.intensity * (rest - neutral))
                     share += weight
             performed = base
@@ -149,8 +163,9 @@ def plan(
     for group, columns in groups.items() if options.source == "reference" else ():
         if group in generated or group in left:
             continue
-        taking = [part for part in parts if part.reference is not None and group in part.reference.moving]
-        references = [part.reference for part in taking if part.reference is not None]
+        performers = [part.performer(group) for part in parts]
+        taking = [part for part, performer in zip(parts, performers, strict=True) if performer is not None]
+        references = [performer for performer in performers if performer is not None]
         if not references:
             continue
         weights = np.stack([weights_at(part.weight, frames, columns).mean(axis=1) for part in taking])  # [K, F]

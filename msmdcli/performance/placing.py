@@ -35,6 +35,8 @@ FORGETS = 25.0  # seconds after which a stretch is half as familiar
 COUNTS = {"head": 1.0, "brows": 0.6, "gaze": 0.7, "lids": 0.3, "cheeks": 0.3}  # of groups, in a join
 JOIN, RHYTHM, SEEN, LENGTH, IN_PAUSE, CHANCE = 0.8, 1.0, 1.6, 0.12, 0.15, 0.12  # what things cost
 OTHER_HAND = 0.15  # of a mirrored stretch that was never seen
+LIVELY, REMEMBERED = 6.0, 10.0  # what it costs to move more or less than the reference does, over so many seconds
+UNHEEDED = 0.05  # how much the rhythm of a silent mouth counts
 LEAST = 1e-5  # variance below which a group does not count
 
 
@@ -45,7 +47,10 @@ class _Pool:
     Attributes:
         pose, speed: [F, C] its movement and its change per second, scaled so that squares add up to what a join costs;
             column signs of a mirrored one in `mirror` [C].
-        features: [F, 3]. first, last: [F] first and last frame of the frame's take. take: [F] its number.
+        features: [F, 3].
+        heeds: [F] how much the rhythm counts there: little where the mouth is silent.
+        first, last: [F] first and last frame of the frame's take. take: [F] its number.
+        moved: [F + 1] how much has moved before each frame, in frames of the usual movement.
         mirrored: whether it may be mirrored.
         seen: [2, F] seconds on the line when a frame was last performed, plain and mirrored.
     """
@@ -54,9 +59,11 @@ class _Pool:
     speed: Array
     mirror: Array
     features: Array
+    heeds: Array
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     take: NDArray[np.int64]
+    moved: Array
     mirrored: bool
     seen: Array = field(init=False)
 
@@ -70,7 +77,7 @@ class _Pool:
         names = [reference.rig.channels[c] for c in columns]
         sides = (reference.rig.rotation or ())[1:]
         mirror = np.array([-1.0 if name in sides else 1.0 for name in names])
-        poses, features, takes, first, last = [], [], [], [], []
+        poses, features, heeds, takes, first, last = [], [], [], [], [], []
         frame = 0
         for number, take in enumerate(reference.takes):
             count = max(2, int(take.seconds * FPS) + 1)
@@ -78,6 +85,7 @@ class _Pool:
             poses.append(take.at(times, columns) - reference.rest[columns])
             curves = take.rhythm.features
             features.append(curves[np.minimum(np.arange(count), len(curves) - 1)])
+            heeds.append(np.full(count, 1.0 if take.speaks else UNHEEDED))
             takes.append(np.full(count, number))
             first.append(np.full(count, frame))
             last.append(np.full(count, frame + count - 1))
@@ -91,14 +99,17 @@ class _Pool:
             share = COUNTS[name] / sum(COUNTS[n] for n in groups)
             pose[:, at] *= np.sqrt(share / max(float(pose[:, at].var(axis=0).sum()), LEAST))
             speed[:, at] *= np.sqrt(share / max(float(np.square(speed[:, at]).mean(axis=0).sum()), LEAST))
+        length = np.sqrt(np.square(speed).sum(axis=1))  # [F]
         return cls(
             pose,
             speed,
             mirror,
             np.concatenate(features),
+            np.concatenate(heeds),
             np.concatenate(first),
             np.concatenate(last),
             np.concatenate(takes),
+            np.concatenate([[0.0], np.cumsum(length / max(float(length.mean()), LEAST))]),
             reference.symmetric,
         )
 
@@ -124,6 +135,12 @@ class _Chosen:
         """The pool's frames at frames of the line."""
         at = np.round(self.place + self.rate * (cuts - self.start)).astype(np.int64)
         return np.clip(at, self.pool.first[self.place], self.pool.last[self.place])
+
+    @property
+    def life(self) -> float:
+        """How much is moved in it, in frames of the usual movement."""
+        there = self.places(np.array([self.start, max(self.end, self.start + 1)]))
+        return float(self.pool.moved[there[1]] - self.pool.moved[there[0]])
 
     def stretch(self, references: Sequence[Reference], rhythm: Rhythm) -> Stretch:
         """As it is performed."""
@@ -183,7 +200,7 @@ def _costs(
         if not mirrored:
             own = pool.features[at]  # [places, H, 3]
             square = np.einsum("chf,chf->c", target, target)[:, None] + np.einsum("shf,shf->s", own, own)[None]
-            fit = RHYTHM * (square - 2 * np.einsum("chf,shf->cs", target, own)) / len(ahead)
+            fit = RHYTHM * pool.heeds[places] * (square - 2 * np.einsum("chf,shf->cs", target, own)) / len(ahead)
         left = pool.last[places] - places
         room = np.where(left >= least * rate, 0.0, 50.0)
         end = places + np.minimum(left, int(2 * FPS)) + 1
@@ -230,6 +247,20 @@ def _squares(a: Array, b: Array) -> Array:
     )
 
 
+def _liveliness(pool: _Pool, places: NDArray[np.int64], moved: float, lasted: float) -> Array:
+    """What it costs that all that was performed lately, a usual stretch from each place on included, moves more or less
+    than the reference: [places]. Stretches join where they are slow; without this the slow ones win.
+
+    Args:
+        pool: of the reference.
+        places: frames of it.
+        moved, lasted: what was performed lately, and for how long, in frames.
+    """
+    ahead = np.minimum(places + int(np.mean(USUAL) * FPS), pool.last[places])
+    share = (moved + pool.moved[ahead] - pool.moved[places]) / (lasted + np.maximum(ahead - places, 1))
+    return np.asarray(LIVELY * np.square(share - 1.0))
+
+
 def _remember(now: _Chosen) -> None:
     """Mark what was performed."""
     line = np.arange(now.start, max(now.end, now.start + 1))
@@ -255,6 +286,7 @@ def place(
     pause = rhythm.longer(frames + 1).pause
     weights = np.pad(weights, ((0, 0), (0, max(0, frames + 1 - weights.shape[1]))), mode="edge")
     used = np.zeros(len(references))
+    moved, lasted = 0.0, 0.0
     chain: list[_Chosen] = []
     now: _Chosen | None = None
     while True:
@@ -269,6 +301,7 @@ def place(
             which = _whose(weights[:, min(int(cuts[len(cuts) // 2]), frames)], used)
         pool = pools[which]
         cost, places, ways = _costs(pool, cuts, line, rng)
+        cost += _liveliness(pool, places, moved, lasted)[None, :, None]
         if now is not None:
             cost += LENGTH * np.square((cuts - now.start - wanted) / (1.5 * FPS))[:, None, None]
             cost -= IN_PAUSE * pause[np.minimum(cuts, len(pause) - 1)][:, None, None]
@@ -280,6 +313,8 @@ def place(
             now.end = cut
             used[now.which] += (cut - now.start) / FPS
             _remember(now)
+            fades = float(np.exp2(-(cut - now.start) / (REMEMBERED * FPS)))
+            moved, lasted = fades * moved + now.life, fades * lasted + cut - now.start
         now = _Chosen(pool, which, cut, place_, way[0], way[1])
         chain.append(now)
     chain[-1].end = frames

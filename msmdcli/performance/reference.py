@@ -25,6 +25,7 @@ from msmdcli.motion.rotation import (
 )
 from msmdcli.performance.blinks import BlinkEvent, separate_blinks
 from msmdcli.performance.interpolation import sample, slopes
+from msmdcli.performance.mouth_size import speaks
 from msmdcli.performance.rhythm import RATE, Rhythm, rhythm_of
 
 Array = NDArray[np.float64]
@@ -65,6 +66,7 @@ class Take:
         accent: [T'] at `RATE`, where head and brows gesture: nods, turns, flashes; 1 is a strong one.
         blinks: whole.
         performed: seconds that were really performed: a short take is unfolded.
+        speaks: whether its mouth does; if not, its rhythm says nothing.
     """
 
     fps: float
@@ -73,6 +75,7 @@ class Take:
     accent: Array
     blinks: tuple[BlinkEvent, ...]
     performed: float
+    speaks: bool = True
 
     @property
     def seconds(self) -> float:
@@ -130,7 +133,7 @@ class Reference:
             if LEAST_SECONDS <= performed < UNFOLDED:
                 values, rhythm = unfolded(values, rhythm, float(clip.fps))
             accent = accents(values, rig, float(clip.fps))
-            takes.append(Take(float(clip.fps), values, rhythm, accent, tuple(blinks), performed))
+            takes.append(Take(float(clip.fps), values, rhythm, accent, tuple(blinks), performed, speaks(clip)))
         total = sum(len(take.values) for take in takes)
         rest = np.sum([take.values.sum(axis=0) for take in takes], axis=0) / total
         return cls(rig, tuple(takes), rest, camera)

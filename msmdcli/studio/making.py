@@ -129,7 +129,9 @@ class Maker:
         """
         with self._lock:
             began = time.perf_counter()
-            (task,) = tasks_of([planned], Path(), self.engine, _refuse, known=self._known).tasks
+            tasks = tasks_of([planned], Path(), self.engine, _refuse, known=self._known)
+            self._known.sizes = tasks.sizes
+            (task,) = tasks.tasks
             curves, task = task.curves, replace(task, curves=None)
             recording = self._worker.recording(task)
             job = self._worker.job(task, recording)
@@ -172,7 +174,8 @@ def sampling_key(job: Job, task: LineTask) -> str:
         job: the line as the engine gets it. task: what the job was made from.
     """
     found = hashlib.sha256(task.audio_sha256.encode())
-    said = [job.noise_name, job.seed, job.guidance, [pin.description() for pin in task.controls.pins]]
+    solved = None if job.sampling is None else job.sampling.description()
+    said = [job.noise_name, job.seed, solved, [pin.description() for pin in task.controls.pins]]
     found.update(json.dumps(said).encode())
     for entry in job.entries:
         weight = np.ascontiguousarray(entry.weight)

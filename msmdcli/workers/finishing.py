@@ -53,6 +53,7 @@ def finished(
     rest: NDArray[np.float32] | None = None,
     performance: Performance | None = None,
     heard: Heard | None = None,
+    gains: NDArray[np.floating] | None = None,
 ) -> Finished:
     """Finish a line.
 
@@ -62,17 +63,23 @@ def finished(
         voice: its measures (`msmdcli.media.voice.measure_voice`).
         task: what is asked of the line.
         window: N, frames of the model's windows, for the measures.
-        rest: [D] the pose of the line's styles while their mouths are closed; None: not known.
+        rest: [T or 1, D] the pose of the line's styles while their mouths are closed, for each frame of `motion`; None:
+            not known.
         performance: of the line; None leaves it as it was generated.
         heard: the closures in the recording; None: not known.
+        gains: [T or 1, 2] by which jaw and lips become as large as the styles', for each frame of `motion`.
 
     Raises:
         MsmdError: a control cannot be met.
     """
 
+    motion_fps = motion.fps
+
     def controlled(line: Motion, controls: Controls) -> Controlled:
         performed = None if performance is None else performance.on
-        return control(line, controls, audio, task.seed, task.noise_name, rest, performed, heard)
+        times = np.arange(line.frames, dtype=np.float64) * float(motion_fps / line.fps)  # in frames of the model
+        closed, sizes = (None if rows is None else between(rows, times) for rows in (rest, gains))
+        return control(line, controls, audio, task.seed, task.noise_name, closed, performed, heard, sizes)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
     silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))
@@ -95,6 +102,14 @@ def finished(
     return Finished(
         motion, health, facts, (*audio.notes, *_style_warnings(task, float(audio.seconds)), *result.warnings)
     )
+
+
+def between(rows: NDArray[np.floating], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows [T, n] at fractional frames [m], the last one held beyond the end; a single row is for all of them."""
+    left = np.minimum(at.astype(np.int64), len(rows) - 1)
+    right = np.minimum(left + 1, len(rows) - 1)
+    share = (at - np.floor(at))[:, None]
+    return np.asarray(rows[left] * (1 - share) + rows[right] * share)
 
 
 def _asked_still(controls: Controls) -> Iterator[str]:

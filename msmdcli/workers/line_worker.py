@@ -11,52 +11,36 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.controls.closures import Heard
 from msmdcli.controls.pins import Pinned
 from msmdcli.errors import MsmdError
 from msmdcli.formats.registry import write_temporary
 from msmdcli.media.audio import Audio, load_audio
-from msmdcli.media.voice import measure_voice
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.closure_ear import hear_closures
 from msmdcli.model.engine import Engine
 from msmdcli.model.lines import Job
 from msmdcli.model.sampling import Sampling
-from msmdcli.model.stores import Features, FeatureStore
+from msmdcli.model.stores import FeatureStore
 from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
 from msmdcli.performance.line import Performance
 from msmdcli.system.files import Written, sha256_of
 from msmdcli.system.machine import available_cores
 from msmdcli.workers.finishing import Finished, finished
+from msmdcli.workers.mouth_sizes import gains_over_time
 from msmdcli.workers.performers import Performers
 from msmdcli.workers.read_ahead import read_ahead
+from msmdcli.workers.recordings import EncodedRecording, encoded
 from msmdcli.workers.task import LineTask, Outcome
 
 AHEAD = 4  # recordings prepared while others are computed
 MOST_READERS = 4  # threads that prepare them
 RECORDINGS_KEPT = 2  # lines that share a recording come one after the other
-
-
-@dataclass(frozen=True)
-class EncodedRecording:
-    """A recording, its features [T, C] from the audio encoder, and the closures heard in them (None: no ear)."""
-
-    audio: Audio
-    features: Features
-    heard: Heard | None = None
-
-    @cached_property
-    def voice(self) -> dict[str, float]:
-        """See `measure_voice`: once for all lines that share the recording."""
-        return measure_voice(self.audio.samples, self.audio.rate)
 
 
 class LineWorker:
@@ -159,15 +143,8 @@ class LineWorker:
         return mine.result()
 
     def heard(self, audio: Audio) -> EncodedRecording:
-        """A recording as the model hears it: its features, and its closures where the bundle has an ear for them."""
-        features = self.engine.features(audio, self._features)
-        bundle, ear = self.engine.bundle, self.engine.graphs.closure_ear
-        if ear is None:
-            return EncodedRecording(audio, features)
-        likely = hear_closures(ear, features, bundle)  # [F, 3]
-        first, second = bundle.closures["likely"]
-        rate = float(bundle.fps * bundle.audio_encoder.stack)
-        return EncodedRecording(audio, features, Heard(likely[:, 0], likely[:, 1], rate, (first, second)))
+        """A recording as the model hears it."""
+        return encoded(audio, self.engine, self._features)
 
     def job(self, task: LineTask, recording: EncodedRecording) -> Job:
         styles = {key: self.styles[code] for key, code in task.codes.items()}
@@ -176,20 +153,21 @@ class LineWorker:
         constrain = None
         if task.controls.pins:
             constrain = Pinned.of(task.controls.pins, bundle.rig, bundle.fps, len(features)).met_by
-        return Job(task.id, features, entries, task.seed, task.noise, constrain, guidance=task.guidance)
+        return Job(task.id, features, entries, task.seed, task.noise, constrain, sampling=task.sampling)
 
     def rest(self, task: LineTask, frames: int) -> NDArray[np.float32] | None:
-        """[D] the pose of the line's styles while their mouths are closed, each with its share; None: not known."""
+        """[T or 1, D] the pose of the line's styles while their mouths are closed, each with its share; None: not
+        known."""
         bundle = self.engine.bundle
         styles = {key: self.styles[code] for key, code in task.codes.items()}
-        total = np.zeros(bundle.rig.size, np.float32)
-        share = np.zeros(bundle.rig.size, np.float32)
+        total = np.zeros((1, bundle.rig.size), np.float32)
+        share = np.zeros((1, bundle.rig.size), np.float32)
         for entry in task.field.entries(styles, frames, bundle.fps, bundle.rig):
             if entry.style is not None and entry.style.rest is not None:
-                weight = np.mean(np.atleast_2d(np.asarray(entry.weight, np.float32)), axis=0)  # [D] or [1]
-                total += weight * entry.style.rest
-                share += weight
-        return total / share if (share > 0).all() else None
+                weight = np.atleast_2d(np.asarray(entry.weight, np.float32))  # [T or 1, D or 1]
+                total = total + weight * entry.style.rest
+                share = share + weight
+        return np.asarray(total / share, np.float32) if (share > 0).all() else None
 
     def finished(self, task: LineTask, recording: EncodedRecording, motion: Motion) -> Finished:
         """A generated line with its performance and its controls; see `msmdcli.workers.finishing`."""
@@ -199,9 +177,10 @@ class LineWorker:
         self, task: LineTask, recording: EncodedRecording, motion: Motion, performance: Performance | None
     ) -> Finished:
         """The same with a performance that is planned already."""
+        audio, window = recording.audio, self.engine.bundle.window
         rest = self.rest(task, motion.frames) if task.controls.needs_rest else None
-        window = self.engine.bundle.window
-        return finished(motion, recording.audio, recording.voice, task, window, rest, performance, recording.heard)
+        gains = gains_over_time(task.field, task.codes, task.gains, motion) if task.gains else None
+        return finished(motion, audio, recording.voice, task, window, rest, performance, recording.heard, gains)
 
     def _written(self, task: LineTask, recording: EncodedRecording, motion: Motion) -> Outcome:
         """Finish a line and write its files under temporary names."""

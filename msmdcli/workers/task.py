@@ -10,10 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from msmdcli.controls.articulation import Articulation
 from msmdcli.controls.controls import NO_CONTROLS, Controls
 from msmdcli.controls.head import HeadMotion
 from msmdcli.errors import MsmdError
 from msmdcli.manifest.format_options import FormatOptions
+from msmdcli.model.sampling import Sampling
 from msmdcli.motion.curve_map import CurveMap
 from msmdcli.styles.field import StyleField
 from msmdcli.system.files import Written
@@ -40,7 +42,8 @@ class LineTask:
         performers: `StyleRef.key` -> key into the worker's clips of styles; empty: none performs (no style).
         kept: groups of channels that run along with the original that is dubbed; see `msmdcli.performance.line.plan`.
         generated: groups whose movement is the model's.
-        guidance: scales of the sound and the style; None is the batch's.
+        sampling: how it is solved, resolved; None is the engine's.
+        gains: `StyleRef.key` -> by how much jaw and lips go further, to be as large as the style's.
     """
 
     id: str
@@ -60,7 +63,8 @@ class LineTask:
     performers: Mapping[tuple[str, Path], str] = dataclasses.field(default_factory=dict)
     kept: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()
-    guidance: tuple[float | None, float | None] = (None, None)
+    sampling: Sampling | None = None
+    gains: Mapping[tuple[str, Path], Articulation] = dataclasses.field(default_factory=dict)
 
     @property
     def noise_name(self) -> str:

@@ -24,6 +24,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import yaml
 
 from msmdcli.errors import MsmdError, did_you_mean
@@ -32,7 +33,9 @@ from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.library import FORMAT_VERSION as STYLE_FORMAT
 from msmdcli.system.files import sha256_of
+from training.data.lip_gap import sealed
 from training.speech.acted_manner import ActedManner, Glance
+from training.speech.lips import bilabial
 from training.speech.performance import perform
 from training.speech.visemes import Phone, VisemeTable, covered
 
@@ -87,8 +90,10 @@ def read_takes(path: Path = TAKES) -> dict[str, list[Phone]]:
 
 
 def make_clip(tag: Tag, take: str, phones: Sequence[Phone], rig: Rig, table: VisemeTable) -> Motion:
-    """One clip: a take in a tag's manner."""
+    """One clip: a take in a tag's manner, whose lips meet on m, b and p."""
     motion = perform(phones, tag.manner, f"{tag.name}/{take}", rig, table, FPS)
+    closed = bilabial(phones, np.arange(motion.frames) / float(FPS), table).astype(np.float32)
+    motion = dataclasses.replace(motion, values=sealed(motion.values, closed, rig))
     meta = {"style": tag.name, "take": take, "synthetic": "true", "licence": LICENCE}
     return dataclasses.replace(motion, meta={**meta, "generator": GENERATOR})
 

@@ -170,7 +170,7 @@ def test_pins_have_the_last_word() -> None:
 
 def test_they_can_be_turned_off() -> None:
     motion, ear = shout(4), heard((2.0, 2.1, "m"))
-    off = control(motion, Controls(closures=False), SOUND, 0, "a", heard=ear)
+    off = control(motion, Controls(closures=False, smooth=0.0), SOUND, 0, "a", heard=ear)
     np.testing.assert_array_equal(off.motion.values, motion.values)
     on = control(motion, Controls(), SOUND, 0, "a", heard=ear)
     assert on.facts["closures"] == 1

@@ -66,3 +66,36 @@ def test_controls_in_a_table(tmp_path: Path) -> None:
     assert line.fields == {"Length": "3.1"}
     assert line.choices.length is not None and str(line.choices.length) == "4.2 s"
     assert line.choices.pins is not None and line.choices.pins[0].channels == {"jawOpen": 0.2}
+
+
+def test_sampling_and_mouth_size_are_read_and_their_errors_placed(tmp_path: Path) -> None:
+    (line,) = read(
+        tmp_path,
+        lines(
+            "{id: a, audio: a.wav, sampler: ddim, steps: 8, guidance_interval: 0.2-0.8, guidance_rescale: 0.7,"
+            " mouth_size: generated}"
+        ),
+    ).lines
+    choices = line.choices
+    assert (choices.sampler, choices.steps, choices.guidance_interval) == ("ddim", 8, (0.2, 0.8))
+    assert (choices.guidance_rescale, choices.mouth_size) == (0.7, "generated")
+    found = problems(
+        tmp_path,
+        """\
+version: 1
+defaults: {sampler: euler, steps: 0}
+lines:
+  - {id: a, audio: a.wav, quality: draft, steps: 3}
+  - {id: b, audio: b.wav, quality: best, mouth_size: large, guidance_interval: 0.8-0.2, guidance_rescale: 2}
+""",
+    )
+    for text in (
+        "sampler 'euler' is not one of",
+        "steps '0' is not a whole number from 1 to 1000",
+        "quality chooses sampler and steps",
+        "quality 'best' is not one of draft, standard",
+        "mouth_size 'large' is not known",
+        "guidance interval",
+        "guidance_rescale '2' is not a number from 0 to 1",
+    ):
+        assert any(text in problem for problem in found), (text, found)

@@ -63,7 +63,7 @@ def test_the_same_in_json_with_tabs_and_escapes(tmp_path: Path) -> None:
     assert manifest.lines[0].text == data["lines"][0]["text"]  # type: ignore[index]
     assert manifest.defaults.fps == Fraction(30000, 1001)
     (problem,) = problems(tmp_path, '{"version": 1,\n\t"lines": [{"id": "a", "audio": 3, "stile": "x"}]}', "l.json")
-    assert problem.startswith("l.json:2:") and "did you mean style?" in problem
+    assert problem.startswith("l.json:2:") and "did you mean style" in problem
     assert "this is not JSON" in problems(tmp_path, "{'version': 1}", "l.json")[0]
 
 
@@ -82,7 +82,7 @@ def test_csv_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
     assert first.fields == {"Speaker": "Bob"} and first.choices.language == "de"
     assert names(second.choices.style) == [("angry", 2.0), ("sad", 1.0)]
     assert [line.id for line in read(tmp_path, "audio\nx/one.wav\nx/two.wav\n", "l.csv").lines] == ["one", "two"]
-    assert "did you mean style?" in problems(tmp_path, "audio,stlye\nx.wav,sad\n", "l.csv")[0]
+    assert "did you mean style" in problems(tmp_path, "audio,stlye\nx.wav,sad\n", "l.csv")[0]
     assert "3 cells in a table of 2" in problems(tmp_path, "id,audio\na,b,c\n", "l.csv")[0]
     assert "called 'id'" in problems(tmp_path, "id,id\na,b\n", "l.csv")[0]
 
@@ -100,9 +100,9 @@ lines:
 """
     found = problems(tmp_path, text)
     expected = [
-        ("lines.yaml:2:12", "did you mean style?"),
+        ("lines.yaml:2:12", "did you mean style"),
         ("lines.yaml:2:33", "'fast' is not a frame rate"),
-        ("lines.yaml:4:27", "did you mean style?"),
+        ("lines.yaml:4:27", "did you mean style"),
         ("lines.yaml:4:52", "intensity 'loud'"),
         ("lines.yaml:5:5", "no audio"),
         ("lines.yaml:5:19", "seed '-1'"),

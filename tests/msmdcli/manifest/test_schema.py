@@ -42,6 +42,9 @@ lines:
     segments: [{start: 0, style: neutral}, {start: 1.5, regions: {mouth: sad}, fade: 0.4, intensity: 1.2}]
     guidance_audio: 0.5
     guidance_style: 1
+    guidance_interval: 0.2-0.8
+    guidance_rescale: 0.5
+    mouth_size: generated
     performance: off
     performance_amount: {head: 0.5, all: 1.2}
     keep_head_pose: true
@@ -92,7 +95,8 @@ BAD = [  # what a schema can see as well as the parser
                 "fps: 2000",
             ),
             *("head: 4", "head: maybe", "head: guard.glb", "blinks: 100", "blinks: often", "blinks: true"),
-            *("guidance_audio: -1", "guidance_style: much"),
+            *("guidance_audio: -1", "guidance_style: much", "steps: 0", "sampler: euler", "quality: best"),
+            *("guidance_interval: much", "guidance_rescale: 2", "mouth_size: large"),
             *("performance: some", "performance: true", "performance_amount: 1.6", "performance_amount: {ears: 1}"),
             *("performance_amount: {head: 2}", "performance_amount: [1]", "keep_head_pose: maybe"),
             *("silence_gate: 45", "silence_gate: loud", "smooth: 2", "smooth: true", "length: 0", "length: long"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,6 +147,20 @@ def test_same_bytes_with_guidance_and_fresh_noise(bundle: Bundle, jobs: list[Job
     many = animate(Engine(bundle, "cpu", 1, max_batch=64, sampling=sampling), jobs)
     few = animate(Engine(bundle, "cpu", 1, max_batch=2, sampling=sampling), jobs[::-1])
     assert_same_bytes(many, few)
+
+
+def test_lines_that_are_solved_each_in_its_own_way_have_the_same_bytes_alone(bundle: Bundle, jobs: list[Job]) -> None:
+    ways = [
+        Sampling(),
+        Sampling(steps=2),
+        Sampling("ddim", 3, guidance_audio=0.5),
+        Sampling(guidance_style=0.75, guidance_interval=(0.2, 0.8), guidance_rescale=0.7),
+    ]
+    own = [replace(job, sampling=ways[i % 4].resolve(bundle)) for i, job in enumerate(jobs)]
+    among = animate(Engine(bundle, "cpu", threads=1, max_batch=8), own)
+    for i, job in enumerate(jobs):
+        alone = animate(Engine(bundle, "cpu", threads=1, sampling=ways[i % 4]), [job])
+        assert_same_bytes(alone, {job.id: among[job.id]})
 
 
 def test_seed_and_id_change_the_motion(engine: Engine, styles: list[StyleCode]) -> None:

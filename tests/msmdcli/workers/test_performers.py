@@ -89,3 +89,23 @@ def test_a_head_that_is_given_is_left_alone(stand_in_bundle: Path) -> None:
     performance = performers.perform(off, audio, motion)
     assert performance is not None
     assert not performance.movements
+
+
+def test_a_take_of_a_face_alone_is_lent_a_head(stand_in_bundle: Path) -> None:
+    bundle = Bundle.load(stand_in_bundle)
+    head = list(bundle.rig.rotation_indices or ())
+    faces = [replace(clip, values=clip.values.copy()) for clip in clips("angry")]
+    for face in faces:
+        face.values[:, head] = 0
+    audio, motion = line(bundle)
+    lent = Performers({"angry-clips": faces}, bundle).perform(task(), audio, motion)
+    own = Performers({"angry-clips": clips("angry")}, bundle).perform(task(), audio, motion)
+    neutral = Performers({"angry-clips": clips("neutral")}, bundle).perform(task(), audio, motion)
+    assert lent is not None and own is not None and neutral is not None
+    turns = [np.abs(np.diff(p.on(motion).values[:, head], axis=0)).mean() for p in (lent, own, neutral)]
+    assert 0.3 * turns[2] < turns[0] < 2 * turns[2]
+    brow = bundle.rig.index("browDownLeft")
+    assert lent.on(motion).values[:, brow].mean() > 0.3  # the face stays its own
+    still = task(generated=("head",))
+    kept = Performers({"angry-clips": faces}, bundle).perform(still, audio, motion)
+    assert kept is not None and np.abs(np.diff(kept.on(motion).values[:, head], axis=0)).max() < 1e-6

@@ -1,0 +1,109 @@
+"""Each style's mouth as large as its clips', with the model that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from msmdcli import Animator, Articulation, Controls
+from msmdcli.model.sampling import Sampling
+from msmdcli.model.stores import StyleStore
+from msmdcli.motion.motion import Motion
+from msmdcli.styles.field import Segment, StyleField, StyleRef
+from msmdcli.workers.mouth_sizes import MouthSizes, gains_over_time
+
+AUDIO = Path(__file__).resolve().parents[3] / "examples" / "audio"
+LINES = {name: AUDIO / f"{name}.ogg" for name in ("captain_fr", "oracle_de", "smuggler_003")}
+
+
+@pytest.fixture(scope="module")
+def animator() -> Iterator[Animator]:
+    with Animator() as loaded:
+        yield loaded
+
+
+def clips(animator: Animator, tag: str) -> list[Motion]:
+    (reference,) = animator.style(tag).references.values()
+    assert reference is not None
+    return reference.load()
+
+
+def spread(motion: Motion, name: str) -> float:
+    return float(motion.values[:, motion.rig.index(name)].std())
+
+
+def gains(animator: Animator, takes: list[Motion], sampling: Sampling | None = None) -> Articulation:
+    engine = animator.engine
+    sizes = MouthSizes(engine, StyleStore(limit=0))
+    return sizes.gains(engine.encode_style(takes), takes, sampling or engine.sampling)
+
+
+@pytest.mark.parametrize("tag", ["surprised", "sad"])
+def test_a_line_is_nearer_to_its_style_than_the_model_alone(animator: Animator, tag: str) -> None:
+    wanted = float(np.mean([spread(clip, "jawOpen") for clip in clips(animator, tag)]))
+
+    def off(controls: Controls) -> float:
+        made = [motion for _, motion in animator.animate_many(LINES, style=tag, controls=controls)]
+        return abs(float(np.log(np.mean([spread(motion, "jawOpen") for motion in made]) / wanted)))
+
+    assert off(Controls()) < 0.75 * off(Controls(mouth_size="generated"))
+
+
+def test_a_reference_that_goes_further_makes_the_mouth_go_further(animator: Animator) -> None:
+    takes = clips(animator, "neutral")
+    wide = []
+    for take in takes:
+        values = take.values.copy()
+        for name in ("jawOpen", "mouthPucker", "mouthFunnel"):
+            column = take.rig.index(name)
+            values[:, column] = np.clip(values[:, column] * 1.4, 0, 1)
+        wide.append(replace(take, values=values))
+    usual, wider = gains(animator, takes), gains(animator, wide)
+    assert wider.jaw > 1.1 * usual.jaw and wider.lips > usual.lips
+
+
+def test_a_model_that_is_made_larger_is_corrected_less(animator: Animator) -> None:
+    takes, sampling = clips(animator, "angry"), animator.engine.sampling
+    small = gains(animator, takes, replace(sampling, guidance_audio=0.0))
+    large = gains(animator, takes, replace(sampling, guidance_audio=1.5))
+    assert small.jaw > large.jaw
+
+
+def test_the_dial_is_on_top(animator: Animator) -> None:
+    plain, more = (
+        animator.animate(LINES["captain_fr"], style="surprised", controls=Controls(articulation=dial, closures=False))
+        for dial in (Articulation(), Articulation(jaw=0.5))
+    )
+    assert spread(more, "jawOpen") == pytest.approx(0.5 * spread(plain, "jawOpen"), rel=0.15)
+
+
+def test_bytes_do_not_depend_on_neighbours_or_caches(animator: Animator) -> None:
+    alone = animator.animate(LINES["oracle_de"], style="joyful_shout")
+    with Animator() as other:
+        for tag in ("sad", "joyful_shout"):
+            among = dict(other.animate_many(LINES, style=tag))
+    assert np.array_equal(alone.values, among["oracle_de"].values)
+
+
+def test_mixes_segments_and_intensity_have_their_share(animator: Animator) -> None:
+    base = Path()
+    wide, narrow = StyleRef("wide", base), StyleRef("narrow", base)
+    found = {wide.key: Articulation(1.44, 1.21), narrow.key: Articulation(0.64, 1.0)}
+    motion = Motion(np.zeros((100, animator.bundle.rig.size), np.float32), animator.bundle.fps, animator.bundle.rig)
+
+    def over(*segments: Segment, intensity: float = 1.0) -> np.ndarray:
+        return gains_over_time(StyleField(segments, intensity), found, found, motion)
+
+    assert over(Segment(0.0, (wide,)))[0].tolist() == pytest.approx([1.44, 1.21])
+    assert over(Segment(0.0, (wide,)), intensity=0.5)[0].tolist() == pytest.approx([1.2, 1.1])
+    mixed = over(Segment(0.0, (replace(wide, weight=0.5), replace(narrow, weight=0.5))))
+    assert mixed[0, 0] == pytest.approx(1.2 * 0.8)
+    changing = over(Segment(0.0, (wide,)), Segment(2.0, (narrow,), fade=0.4))
+    assert changing[0, 0] == pytest.approx(1.44) and changing[-1, 0] == pytest.approx(0.64)
+    assert np.abs(np.diff(changing[:, 0])).max() < 0.15
+    regional = over(Segment(0.0, (wide,), {"jaw": (narrow,)}))
+    assert regional[0].tolist() == pytest.approx([0.64, 1.21])
