@@ -39,7 +39,10 @@ Key = tuple[str, Path]  # of a StyleRef
 
 ORDER = "the performance comes first: msmd dub ORIGINAL AUDIO"
 STRAINED = 2.0  # a dub so many times longer or shorter than its original strains what is stretched to it
-KEPT = {"upper": ("brows", "gaze", "lids", "cheeks"), "head": ("head",)}  # groups of `msmdcli.performance.reference`
+KEPT = {
+    "upper": ("brows", "gaze", "lids", "cheeks", "corners"),
+    "head": ("head",),
+}  # groups of `msmdcli.performance.reference`
 SAME_LENGTH = 0.005  # seconds; said as "as long as"
 
 

@@ -3,10 +3,10 @@
     articulation: 1.2                      both
     articulation: {jaw: 1.2, lips: 1.1}    each by itself
 
-A channel's distance from where the style's closed mouth holds it is scaled, so the style's own expression (a smile, a
-frown) stays as it is. `mouthClose` follows the jaw, by which it is opened: lips that met over an open jaw still meet.
-What parts the lips is not lifted where it lies below the resting mouth, and what shuts them not weakened above it, so
-no gain below 1 opens a closure. A jaw that a gain opens further comes to its widest softly, and not further.
+A channel's distance from where the style's closed mouth holds it is scaled, and smile and frown are left alone, so the
+style's own expression stays as it is. `mouthClose` follows the jaw, by which it is opened: lips that met over an open
+jaw still meet. What parts the lips is not lifted where it lies below the resting mouth, and what shuts them not
+weakened above it, so no gain below 1 opens a closure. A jaw that a gain opens further comes to its widest softly.
 
 The dial multiplies what the style asks for: a mouth as large as its reference's (`mouth_size: reference`).
 
@@ -33,6 +33,7 @@ MouthSizeSource = Literal["reference", "generated"]
 MOUTH_SIZES: tuple[MouthSizeSource, ...] = get_args(MouthSizeSource)
 WIDE = 0.8  # of jawOpen's range: from here on a gain counts less and less
 LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
+KEPT = ("mouthClose", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # no gain on these
 PARTING = (
     *("jawOpen", "mouthFunnel", "mouthShrugUpper", "tongueOut"),
     *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
@@ -148,4 +149,4 @@ def _softly(opening: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _columns(rig: Rig, region: str) -> list[int]:
     names = rig.regions.get(region, ())
-    return [rig.channels.index(name) for name in names if name != "mouthClose"]
+    return [rig.channels.index(name) for name in names if name not in KEPT]

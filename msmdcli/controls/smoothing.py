@@ -113,11 +113,11 @@ def gaussian(source: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
 def _around(moments: NDArray[np.bool_], reach: float) -> NDArray[np.float64]:
     """[T] 1 at the moments, falling smoothly to 0 over `reach` frames on both sides."""
     keep = moments.astype(np.float64)
-    whole = int(np.ceil(reach))
+    whole = min(int(np.ceil(reach)), len(moments) - 1)
     for distance in range(1, whole + 1):
         weight = 0.5 + 0.5 * np.cos(np.pi * min(distance / (reach + 1e-9), 1.0))
         shifted = np.zeros_like(keep)
-        shifted[distance:] = moments[:-distance] if distance < len(moments) else 0
+        shifted[distance:] = moments[:-distance]
         shifted[: len(keep) - distance] = np.maximum(shifted[: len(keep) - distance], moments[distance:])
         keep = np.maximum(keep, weight * shifted)
     return keep

@@ -5,6 +5,8 @@ frame rate of the output. Per channel, with w_k the share of style k, i_k its in
 
     value = sum_k w_k (n + i_k (r_k - n)) + (sum_k w_k) amount movement        n: the pose at intensity 0
 
+The corners of the mouth belong to speech and to the mood: what a smile does slowly is added to what speech makes of it.
+
 The rests of styles mix; their movements take turns (`placing`), because a mean of two movements is neither.
 """
 
@@ -108,6 +110,12 @@ class Performance:
             performed = base
             if group in self.movements:
                 performed = base + share * amounts[columns] * self.movements[group].seen(times, fps)
+            if group == "corners":
+                mood = self.options.amount("cheeks") * (performed - base)
+                values[:, columns] = np.clip(
+                    values[:, columns] + mood, self.rig.lower[columns], self.rig.upper[columns]
+                )
+                continue
             performed = np.clip(performed, self.rig.lower[columns], self.rig.upper[columns])
             values[:, columns] = performed + (1 - share) * generated
         lay_blinks(values, self.rig, fps, self.blinks)

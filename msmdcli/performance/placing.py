@@ -36,6 +36,7 @@ COUNTS = {"head": 1.0, "brows": 0.6, "gaze": 0.7, "lids": 0.3, "cheeks": 0.3}  #
 JOIN, RHYTHM, SEEN, LENGTH, IN_PAUSE, CHANCE = 0.8, 1.0, 1.6, 0.12, 0.15, 0.12  # what things cost
 OTHER_HAND = 0.15  # of a mirrored stretch that was never seen
 LIVELY, REMEMBERED = 6.0, 10.0  # what it costs to move more or less than the reference does, over so many seconds
+FIRST_CHANCE = 0.6  # of the first stretch: lines begin alike (a silence, a stress), and a scene shows many of them
 UNHEEDED = 0.05  # how much the rhythm of a silent mouth counts
 LEAST = 1e-5  # variance below which a group does not count
 
@@ -72,7 +73,7 @@ class _Pool:
 
     @classmethod
     def of(cls, reference: Reference) -> _Pool:
-        groups = groups_of(reference.rig)
+        groups = {name: group for name, group in groups_of(reference.rig).items() if name in COUNTS}
         columns = [c for group in groups.values() for c in group]
         names = [reference.rig.channels[c] for c in columns]
         sides = (reference.rig.rotation or ())[1:]
@@ -306,7 +307,7 @@ def place(
             cost += LENGTH * np.square((cuts - now.start - wanted) / (1.5 * FPS))[:, None, None]
             cost -= IN_PAUSE * pause[np.minimum(cuts, len(pause) - 1)][:, None, None]
             cost += _joins(now, cuts, pool, places, ways, which)
-        cost += CHANCE * rng.random(cost.shape)
+        cost += (CHANCE if now is not None else FIRST_CHANCE) * rng.random(cost.shape)
         best = np.unravel_index(int(np.argmin(cost)), cost.shape)
         cut, place_, way = int(cuts[best[0]]), int(places[best[1]]), ways[best[2]]
         if now is not None:

@@ -11,6 +11,8 @@ Protocol
              reference's mean pose held; *copy*: the reference played as it is; *average*: the mean pose of the training
              persons held; *straight*: ridge regression from the sound, fitted on the split `train` (`straight_line`).
     Seeds    Every generated system with several seeds; right, wrong and none start from the same noise.
+    Batch    *delivered*: what `msmd batch` writes at its defaults (performance, mouth size, closures, silence gate,
+             smoothing), the same references, first seed; and how much it moves against them (`delivered`, `life`).
     Takes    *right* again with 8 takes of each clip: one take and their mean, timing and strength of the lips, distance
              of the motion's statistics from real clips (`as_generator`).
     Judges   Sync and manner (`judges`), trained on real clips of the split `train` only. They also judge
@@ -41,6 +43,13 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from training.evaluation.as_generator import baseline_measures, generator_measures, joined, model_takes
+from training.evaluation.delivered import (
+    DELIVERED,
+    baseline_life,
+    delivered_results,
+    joined_halves,
+    life_of,
+)
 from training.evaluation.judges import judges_of, shipped_ears, shipped_encoder
 from training.evaluation.material import EvaluateOptions, Material, load_material
 from training.evaluation.measuring import TRACKED, ComparisonHead, Judging, baseline, measure_clip
@@ -110,6 +119,9 @@ def evaluate(
     if straight:
         takes = {clip.record.id: [joined(clip, straight[clip.record.id])] for clip in material.clips}
         generators.append({"model": "", "system": STRAIGHT, **generator_measures(material, face, takes)})
+    lives = [{"model": "", "system": name, **life} for name, life in baseline_life(material).items()]
+    if straight:
+        lives.append({"model": "", "system": STRAIGHT, **life_of(material, straight)})
     sampling = options.sampling
     for path, label, bundle in zip(models, labels, bundles, strict=True):
         resolved = sampling.resolve(bundle)
@@ -121,6 +133,9 @@ def evaluate(
             found = evaluate_model(engine, material, face, options, say, judging, bundle.window)
             say(f"{label}: takes")
             found["generator"] = generator_measures(material, face, model_takes(engine, material))
+            delivered, found["life"] = delivered_results(path, material, face, options, say, judging)
+            found["rows"] += delivered
+            found["life_alone"] = life_of(material, joined_halves(material, found["curves"]))
             store_results(out / "models" / f"{label}.npz", key, found)
         else:
             say(f"{label}: results of an earlier run")
@@ -128,6 +143,9 @@ def evaluate(
         emotion += [{"model": label, **row} for row in found["emotion"]]
         curves[label] = found["curves"]
         generators.append({"model": label, "system": "right", **found["generator"]})
+        shown = found["systems"][0]
+        lives.append({"model": label, "system": shown, **found["life_alone"]})
+        lives.append({"model": label, "system": DELIVERED, **found["life"]})
         described.append(
             {"label": label, "name": bundle.name, "sampling": resolved.description(), "training": bundle.training}
         )
@@ -148,6 +166,7 @@ def evaluate(
         "models": described,
         **summarise(rows, emotion, labels),
         "generators": generators,
+        "life": lives,
     }
     write_report(report, rows, curves, material, face, options, out)
     return report

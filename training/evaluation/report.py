@@ -11,6 +11,7 @@ import numpy as np
 
 from msmdcli.system.files import write_text
 from training.evaluation.as_generator import generator_table
+from training.evaluation.delivered import life_table
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 from training.evaluation.report_pictures import draw_curves, draw_faces
@@ -68,6 +69,11 @@ def markdown(report: dict[str, Any], pictures: list[str]) -> str:
     ]
     if report.get("generators"):
         parts += ["## As a generator: all clips", generator_table(report["generators"])]
+    if report.get("life"):
+        parts += [
+            "## Life: movement and jitter as a share of the reference's own, all clips",
+            life_table(report["life"]),
+        ]
     order = sorted({line["group"] for line in report["systems"]}, key=lambda g: (g == EVERYTHING, g))
     for group in order:
         lines = [line for line in report["systems"] if line["group"] == group]

@@ -40,7 +40,7 @@ def summarise(rows: Sequence[Row], emotion: Sequence[Row], models: Sequence[str]
     clips = clip_means(rows)
     groups = sorted({row["group"] for row in clips})
     groups = [*groups, EVERYTHING] if len(groups) > 1 else groups
-    order = [(model, system) for model in models for system in ("right", "wrong", "none")]
+    order = [(model, system) for model in models for system in ("right", "wrong", "none", "delivered")]
     order += [("", system) for system in ("still", "copy", "average", "straight", "tracked")]
     systems, tests = [], []
     for group in groups:

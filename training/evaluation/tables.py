@@ -20,6 +20,7 @@ SYSTEM_WORDS = {
     "right": "its own style (other half of the clip)",
     "wrong": "another person's style",
     "none": "no style",
+    "delivered": "*delivered*: its own style, as `msmd batch` writes it",
     "still": "*still*: the reference's mean pose, held",
     "copy": "*copy*: the reference, played as it is",
     "average": "*average*: mean pose of the training persons, held",

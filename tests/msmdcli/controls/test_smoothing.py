@@ -78,3 +78,19 @@ def test_the_lower_envelope_has_no_narrow_peaks() -> None:
     curve = np.zeros(60)
     curve[20:24], curve[35:55] = 1, 0.5
     np.testing.assert_array_equal(lower_envelope(curve, 8)[[21, 40]], [0, 0.5])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 6])
+def test_the_shortest_lines_are_smoothed_too(frames: int) -> None:
+    short = talk().slice(10, 10 + frames)
+    for strength in (None, 0.3, 1.0):
+        assert smooth_motion(short, strength).frames == frames
+
+
+def test_unasked_only_the_mouth_is_smoothed() -> None:
+    motion = talk()
+    smooth = smooth_motion(motion, None)
+    brow = RIG.index("browInnerUp")
+    np.testing.assert_array_equal(smooth.values[:, brow], motion.values[:, brow])
+    assert jitter(smooth.values[:, [JAW]]) < jitter(motion.values[:, [JAW]])
+    np.testing.assert_array_equal(smooth_motion(motion, 0.0).values, motion.values)

@@ -20,6 +20,7 @@ from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
 from training.data.records import ClipRecord
+from training.evaluation.delivered import baseline_life
 from training.evaluation.evaluate import evaluate
 from training.evaluation.material import EvaluateOptions, load_material
 from training.evaluation.measuring import ComparisonHead, baseline, measure_clip, over_the_line
@@ -191,6 +192,13 @@ def test_a_model_that_follows_style_and_sound_is_found_to(data: Path, face: Comp
     assert against["difference"] > 0 and against["n"] == 6
 
 
+def test_still_has_no_life_and_copy_has_all_of_it(data: Path) -> None:
+    found = baseline_life(load_material(data, EvaluateOptions()))
+    assert found["copy"]["movement"]["jaw"] == pytest.approx(1, rel=0.02)
+    assert found["still"]["movement"]["jaw"] == pytest.approx(0, abs=1e-6)
+    assert "brows" not in found["copy"]["movement"]  # the references hold them still: no share of that
+
+
 @pytest.mark.slow
 def test_a_bundle_from_end_to_end(data: Path, face: ComparisonHead, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
@@ -210,9 +218,12 @@ def test_a_bundle_from_end_to_end(data: Path, face: ComparisonHead, tmp_path: Pa
     stored = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert stored["data"]["clips"] == 6
     assert {line["system"] for line in stored["systems"]} == {
-        *("right", "wrong", "none"),
+        *("right", "wrong", "none", "delivered"),
         *("still", "copy", "average", "tracked"),
     }
+    life = {(line["model"], line["system"]) for line in stored["life"]}
+    assert life == {("", "still"), ("", "copy"), ("stand-in", "right"), ("stand-in", "delivered")}
+    assert "*delivered*: its own style, as `msmd batch` writes it" in (out / "report.md").read_text(encoding="utf-8")
     assert "| **stand-in** | in the wild |" in (out / "report.md").read_text(encoding="utf-8")
 
     said.clear()
