@@ -33,6 +33,7 @@ METRIC_WORDS = {
     "fdd": "FDD 1e-5 m",
     "mod": "MOD mm",
     "head": "head deg",
+    "jaw": "jaw",
     "agreement": "agreement",
     "sync_zero": "sync",
     "look": "look",
