@@ -6,25 +6,27 @@ An approval is of one take. `key` says of which: the key of all that decides a l
 the ledger has it for the files in OUT. So it is known whether OUT holds what was approved, and whether the line says
 something else by now. Without a key, whatever OUT holds is approved.
 
-A batch keeps approved takes (`judged`) and never writes this file. It is read again before each change, so two studios
-on one OUT lose nothing of each other but a change at the same moment.
+A batch keeps approved takes (`judged`) and never writes this file. Whoever writes it reads it first, and begins again
+where it has changed right before its place is taken: two studios, or one and `msmd review --import`, lose nothing of
+each other but what falls into the same instant.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from msmdcli.errors import UsageError
-from msmdcli.system.files import write_text
+from msmdcli.system.files import cannot_write, encoded, whole_file
 
 VERSION = 1
 LONGEST_NOTE = 4000  # characters
 MAX_BYTES = 256 << 20
+ONE_AT_A_TIME = threading.Lock()  # of this process writes
 
 # What an approval is worth: OUT holds the approved take, or will once the line is made (`holds`); OUT holds it, and the
 # line says something else by now (`changed`: it stays); the approved take is nowhere (`gone`).
@@ -85,7 +87,7 @@ class Approvals:
     def __init__(self, out: Path) -> None:
         out = out.resolve()  # one file for every way that leads to OUT
         self.path = out.parent / f"{out.name or 'out'}.approvals.json"
-        self._lock = threading.Lock()
+        self._known: tuple[tuple[int, int, int], dict[str, Mark]] | None = None
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Line id -> `approved`, `key` and `note`, as far as they are given.
@@ -106,9 +108,12 @@ class Approvals:
             raise UsageError(f"{self.path} holds no approvals", hint="correct it, or move it away")
         return lines
 
-    def marks(self) -> dict[str, Mark]:
-        """The same, as marks."""
-        return {line_id: Mark(**mark) for line_id, mark in self.read().items()}
+    def marks(self) -> Mapping[str, Mark]:
+        """The same, as marks; the file is looked into only where it has changed."""
+        stamp = self._stamp()
+        if self._known is None or self._known[0] != stamp:
+            self._known = stamp, {line_id: Mark(**mark) for line_id, mark in self.read().items()}
+        return self._known[1]
 
     def mark(self, line_id: str, approved: bool, note: str, key: str = "") -> dict[str, Any]:
         """Approve a line or not, and note something about it; the result is what is noted now.
@@ -122,12 +127,12 @@ class Approvals:
         Raises:
             MsmdError: the file cannot be read or written.
         """
-        with self._lock:
-            before = self.marks()
-            old = before.get(line_id, Mark())
-            mark = Mark(approved, old.key if old.approved else key, note.strip()[:LONGEST_NOTE])
-            self._write(before | {line_id: mark})
-        return mark.as_dict()
+
+        def change(marks: dict[str, Mark]) -> None:
+            old = marks.get(line_id, Mark())
+            marks[line_id] = Mark(approved, old.key if old.approved else key, note.strip()[:LONGEST_NOTE])
+
+        return self._change(change)[line_id].as_dict()
 
     def update(self, marks: Mapping[str, Mark]) -> None:
         """Take over marks of lines; the others stay.
@@ -135,13 +140,40 @@ class Approvals:
         Raises:
             MsmdError: the file cannot be read or written.
         """
-        with self._lock:
-            self._write(self.marks() | dict(marks))
+        self._change(lambda known: known.update(marks))
 
-    def _write(self, marks: Mapping[str, Mark]) -> None:
-        lines = {line_id: said for line_id, mark in sorted(marks.items()) if (said := mark.as_dict())}
-        text = json.dumps({"version": VERSION, "lines": lines}, indent=1, ensure_ascii=False)
-        write_text(self.path, text + "\n")
+    def _change(self, change: Callable[[dict[str, Mark]], None]) -> dict[str, Mark]:
+        """Change the marks and write them; where somebody else has written meanwhile, once more upon theirs."""
+        with ONE_AT_A_TIME:
+            while True:
+                stamp = self._stamp()
+                marks = dict(self.marks())
+                change(marks)
+                lines = {line_id: said for line_id, mark in sorted(marks.items()) if (said := mark.as_dict())}
+                text = json.dumps({"version": VERSION, "lines": lines}, indent=1, ensure_ascii=False)
+                try:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    with whole_file(self.path) as temporary:
+                        temporary.write_bytes(encoded(text + "\n"))
+                        if self._stamp() != stamp:
+                            raise _Meanwhile
+                except _Meanwhile:
+                    continue
+                except OSError as error:
+                    raise cannot_write(self.path, error) from error
+                return marks
+
+    def _stamp(self) -> tuple[int, int, int]:
+        """What changes when the file is written."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return 0, 0, 0
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class _Meanwhile(Exception):
+    """Somebody else has written the file."""
 
 
 def _is_mark(mark: Any) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from msmdcli.batch.report import Record, Report, write_report
 from msmdcli.batch.tasks import Tasks, tasks_of
 from msmdcli.batch.telling import Estimate, Teller
 from msmdcli.console import INTERRUPTED, Console
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import companions
 from msmdcli.manifest.lines import Manifest
 from msmdcli.manifest.loading import load_manifest
@@ -87,7 +87,8 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
     with nullcontext() if options.dry_run else alone_in(out):
         # 3. Plan: compare the lines with the ledger, with what is in OUT, and with what was approved.
         ledger = Ledger(options.out)
-        plan = planner.plan(lines, ledger, Approvals(out).marks())
+        approvals = Approvals(out)
+        plan = planner.plan(lines, ledger, approvals.marks())
         making = [planned for planned in plan if planned.plan == "make"]
 
         # 4. Announce what is going to happen, and tell of the lines for which nothing will.
@@ -105,6 +106,13 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
         # 5. Make; as each line is done, place its files and tell of it.
         _sweep(out, plan, ledger)
         placer = Placer(out, ledger, options.force, options.beside, claimed_by(every))
+
+        def still(planned: PlannedLine) -> PlannedLine:
+            """The line with approvals that have come since it was planned."""
+            with suppress(UsageError):  # a file that is no good now is for the next run
+                return planner.with_approval(planned, approvals.marks().get(planned.id), ledger, out)
+            return planned
+
         tasks: Tasks | None = None
         interrupted, broken = False, None
         try:
@@ -114,7 +122,7 @@ def _run(options: BatchOptions, console: Console, interrupts: Interrupts) -> tup
                 if prepared.tasks:
                     tasks = prepared  # from here on OUT is written to
                     out.mkdir(parents=True, exist_ok=True)
-                    make(options, engine, making, tasks, placer, teller, interrupts)
+                    make(options, engine, making, tasks, placer, teller, interrupts, still)
         except KeyboardInterrupt:
             interrupted = True
         except Exception as error:
@@ -202,8 +210,9 @@ def make(
     placer: Placer,
     teller: Teller,
     interrupts: Interrupts,
+    still: Callable[[PlannedLine], PlannedLine] = lambda planned: planned,
 ) -> None:
-    """Hand the tasks to workers; place and tell of each line as it is done."""
+    """Hand the tasks to workers; place and tell of each line as it is done, unless `still` says that it is kept."""
     by_id = {planned.id: planned for planned in making}
     outcomes = _outcomes(options, engine, tasks, placer.out, teller.console)
     total = sum(planned.expected_seconds for planned in making)
@@ -213,7 +222,13 @@ def make(
             interrupts.check()
             planned = by_id[outcome.id]
             with interrupts.held():  # a line that is in place is told of, too
-                teller.tell(_placed(planned, outcome, tasks, engine, placer, teller))
+                planned = still(planned)
+                if planned.plan == "kept" and not outcome.error:
+                    for written in outcome.written:
+                        written.abandon()
+                    teller.tell(teller.record(planned, "kept"))
+                else:
+                    teller.tell(_placed(planned, outcome, tasks, engine, placer, teller))
             progress.advance(planned.expected_seconds)
 
 

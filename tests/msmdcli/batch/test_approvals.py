@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from msmdcli.api import batch
 from msmdcli.batch.approvals import Approvals, Mark, judged
 from msmdcli.batch.ledger import Ledger
 from msmdcli.errors import UsageError
+from msmdcli.workers.line_worker import LineWorker
+from msmdcli.workers.task import Outcome
 
 
 def test_marks_come_back_and_go(tmp_path: Path) -> None:
@@ -43,6 +47,18 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, text: str) -> Non
     with pytest.raises(UsageError, match=r"out\.approvals\.json"):
         Approvals(tmp_path / "out").mark("a", True, "")
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_two_who_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        mine = Approvals(tmp_path / "out")
+        for n in range(20):
+            mine.mark(f"l{number}_{n}", True, "", f"k{n}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert len(Approvals(tmp_path / "out").read()) == 80
+    assert [path.name for path in tmp_path.iterdir()] == ["out.approvals.json"]
 
 
 def test_every_way_to_write_out_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +232,26 @@ def test_edited_files_of_an_approved_line_stay_too(approved: Project) -> None:
         assert approved.statuses()["l1"] == "kept" and (approved.out / "l1.csv").read_text() == "mine"
         assert not (approved.out / "l1.new.csv").exists() and lines(approved)["l1"]["kept"] == ["l1.csv"]
     assert approved.run(force=True) == 0 and (approved.out / "l1.csv").read_text() != "mine"
+
+
+def test_a_line_that_is_approved_while_the_batch_runs_stays(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project)
+    assert project.run() == 0
+    write(project, *[", style: angry"] * 4)
+    before, worked = project.bytes_of(), LineWorker.run
+
+    def approving(worker: LineWorker, tasks: Any) -> Iterator[Outcome]:
+        for outcome in worked(worker, tasks):
+            if outcome.id == "l1":  # it is done, and not yet in place
+                approve(project, "l1")
+            yield outcome
+
+    monkeypatch.setattr(LineWorker, "run", approving)
+    assert project.run() == 0 and project.statuses()["l1"] == "kept"
+    assert "1 approved line kept: l1" in project.talk and lines(project)["l1"]["style"] == "neutral"
+    after = project.bytes_of()
+    assert after["l1.npz"] == before["l1.npz"] and after["l2.npz"] != before["l2.npz"]
+    assert not list(project.out.rglob("*.msmd-tmp"))
 
 
 def test_takes_redos_and_a_resumed_batch(project: Project) -> None:
