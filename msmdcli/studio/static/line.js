@@ -134,9 +134,9 @@ export function setAll(values, commit = true) {
     if (JSON.stringify(value) === JSON.stringify(own ?? null)) delete mine.keys[key];
     else mine.keys[key] = value;
   }
+  remake(); // asked for first: the controls are drawn while it is made
   if (commit) controls();
   buttons();
-  remake();
 }
 
 export function travel(from, to) {
@@ -145,10 +145,10 @@ export function travel(from, to) {
   mine[to].push({ ...mine.keys });
   mine.keys = mine[from].pop();
   page.base = page.now;
+  remake();
   controls();
   block();
   buttons();
-  remake();
 }
 
 export function choose() {

@@ -70,10 +70,12 @@ def test_play_loop_step_and_compare(browser: Any, project: Project, serve: Calla
     tab, errors = opened(browser, studio.address)
     tab.evaluate("studio.list.onChoose('line2')")
     tab.wait_for_function("studio.now?.view.id === 'line2' && studio.player.sound.readyState >= 3")
+    tab.keyboard.press("l")  # else it may have ended before anybody looks
     tab.keyboard.press("Space")
     tab.wait_for_function("studio.player.playing && studio.player.time > 0.2 && studio.head.drawn > 2")
     tab.keyboard.press("Space")
     tab.wait_for_function("!studio.player.playing")
+    tab.keyboard.press("l")
     for key, frame in (("Home", 0), ("ArrowRight", 1), ("Shift+ArrowRight", 11), ("ArrowLeft", 10)):
         tab.keyboard.press(key)
         assert tab.evaluate("studio.player.frame") == frame, key
