@@ -133,8 +133,8 @@ def articulate(
     for name, wide in WIDE.items():
         if name in rig.channels:
             column = rig.channels.index(name)
-            least = np.minimum(result[:, column], values[:, column])  # what was as wide before stays so
-            result[:, column] = np.maximum(_softly(result[:, column], wide), least)
+            before = np.minimum(result[:, column], values[:, column])  # what was as wide stays so
+            result[:, column] = np.maximum(_softly(result[:, column], wide), before)
     if "jawOpen" in rig.channels and "mouthClose" in rig.channels:
         jaw, close = rig.channels.index("jawOpen"), rig.channels.index("mouthClose")
         opened = values[:, jaw] > LEAST_OPEN
