@@ -6,7 +6,8 @@
 A channel's distance from where the style's closed mouth holds it is scaled, and smile and frown are left alone, so the
 style's own expression stays as it is. `mouthClose` follows the jaw, by which it is opened: lips that met over an open
 jaw still meet. What parts the lips is not lifted where it lies below the resting mouth, and what shuts them not
-weakened above it, so no gain below 1 opens a closure. A jaw that a gain opens further comes to its widest softly.
+weakened above it, so no gain below 1 opens a closure. Jaws and puckers that a gain takes further come to their widest
+softly.
 
 The dial multiplies what the style asks for: a mouth as large as its reference's (`mouth_size: reference`).
 
@@ -31,7 +32,7 @@ from msmdcli.motion.rig import Rig
 MAX_GAIN = 3.0
 MouthSizeSource = Literal["reference", "generated"]
 MOUTH_SIZES: tuple[MouthSizeSource, ...] = get_args(MouthSizeSource)
-WIDE = 0.8  # of jawOpen's range: from here on a gain counts less and less
+WIDE = {"jawOpen": 0.8, "mouthPucker": 0.6, "mouthFunnel": 0.6}  # from here on a gain counts less and less
 LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
 KEPT = ("mouthClose", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # no gain on these
 PARTING = (
@@ -129,22 +130,23 @@ def articulate(
         for column in (rig.channels.index(name) for name in names if name in rig.channels):
             beyond = least(values[:, column], closed[:, column]) == values[:, column]
             result[beyond, column] = least(result[beyond, column], values[beyond, column])
-    if "jawOpen" in rig.channels:
-        jaw = rig.channels.index("jawOpen")
-        result[:, jaw] = np.maximum(_softly(result[:, jaw]), np.minimum(result[:, jaw], values[:, jaw]))
+    for name, wide in WIDE.items():
+        if name in rig.channels:
+            column = rig.channels.index(name)
+            before = np.minimum(result[:, column], values[:, column])  # what was as wide stays so
+            result[:, column] = np.maximum(_softly(result[:, column], wide), before)
     if "jawOpen" in rig.channels and "mouthClose" in rig.channels:
-        close = rig.channels.index("mouthClose")
+        jaw, close = rig.channels.index("jawOpen"), rig.channels.index("mouthClose")
         opened = values[:, jaw] > LEAST_OPEN
         share = np.where(opened, result[:, jaw] / np.where(opened, values[:, jaw], 1), 1)
         result[:, close] = values[:, close] * share.clip(0, MAX_GAIN)
     return replace(motion, values=np.clip(result, rig.lower, rig.upper).astype(np.float32), meta=dict(motion.meta))
 
 
-def _softly(opening: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Openings of 0 to 1 and beyond, those above `WIDE` led into 1 without a corner."""
-    room = 1 - WIDE
-    above = np.maximum(opening - WIDE, 0)
-    return np.where(opening > WIDE, WIDE + room * np.tanh(above / room), opening)
+def _softly(values: NDArray[np.float64], wide: float) -> NDArray[np.float64]:
+    """Values of 0 to 1 and beyond, those above `wide` led into 1 without a corner."""
+    room = 1 - wide
+    return np.where(values > wide, wide + room * np.tanh(np.maximum(values - wide, 0) / room), values)
 
 
 def _columns(rig: Rig, region: str) -> list[int]:

@@ -124,8 +124,19 @@ def test_no_step_where_stretches_join(tag: str, group: str) -> None:
 def test_the_mouth_stays_with_speech(lines: dict[str, Motion]) -> None:
     mouth = np.concatenate([RIG.indices(region) for region in ("jaw", "lips", "tongue")])
     line = long_line()
+    mouth = np.setdiff1d(mouth, GROUPS["corners"])
     for motion in lines.values():
         np.testing.assert_array_equal(motion.values[:, mouth], line.values[:, mouth])
+
+
+def test_a_smile_comes_and_goes_as_the_references(lines: dict[str, Motion]) -> None:
+    """Slow movement of the corners is added to what speech makes of them: about as much as the reference's."""
+    corners = [RIG.index("mouthSmileLeft"), RIG.index("mouthSmileRight")]
+    slow = Reference.of(clips("happy")).takes[0].values[:, corners].std(axis=0).max()
+    made = lines["happy"].values[:, corners].std(axis=0).max()
+    assert 0.6 * slow < made < 1.4 * slow
+    still = performed([Part(reference("happy"), WHOLE)], long_line(), options=PerformanceOptions("off"))
+    np.testing.assert_allclose(still.on(long_line()).values[:, corners], 0.1, atol=1e-6)
 
 
 def test_emphasis_falls_on_stressed_syllables() -> None:
@@ -193,7 +204,7 @@ def test_amounts_scale_the_movement_and_leave_the_rest() -> None:
 def test_off_rests_as_the_style_does() -> None:
     line, angry = long_line().slice(0, 500), reference("angry")
     values = performed([Part(angry, WHOLE)], line, options=PerformanceOptions("off")).on(line).values
-    columns = list(chain(*GROUPS.values()))
+    columns = list(chain(*(GROUPS[name] for name in GROUPS if name != "corners")))
     np.testing.assert_allclose(values[:, columns], np.tile(angry.rest[columns], (500, 1)), atol=1e-6)
 
 
@@ -302,7 +313,7 @@ def test_a_dub_keeps_the_original_from_start_to_end() -> None:
     original = clips("happy")[0]
     line = long_line("neutral").slice(0, round(original.frames * 1.15))
     parts = [Part(Reference.of([original]), WHOLE)]
-    plan_ = performed(parts, line, kept=("head", "brows", "gaze", "lids", "cheeks"))
+    plan_ = performed(parts, line, kept=("head", "brows", "gaze", "lids", "cheeks", "corners"))
     assert all(len(stretches) == 1 for stretches in plan_.stretches.values())
     assert len(plan_.blinks) == len(parts[0].reference.takes[0].blinks)  # type: ignore[union-attr]
     values = plan_.on(line).values
