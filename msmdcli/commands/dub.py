@@ -128,7 +128,8 @@ def dub(
     bundle: BundleFolder = None,
     dry_run: DryRun = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Make an unchanged dub again and overwrite files edited by hand.")
+        bool,
+        typer.Option("--force", help="Make an unchanged or approved dub again and overwrite files edited by hand."),
     ] = False,
     json_lines: Json = False,
     verbose: Verbose = False,
