@@ -5,9 +5,9 @@
 Material: `style_silent/mead_dreamtalk` of the shared corpus: 3 actors x 8 emotions, its stored landmarks and scores.
 Features: mean, or mean and spread, of each channel over windows of 1.5 s, every 0.5 s, standardised on the actors that
 are trained on. Classifier: linear discriminant with a shared covariance, shrunk towards its diagonal's mean. Compared
-are MediaPipe's scores and the solver's channels, each with the actor's neutral clip known (K) and without (R). One
-actor is left out at a time; what is printed is the share of windows told rightly, over the three, at three strengths of
-shrinking, and of angry / disgusted / sad against each other.
+are MediaPipe's scores and the channels that `msmd track` writes, each with the actor's neutral clip known (K) and
+without (R). One actor is left out at a time; what is printed is the share of windows told rightly, over the three, at
+three strengths of shrinking, and of angry / disgusted / sad against each other.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.tracking.face_correspondence import VERTICES, shipped_correspondence
-from msmdcli.tracking.landmark_solver import LandmarkSolver, relative_scores, solved_channels
-from msmdcli.tracking.neutral_face import find_neutral
+from msmdcli.tracking.capture import capture, neutral_of_frames
+from msmdcli.tracking.face_correspondence import shipped_correspondence
 from training.faces.landmark_clips import LandmarkClip, read_clips
+from training.faces.solve_landmarks import landmarks_of
 
 EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised")
 HARD = ("angry", "disgusted", "sad")
@@ -67,12 +67,10 @@ def told(features: Features, shrink: float, spread: bool, emotions: tuple[str, .
 
 
 def solve(clip: LandmarkClip, rest: LandmarkClip | None) -> tuple[np.ndarray, float, float]:
-    channels = solved_channels(shipped_correspondence())
-    scores = clip.scores_of(channels)
-    source = rest or clip
-    neutral = find_neutral(source.seen[:, :VERTICES], source.scores_of(channels), known=rest is not None)
-    found = LandmarkSolver(neutral.points).solve(clip.seen, relative_scores(scores, neutral.scores))
-    return found.weights, float(found.error.mean()), float(found.still_error.mean())
+    """What a user gets: all channels [T, 52], lips, lids and gaze included; the solver's error and the neutral's."""
+    neutral = None if rest is None else neutral_of_frames(landmarks_of(rest), known=True)
+    taken = capture(landmarks_of(clip), neutral)
+    return taken.values[clip.found], taken.error, taken.still_error
 
 
 def main(corpus: Path) -> None:
@@ -84,7 +82,7 @@ def main(corpus: Path) -> None:
     assert len(clips) == 24, f"{len(clips)} of 24 clips"
     kinds: dict[str, Features] = {"scores R": {}, "scores K": {}, "solver R": {}, "solver K": {}}
     errors: dict[str, list[tuple[float, float]]] = {"solver R": [], "solver K": []}
-    channels = solved_channels(shipped_correspondence())
+    channels = shipped_correspondence().channels
     for (actor, emotion), clip in clips.items():
         rest = clips[actor, "neutral"]
         kinds["scores R"][actor, emotion] = clip.scores[:, 1:]

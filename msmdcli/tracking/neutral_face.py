@@ -8,8 +8,8 @@ be told apart, which landmarks alone leave open; the likeliest answer is taken (
 
 identity has the covariance of resting faces (`shipped/faces/neutral.npz`, made by `training.faces.neutral_faces`), the
 weights w are non-negative and sparse and are drawn to MediaPipe's scores. Identity and motion are eliminated
-(Woodbury), w is a non-negative least squares, and what w does not explain is the person. Lowered brows keep nine tenths
-of their size this way, wide eyes less than half, and calm people get 0.08 a channel (`benchmarks/capture.md`): name a
+(Woodbury), w is a non-negative least squares, and what w does not explain is the person. Lowered brows keep three
+quarters of their size this way, wide eyes a third, and calm people get 0.07 a channel (`benchmarks/capture.md`): name a
 neutral, or calibrate, where the size of an expression matters.
 """
 
@@ -50,7 +50,7 @@ MOUTH_OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mout
 QUIET_SHARE = 0.05  # the quantile of a score over a take that may be its resting value
 # What lasting scores mean: some of them fall far short, some never fire and are expected with their companions
 # (brow and upper lip draw the nose up; Ekman and Friesen's action units 4, 9 and 10).
-SHORT_SCORES = {"browDown": 3.0, "mouthFrown": 2.0, "eyeWide": 5.0}
+SHORT_SCORES = {"browDown": 2.0, "mouthFrown": 2.0, "eyeWide": 5.0}
 COMPANIONS = {
     "noseSneer": {"browDown": 0.6, "mouthUpperUp": 0.6},
     "cheekSquint": {"mouthSmile": 0.3, "eyeSquint": 0.3},
@@ -163,7 +163,7 @@ def find_neutral(
         sparse = sparsity(channels) * np.where(trust > 0, SPARSE[True], SPARSE[False])
     else:
         rest_scores = np.minimum(np.quantile(scores, QUIET_SHARE, axis=0), usual + spread)
-        prior = expected_weights(relative_scores(scores, usual).mean(axis=0), channels)
+        prior = expected_weights(relative_scores(scores, usual + spread).mean(axis=0), channels)
         trust, sparse = np.full(len(channels), TRUST[False]), sparsity(channels) * SPARSE[False]
     middle = np.median(points, axis=0) if known else points.mean(axis=0)
     deltas = face.seen_deltas[[face.index(name) for name in channels]]

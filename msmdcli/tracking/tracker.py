@@ -36,6 +36,7 @@ from msmdcli.tracking.capture import Landmarks, calibrate, neutral_of_frames
 from msmdcli.tracking.face_correspondence import shipped_correspondence
 from msmdcli.tracking.face_model import find_face_model
 from msmdcli.tracking.frames import assemble, is_seconds
+from msmdcli.tracking.landmark_solver import VERSION as SOLVER_VERSION
 from msmdcli.tracking.landmark_solver import solved_channels
 from msmdcli.tracking.neutral_face import NeutralFace
 from msmdcli.tracking.performer import Performer, load_performer
@@ -188,5 +189,6 @@ def track_key(path: Path, options: TrackOptions) -> str:
     for name in ("neutral", "performer"):  # files count by their content, not by their names
         if settings[name] != "None" and Path(settings[name]).is_file():
             settings[name] = sha256_of(Path(settings[name]))
-    parts = (f"track {VERSION}", sha256_of(path), sha256_of(find_face_model(options.face_model)), json.dumps(settings))
+    program = f"track {VERSION}" + (f", landmarks {SOLVER_VERSION}" if options.solver == "landmarks" else "")
+    parts = (program, sha256_of(path), sha256_of(find_face_model(options.face_model)), json.dumps(settings))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
