@@ -41,7 +41,7 @@ def head_pack(path: Path, rig: Rig) -> bytes:
     if ours:  # a character's own head has its own hair, or none
         shade = 1.0 - hair_of(mesh)[:, None] * (1.0 - np.array(HAIR))
         film = film._replace(colour=film.colour * shade.astype(np.float32))
-    painted = textures_of(path, mesh.size)
+    painted = None if ours else textures_of(path, mesh.size)
     if painted is not None:
         film = _unpainted(film, mesh, painted)
     drawn = np.unique(film.triangles)  # [K] of the head's vertices

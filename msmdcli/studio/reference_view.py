@@ -54,10 +54,9 @@ def in_step(made: MadeLine, performers: list[Performer]) -> tuple[Motion | None,
     """The clips at the moments that play, [T, D] at the line's frames, and from when on which plays: seconds on the
     line, name, seconds in the clip. Nothing where no clip is performed."""
     performance = made.performance
-    group = None if performance is None else next((name for name in GROUPS if name in performance.stretches), None)
+    group, sources = (None, []) if performance is None else shown_group(performance, performers)
     if performance is None or group is None:
         return None, []
-    sources = sources_of(performance, group, performers)
     motion = made.drawn
     times = np.arange(motion.frames) / float(motion.fps)
     values = np.zeros((motion.frames, performance.rig.size), np.float32)
@@ -79,10 +78,18 @@ def in_step(made: MadeLine, performers: list[Performer]) -> tuple[Motion | None,
     return replace(motion, values=values, rig=performance.rig, meta={}), plays
 
 
-def sources_of(performance: Performance, group: str, performers: list[Performer]) -> list[Performer]:
-    """Who the numbers in the stretches of a group mean: the styles whose reference moves that group, in order."""
-    taking = [one.reference for one in performance.parts if one.reference is not None and group in one.reference.moving]
-    return [next(one for one in performers if one.reference is reference) for reference in taking]
+def shown_group(performance: Performance, performers: list[Performer]) -> tuple[str | None, list[Performer]]:
+    """The first group that the line's own styles perform, and who the numbers in its stretches mean. A head that is
+    lent to a style without one (`Part.performer`) is nothing that the style's performer did."""
+    for group in GROUPS:
+        if group not in performance.stretches:
+            continue
+        taking = [reference for part in performance.parts if (reference := part.performer(group)) is not None]
+        found = [next((one for one in performers if one.reference is reference), None) for reference in taking]
+        sources = [one for one in found if one is not None]
+        if len(sources) == len(taking):
+            return group, sources
+    return None, []
 
 
 def folded(times: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:

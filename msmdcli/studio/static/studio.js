@@ -75,7 +75,6 @@ async function start() {
   side("lines");
   const lines = get("lines"); // the manifest may take a while to be read
   lines.catch(() => {}); // said below
-  if (page.head) usualHead().catch(() => {});
   page.about = await get("project");
   document.title = `${page.about.title} - MSMD studio`;
   $("title").textContent = page.about.title;
@@ -85,6 +84,7 @@ async function start() {
   const told = (commit) => (key, value) => set(key, value, commit);
   page.refine = new Refine($("controls"), page.about, { onInput: told(false), onCommit: told(true) });
   const read = await trying(() => refresh(lines).then(() => true));
+  if (page.head) usualHead().catch(() => {}); // while the first line is made
   if (!read) $("count").textContent = "no lines: correct the manifest, and they appear here";
   document.body.dataset.listed = "";
   if (read) await open(page.list.shown[0]?.id);

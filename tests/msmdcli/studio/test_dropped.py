@@ -21,6 +21,7 @@ from msmdcli.studio import dropped as module
 from msmdcli.studio.dropped import Dropped, safe_stem
 
 RIG = Rig.load("arkit52")
+PATIENCE = 300  # seconds
 
 
 def take_of(folder: Path, name: str = "take.npz", seconds: float = 2.0, seed: int = 1) -> bytes:
@@ -126,9 +127,9 @@ def test_only_the_page_can_drop(project: BatchProject, serve: Callable) -> None:
     assert studio.json("api/project")["takes"] == ["takes/mine.npz"]
 
 
-@pytest.mark.slow
-def test_a_video_is_tracked_while_the_studio_goes_on(project: BatchProject, serve: Callable) -> None:
-    """A film of a drawn head, so that nobody is recorded."""
+@pytest.fixture
+def film() -> bytes:
+    """A short video of a face."""
     pytest.importorskip("mediapipe")
     shared = shared_dir()
     if shared is None or not (shared / "models/face_landmarker.task").is_file():
@@ -136,9 +137,26 @@ def test_a_video_is_tracked_while_the_studio_goes_on(project: BatchProject, serv
     clips = sorted((shared / "corpus/clips").rglob("*.mp4"))
     if not clips:
         pytest.skip("needs a film of a face")
-    smallest = min(clips, key=lambda path: path.stat().st_size)
+    return min(clips, key=lambda path: path.stat().st_size).read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_what_is_being_tracked(project: BatchProject, serve: Callable, film: bytes) -> None:
+    psutil = pytest.importorskip("psutil")
     studio = serve(str(project.manifest), "--out", str(project.out), cache=project.folder / "cache")
-    status, answer = studio.sent("api/take?name=a%20face.mp4", smallest.read_bytes(), {})
+    assert studio.sent("api/take?name=face.mp4", film, {})[0] == 200
+    assert studio.json("api/make", {"id": "line1", "keys": {"style": "takes/face.mp4"}})["waiting"]
+    process = psutil.Process(studio.process.pid)
+    while not (children := process.children(recursive=True)):
+        pass
+    assert studio.stop() == 0
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+
+
+@pytest.mark.slow
+def test_a_video_is_tracked_while_the_studio_goes_on(project: BatchProject, serve: Callable, film: bytes) -> None:
+    studio = serve(str(project.manifest), "--out", str(project.out), cache=project.folder / "cache")
+    status, answer = studio.sent("api/take?name=a%20face.mp4", film, {})
     assert status == 200 and json.loads(answer) == {"ref": "takes/a_face.mp4"}, answer
     asked = {"id": "line1", "keys": {"style": "takes/a_face.mp4"}}
     first = studio.json("api/make", asked)

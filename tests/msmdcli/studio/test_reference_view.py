@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 from batch_project import Project as BatchProject
 
+from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.performance.reference import GROUPS, groups_of
 from msmdcli.studio.making import MadeLine, Maker
@@ -101,3 +103,14 @@ def test_what_was_kept_gives_the_same_bytes(project: BatchProject) -> None:
         assert made.motion.meta == fresh.motion.meta and made.health == fresh.health, keys
         assert made.facts == fresh.facts and made.warnings == fresh.warnings, keys
     assert replace(planned, key="") == replace(studio.changed("line2", {}), key="")
+
+
+def test_a_take_without_a_head_is_shown_by_what_it_moves(project: BatchProject) -> None:
+    """The head is lent by somebody else, whom the line does not follow."""
+    values = np.random.default_rng(2).uniform(0, 0.4, (90, RIG.size)).astype(np.float32)
+    values[:, list(RIG.rotation_indices or ())] = 0
+    save_npz(project.folder / "face.npz", Motion(values, Fraction(30), RIG))
+    maker, made = made_of(project, {"style": "face.npz"})
+    view = reference_view(made, maker.performers(made), None)
+    assert [clip["name"] for clip in view["clips"]] == ["face.npz"]
+    assert view["step"] is not None and {name for _, name, _ in view["plays"]} == {"face.npz"}
