@@ -96,7 +96,7 @@ def tasks_of(
         if planned.controls.mouth_size == "reference":
             for key, digest in codes.items():
                 if (style := result.styles[digest]) is not None:
-                    gains[key] = sizes.gains(style, result.clips[digest], sampling)
+                    gains[key] = sizes.gains(style, result.clips[digest], sampling, planned.controls.closures)
             if dub is not None:  # the stretches of an original speak as large as all of it
                 own = next(key for key, found in planned.references.items() if isinstance(found, dubbing.Original))
                 gains |= {key: gains[own] for key in dub.codes if key not in codes and own in gains}

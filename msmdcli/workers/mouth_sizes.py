@@ -63,27 +63,32 @@ class MouthSizes:
         self._trial: Mapping[str, EncodedRecording] = {}
         self._found: dict[str, Articulation] = {}
 
-    def gains(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling) -> Articulation:
+    def gains(
+        self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True
+    ) -> Articulation:
         """The gains of jaw and lips in a style.
 
         Args:
             style: as the model sees it.
             clips: of the style, on the model's rig.
             sampling: of the line.
+            closures: whether its lips are closed where a closure is heard.
         """
         if style.rest is None or not has_size(self._engine.bundle.rig):
             return AS_GENERATED
-        key = self._key(style, clips, sampling)
+        key = self._key(style, clips, sampling, closures)
         if key not in self._found:
-            jaw, lips = self._store.recall(key, (1, 1), lambda: self._measured(style, clips, sampling))
+            jaw, lips = self._store.recall(key, (1, 1), lambda: self._measured(style, clips, sampling, closures))
             self._found[key] = Articulation(float(jaw[0]), float(lips[0]))
         return self._found[key]
 
-    def _measured(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling) -> list[NDArray[np.float32]]:
+    def _measured(
+        self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool
+    ) -> list[NDArray[np.float32]]:
         reference = size_of_clips(clips)
         found = np.ones(2)
         if reference.seconds > 0:
-            size = self._trial_in(style, sampling)
+            size = self._trial_in(style, sampling, closures)
             plain = size(AS_GENERATED)
             axes = ("jaw", "lips")
             first = [gain(getattr(reference, axis), getattr(plain, axis), reference.seconds) for axis in axes]
@@ -95,7 +100,7 @@ class MouthSizes:
                 found = np.clip(found * step, *BOUNDS)
         return [np.array([value], np.float32) for value in found]
 
-    def _trial_in(self, style: StyleCode, sampling: Sampling) -> Callable[[Articulation], MouthSize]:
+    def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> Callable[[Articulation], MouthSize]:
         """The trial speech in a style: what its size is with some gains."""
         engine, rest = self._engine, style.rest
         assert rest is not None
@@ -112,7 +117,7 @@ class MouthSizes:
             sizes = []
             for name, trial in self._trial.items():
                 motion, audio = smooth_motion(articulate(said[name], gains, rest), None), trial.audio
-                if trial.heard is not None:
+                if closures and trial.heard is not None:
                     motion = close_lips(motion, trial.heard).motion
                 silent = frames_below_speech(audio.samples, audio.rate, RATE, motion.frames)
                 sizes.append(size_of(motion, ~silent))
@@ -120,13 +125,13 @@ class MouthSizes:
 
         return size
 
-    def _key(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling) -> str:
+    def _key(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool) -> str:
         """What decides the gains: sha256."""
         engine = self._engine
         motions = [[str(clip.fps), hashlib.sha256(clip.values.tobytes()).hexdigest()] for clip in clips]
         speech = [sha256_of(file) for file in sorted(TRIAL_SPEECH.glob("*.ogg"))]
         model = [engine.bundle.sha256, engine.device, engine.runtime.version, sampling.description()]
-        content = ["mouth size", VERSION, speech, model, style.key, motions]
+        content = ["mouth size", VERSION, speech, model, style.key, motions, closures]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -21,7 +21,7 @@ from msmdcli.manifest.command_line import parse_choices
 from msmdcli.manifest.lines import ManifestError
 from msmdcli.model.sampling import Sampling
 from msmdcli.motion.motion import load_npz
-from msmdcli.workers import finishing
+from msmdcli.workers import finishing, recordings
 
 
 def test_lines_are_animated(project: Project) -> None:
@@ -179,7 +179,7 @@ def test_same_bytes_for_any_jobs_threads_batch_size_and_order(
 
 def test_a_voice_that_contradicts_its_style_gets_a_warning(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     excited = {"pitch": 6.0, "pitch_spread": 25.0, "effort": -6.0}
-    monkeypatch.setattr(finishing, "measure_voice", lambda samples, rate: excited)
+    monkeypatch.setattr(recordings, "measure_voice", lambda samples, rate: excited)
     project.write(
         """\
   - {id: a, audio: audio/line1.wav, style: tired}
