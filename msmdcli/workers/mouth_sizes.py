@@ -3,6 +3,9 @@
 The model says the trial speech (`shipped/speech`, synthetic voices) once in every style and way of sampling, closures
 included; what its mouth then lacks, or has too much, against the reference's clips is the style's gain. So the gain
 belongs to the style: a line's quiet passage stays quiet, and neither a line's neighbours nor its own words change it.
+
+Gains of the tags that ship, as the shipped model is solved by default, come with the package
+(`shipped/mouth_sizes.json`). Others are kept in the cache of styles.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +49,7 @@ from msmdcli.system.files import sha256_of
 from msmdcli.workers.recordings import EncodedRecording, encoded
 
 TRIAL_SPEECH = SHIPPED / "speech"  # made by `python -m training.speech.make_trial_speech`
+SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.speech.make_mouth_sizes`
 VERSION = 1  # raise it when a change of the program changes gains
 ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact
 AS_GENERATED = Articulation()
@@ -76,15 +82,19 @@ class MouthSizes:
         """
         if style.rest is None or not has_size(self._engine.bundle.rig):
             return AS_GENERATED
-        key = self._key(style, clips, sampling, closures)
+        described = self.described(clips, sampling, closures)
+        if described in (shipped := shipped_sizes()):
+            return shipped[described]
+        key = self._key(style, described)
         if key not in self._found:
-            jaw, lips = self._store.recall(key, (1, 1), lambda: self._measured(style, clips, sampling, closures))
+            jaw, lips = self._store.recall(key, (1, 1), lambda: self.measured(style, clips, sampling, closures))
             self._found[key] = Articulation(float(jaw[0]), float(lips[0]))
         return self._found[key]
 
-    def _measured(
-        self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool
+    def measured(
+        self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True
     ) -> list[NDArray[np.float32]]:
+        """The gains [1] of jaw and of lips, measured anew."""
         reference = size_of_clips(clips)
         found = np.ones(2)
         if reference.seconds > 0:
@@ -125,14 +135,33 @@ class MouthSizes:
 
         return size
 
-    def _key(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool) -> str:
-        """What decides the gains: sha256."""
-        engine = self._engine
+    def described(self, clips: Sequence[Motion], sampling: Sampling, closures: bool = True) -> str:
+        """What decides the gains, whatever computes them: sha256."""
         motions = [[str(clip.fps), hashlib.sha256(clip.values.tobytes()).hexdigest()] for clip in clips]
-        speech = [sha256_of(file) for file in sorted(TRIAL_SPEECH.glob("*.ogg"))]
-        model = [engine.bundle.sha256, engine.device, engine.runtime.version, sampling.description()]
-        content = ["mouth size", VERSION, speech, model, style.key, motions, closures]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        model = [self._engine.bundle.sha256, sampling.description()]
+        return _digest(["mouth size", VERSION, _speech(), model, motions, closures])
+
+    def _key(self, style: StyleCode, described: str) -> str:
+        """What decides the gains to the last bit: sha256."""
+        return _digest([described, style.key, self._engine.device, self._engine.runtime.version])
+
+
+def _digest(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _speech() -> list[str]:
+    return [sha256_of(file) for file in sorted(TRIAL_SPEECH.glob("*.ogg"))]
+
+
+@cache
+def shipped_sizes() -> dict[str, Articulation]:
+    """Gains that come with the package, by `MouthSizes.described`."""
+    if not SHIPPED_SIZES.is_file():
+        return {}
+    known = json.loads(SHIPPED_SIZES.read_text(encoding="utf-8"))
+    return {key: Articulation(float(jaw), float(lips)) for key, (jaw, lips) in known["gains"].items()}
 
 
 def gains_over_time(

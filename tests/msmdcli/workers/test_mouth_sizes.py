@@ -14,7 +14,8 @@ from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import StyleStore
 from msmdcli.motion.motion import Motion
 from msmdcli.styles.field import Segment, StyleField, StyleRef
-from msmdcli.workers.mouth_sizes import MouthSizes, gains_over_time
+from msmdcli.styles.library import StyleLibrary
+from msmdcli.workers.mouth_sizes import MouthSizes, gains_over_time, shipped_sizes
 
 AUDIO = Path(__file__).resolve().parents[3] / "examples" / "audio"
 LINES = {name: AUDIO / f"{name}.ogg" for name in ("captain_fr", "oracle_de", "smuggler_003")}
@@ -51,6 +52,21 @@ def test_a_line_is_nearer_to_its_style_than_the_model_alone(animator: Animator, 
         return abs(float(np.log(np.mean([spread(motion, "jawOpen") for motion in made]) / wanted)))
 
     assert off(Controls()) < 0.75 * off(Controls(mouth_size="generated"))
+
+
+def test_the_gains_that_ship_are_what_would_be_measured(animator: Animator) -> None:
+    """If this fails, the model, a tag or the trial speech has changed: python -m training.speech.make_mouth_sizes."""
+    engine = animator.engine
+    sizes = MouthSizes(engine, StyleStore(limit=0))
+    for tag in StyleLibrary().tags:
+        for closures in (True, False):
+            assert sizes.described(clips(animator, tag), engine.sampling, closures) in shipped_sizes(), tag
+    for tag in ("surprised", "sad"):
+        takes = clips(animator, tag)
+        style = engine.encode_style(takes)
+        jaw, lips = sizes.measured(style, takes, engine.sampling)
+        shipped = sizes.gains(style, takes, engine.sampling)
+        assert (shipped.jaw, shipped.lips) == pytest.approx((float(jaw[0]), float(lips[0])), rel=0.01)
 
 
 def test_a_reference_that_goes_further_makes_the_mouth_go_further(animator: Animator) -> None:
