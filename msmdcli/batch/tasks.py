@@ -17,6 +17,7 @@ from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import StyleStore
 from msmdcli.model.style_codes import StyleCode
 from msmdcli.motion.motion import Motion
+from msmdcli.performance.mouth_size import has_size
 from msmdcli.styles.field import NO_STYLE, style_words
 from msmdcli.styles.library import StyleReference
 from msmdcli.workers.mouth_sizes import MouthSizes
@@ -95,7 +96,7 @@ def tasks_of(
         gains = {}
         if planned.controls.mouth_size == "reference":
             for key, digest in codes.items():
-                if (style := result.styles[digest]) is not None:
+                if (style := result.styles[digest]) is not None and has_size(engine.bundle.rig):
                     gains[key] = sizes.gains(style, result.clips[digest], sampling, planned.controls.closures)
             if dub is not None:  # the stretches of an original speak as large as all of it
                 own = next(key for key, found in planned.references.items() if isinstance(found, dubbing.Original))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +59,20 @@ def test_guidance_of_zero_costs_nothing(stand_in_bundle: Path) -> None:
 def test_a_line_has_its_own_guidance_beside_others(stand_in_bundle: Path, rescale: float) -> None:
     """Bit for bit as in a batch with that guidance for all."""
     bundle, entries = Bundle.load(stand_in_bundle), [StyleEntry(STYLE)]
-    scales = {"off": (0.0, 0.0), "sound": (1.0, 0.0), "both": (0.5, 2.0), "usual": (None, None)}
-    engine = Engine(bundle, "cpu", 1, sampling=Sampling(guidance_audio=0.25, guidance_rescale=rescale))
-    jobs = [Job(name, FEATURES, entries, guidance=scale) for name, scale in scales.items()]
+    usual = Sampling(guidance_audio=0.25, guidance_rescale=rescale)
+    scales = {"off": (0.0, 0.0), "sound": (1.0, 0.0), "both": (0.5, 2.0), "usual": None}
+    own = {
+        name: replace(usual, guidance_audio=scale[0], guidance_style=scale[1]) if scale else usual
+        for name, scale in scales.items()
+    }
+    engine = Engine(bundle, "cpu", 1, sampling=usual)
+    jobs = [
+        Job(name, FEATURES, entries, sampling=own[name].resolve(bundle) if scale else None)
+        for name, scale in scales.items()
+    ]
     together = {job.id: motion.values for job, motion in engine.animate(jobs, clip=False)}
-    for name, (audio, style) in scales.items():
-        own = Sampling(guidance_audio=0.25 if audio is None else audio, guidance_style=style, guidance_rescale=rescale)
-        alone = Engine(bundle, "cpu", 1, sampling=own)
+    for name in scales:
+        alone = Engine(bundle, "cpu", 1, sampling=own[name])
         ((_, motion),) = alone.animate([Job(name, FEATURES, entries)], clip=False)
         np.testing.assert_array_equal(together[name], motion.values)
 

@@ -203,7 +203,7 @@ def test_a_motion_that_is_no_track(tmp_path: Path, whole: Track) -> None:
 def test_a_style_video_is_tracked_once(whole: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tracked: list[Path] = []
 
-    def track(path: Path, options: TrackOptions) -> Track:
+    def track(path: Path, options: TrackOptions, *_: object) -> Track:
         tracked.append(path)
         return whole
 
