@@ -64,6 +64,7 @@ def tasks_of(
     store = StyleStore()
     result = Tasks() if known is None else Tasks(styles=known.styles, clips=known.clips, sizes=known.sizes)
     sizes = result.sizes = result.sizes or MouthSizes(engine, store)
+    usual = Sampling().resolve(engine.bundle)  # a line's own guidance makes its mouth larger, and is not taken back
     broken: dict[str, MsmdError] = {}
     for planned in sorted(making, key=lambda p: (-p.seconds, p.audio_sha256, p.id)):
         codes = {}
@@ -97,7 +98,7 @@ def tasks_of(
         if planned.controls.mouth_size == "reference":
             for key, digest in codes.items():
                 if (style := result.styles[digest]) is not None and has_size(engine.bundle.rig):
-                    gains[key] = sizes.gains(style, result.clips[digest], sampling, planned.controls.closures)
+                    gains[key] = sizes.gains(style, result.clips[digest], usual, planned.controls.closures)
             if dub is not None:  # the stretches of an original speak as large as all of it
                 own = next(key for key, found in planned.references.items() if isinstance(found, dubbing.Original))
                 gains |= {key: gains[own] for key in dub.codes if key not in codes and own in gains}

@@ -1,6 +1,6 @@
 """How much further a mouth has to go in each style to be as large as the style's own: `mouth_size: reference`.
 
-The model says the trial speech (`shipped/speech`, synthetic voices) once in every style and way of sampling, closures
+The model says the trial speech (`shipped/speech`, synthetic voices) once in every style, solved by default, closures
 included; what its mouth then lacks, or has too much, against the reference's clips is the style's gain. So the gain
 belongs to the style: a line's quiet passage stays quiet, and neither a line's neighbours nor its own words change it.
 

@@ -89,6 +89,15 @@ def test_a_model_that_is_made_larger_is_corrected_less(animator: Animator) -> No
     assert small.jaw > large.jaw
 
 
+def test_guidance_by_the_sound_still_makes_a_mouth_larger() -> None:
+    """Gains are measured as the model is solved by default, so they do not take back what is asked of a line."""
+    spreads = []
+    for scale in (0.0, 1.5):
+        with Animator(sampling=Sampling(guidance_audio=scale)) as guided:
+            spreads.append(spread(guided.animate(LINES["captain_fr"], style="neutral"), "jawOpen"))
+    assert spreads[1] > 1.2 * spreads[0]
+
+
 def test_the_dial_is_on_top(animator: Animator) -> None:
     plain, more = (
         animator.animate(LINES["captain_fr"], style="surprised", controls=Controls(articulation=dial, closures=False))
