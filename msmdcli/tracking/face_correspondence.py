@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.errors import MsmdError
 from msmdcli.paths import SHIPPED
 from msmdcli.tracking.landmark_response import seen_motions
+from msmdcli.tracking.shipped_arrays import shipped_arrays
 
 FILE = SHIPPED / "faces" / "landmarks.npz"
 FORMAT_VERSION = 1
@@ -84,13 +84,7 @@ class FaceCorrespondence:
         Raises:
             MsmdError: there is none, or it is no such file.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                if int(file["format_version"]) != FORMAT_VERSION:
-                    raise MsmdError(f"{path} has format version {int(file['format_version'])}, not {FORMAT_VERSION}")
-                values = {field.name: file[field.name] for field in fields(cls)}
-        except (OSError, KeyError, ValueError) as error:
-            raise MsmdError(f"{path} holds no face correspondence ({error})", hint="install MSMD again") from error
+        values = shipped_arrays(path, FORMAT_VERSION, [field.name for field in fields(cls)], "face correspondence")
         floats = {
             name: values[name].astype(np.float64)
             for name in ("points", "deltas", "lip_gap_by", "lid_gap", "lid_gap_by", "eyeballs")

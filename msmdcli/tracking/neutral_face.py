@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from msmdcli.errors import MsmdError
 from msmdcli.paths import SHIPPED
 from msmdcli.tracking.face_correspondence import (
     INNER_LIP_PAIRS,
@@ -39,6 +38,7 @@ from msmdcli.tracking.landmark_solver import (
     sparsity,
 )
 from msmdcli.tracking.rigid_pose import Pose, small_motions
+from msmdcli.tracking.shipped_arrays import shipped_arrays
 
 FILE = SHIPPED / "faces" / "neutral.npz"
 FORMAT_VERSION = 1
@@ -87,15 +87,10 @@ class RestingFaces:
         Raises:
             MsmdError: there is none, or it is no such file.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                if int(file["format_version"]) != FORMAT_VERSION:
-                    raise MsmdError(f"{path} has format version {int(file['format_version'])}, not {FORMAT_VERSION}")
-                values = {field.name: file[field.name] for field in fields(cls)}
-        except (OSError, KeyError, ValueError) as error:
-            raise MsmdError(f"{path} holds no resting faces ({error})", hint="install MSMD again") from error
-        kept = {name: v if name in ("channels", "made") else v.astype(np.float64) for name, v in values.items()}
-        return cls(**{**kept, "made": str(values["made"])})
+        values = shipped_arrays(path, FORMAT_VERSION, [field.name for field in fields(cls)], "resting faces")
+        made = str(values.pop("made"))
+        kept = {name: v if name == "channels" else v.astype(np.float64) for name, v in values.items()}
+        return cls(**kept, made=made)
 
     def save(self, path: Path) -> None:
         """Write the file."""
