@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from msmdcli.motion.motion import load_npz
+from training.data.principal_axes import principal_axes
 from training.data.records import read_index
 from training.evaluation.material import HeldOutClip
 
@@ -73,7 +74,8 @@ def fit_straight_line(data: Path, encode: Encode, sources: Sequence[str] = ()) -
         clips.append((_centred(encode(data / str(record.audio)), len(motion)), motion - motion.mean(axis=0)))
     if sum(len(motion) for _, motion in clips) < FEWEST_FRAMES:
         return None
-    axes = _principal_axes([features for features, _ in clips])
+    covariance = sum(features.T @ features for features, _ in clips) / sum(len(features) for features, _ in clips)
+    axes = principal_axes(np.asarray(covariance), RANK)
     width, frames = (2 * REACH + 1) * axes.shape[1], 0
     xx, xy = np.zeros((width, width)), np.zeros((width, clips[0][1].shape[1]))
     for features, motion in clips:
@@ -89,13 +91,6 @@ def _centred(features: np.ndarray, frames: int) -> np.ndarray:
     """[frames, C] without their mean; the last frame is held where the sound ends first."""
     held = features[np.minimum(np.arange(frames), len(features) - 1)].astype(np.float64)
     return held - held.mean(axis=0)
-
-
-def _principal_axes(clips: Sequence[np.ndarray]) -> np.ndarray:
-    covariance = sum(x.T @ x for x in clips) / sum(len(x) for x in clips)
-    values, vectors = np.linalg.eigh(covariance)
-    best = np.argsort(-values)[:RANK]
-    return vectors[:, best] / np.sqrt(np.maximum(values[best], 0.0) + 1e-8)
 
 
 def _taps(x: np.ndarray) -> np.ndarray:

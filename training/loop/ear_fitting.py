@@ -23,6 +23,7 @@ from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from training.data.features import FeatureCache
 from training.data.hearing import encoder_frames
+from training.data.principal_axes import principal_axes
 from training.data.records import ClipRecord
 from training.network.ear import EAR_FILE, Ear, EarConfig, load_ear, save_ear
 
@@ -124,9 +125,7 @@ def _fit_axes(ear: Ear, records: Sequence[Sounding], cache: FeatureCache, rng: G
         x = x - x.mean(0)
         covariance += x.T @ x
         total += len(x)
-    values, vectors = np.linalg.eigh(covariance / total)
-    best = np.argsort(-values)[: ear.config.rank]
-    axes = (vectors[:, best] / np.sqrt(values[best] + 1e-8)).T  # [R, C]
+    axes = principal_axes(covariance / total, ear.config.rank).T  # [R, C]
     ear.axes.copy_(torch.from_numpy(axes.astype(np.float32)))
 
 
