@@ -99,7 +99,7 @@ def tasks_of(
             for key, digest in codes.items():
                 if (style := result.styles[digest]) is not None and has_size(engine.bundle.rig):
                     gains[key] = sizes.gains(style, result.clips[digest], usual, planned.controls.closures)
-            if dub is not None:  # the stretches of an original speak as large as all of it
+            if dub is not None:  # the stretches of an original speak as all of it does
                 own = next(key for key, found in planned.references.items() if isinstance(found, dubbing.Original))
                 gains |= {key: gains[own] for key in dub.codes if key not in codes and own in gains}
         result.tasks.append(

@@ -4,12 +4,12 @@
     articulation: {jaw: 1.2, lips: 1.1}    each by itself
 
 A channel's distance from where the style's closed mouth holds it is scaled, and smile and frown are left alone, so the
-style's own expression stays as it is. `mouthClose` follows the jaw, by which it is opened: lips that met over an open
-jaw still meet. What parts the lips is not lifted where it lies below the resting mouth, and what shuts them not
-weakened above it, so no gain below 1 opens a closure. Jaws and puckers that a gain takes further come to their widest
-softly.
+style's own expression stays as it is. `mouthClose` follows the jaw, by which it is opened, and makes up for whatever
+else would part lips that met: no gain opens a closure. What parts the lips is not lifted where it lies below the
+resting mouth. Jaws and puckers that a gain takes further come to their widest softly.
 
-The dial multiplies what the style asks for: a mouth as large as its reference's (`mouth_size: reference`).
+What the style asks for, a mouth that moves as its reference's does (`mouth_size: reference`), comes before the dial: a
+gain of each channel. Of a channel that has moods (`mood`), it is a gain of what speech does with it.
 
 These are the two axes of Edwards et al. 2016, "JALI: An animator-centric viseme model for expressive lip
 synchronization": the same words spoken with the jaw, with the lips, mumbled or over-articulated.
@@ -24,8 +24,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.controls.mood import mood_columns, slow
 from msmdcli.documents.nodes import number_in
 from msmdcli.errors import MsmdError, did_you_mean
+from msmdcli.motion.easing import smooth_step
+from msmdcli.motion.lip_contact import LipContact
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
@@ -34,12 +37,12 @@ MouthSizeSource = Literal["reference", "generated"]
 MOUTH_SIZES: tuple[MouthSizeSource, ...] = get_args(MouthSizeSource)
 WIDE = {"jawOpen": 0.8, "mouthPucker": 0.6, "mouthFunnel": 0.6}  # from here on a gain counts less and less
 LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
-KEPT = ("mouthClose", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # no gain on these
+EXPRESSION = ("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # no dial on these
+MEET, APART = 0.6, 1.4  # mm: lips with a smaller gap meet, with a larger one they do not
 PARTING = (
     *("jawOpen", "mouthFunnel", "mouthShrugUpper", "tongueOut"),
     *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
 )
-SHUTTING = ("mouthPressLeft", "mouthPressRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower")
 
 
 @dataclass(frozen=True)
@@ -115,21 +118,23 @@ def articulate(
         motion: the line.
         articulation: the dial.
         rest: [D] or [T, D] the style's pose while its mouth is closed.
-        style: [T, 2] gains of jaw and lips by which the mouth becomes as large as the style's; None is 1.
+        style: [T or 1, D] gains by which the mouth moves as the style's; None is 1.
     """
     if articulation.idle and (style is None or np.all(style == 1)):
         return motion
     rig, values = motion.rig, motion.values.astype(np.float64)
     closed = np.broadcast_to(np.asarray(rest, np.float64), values.shape)
     result = values.copy()
-    for axis, region in enumerate(AXES):
-        gain = getattr(articulation, region) * (1.0 if style is None else style[:, axis])
-        for column in _columns(rig, region):
-            result[:, column] = closed[:, column] + gain * (values[:, column] - closed[:, column])
-    for names, least in ((PARTING, np.minimum), (SHUTTING, np.maximum)):
-        for column in (rig.channels.index(name) for name in names if name in rig.channels):
-            beyond = least(values[:, column], closed[:, column]) == values[:, column]
-            result[beyond, column] = least(result[beyond, column], values[beyond, column])
+    if style is not None:
+        centre, moods = closed.copy(), mood_columns(rig)
+        centre[:, moods] = slow(values[:, moods], float(motion.fps))
+        result += (style - 1) * (values - centre)
+    for region in AXES:
+        columns = _dialled(rig, region)
+        result[:, columns] += (getattr(articulation, region) - 1) * (result[:, columns] - closed[:, columns])
+    for column in (rig.channels.index(name) for name in PARTING if name in rig.channels):
+        below = values[:, column] <= closed[:, column]
+        result[below, column] = np.minimum(result[below, column], values[below, column])
     for name, wide in WIDE.items():
         if name in rig.channels:
             column = rig.channels.index(name)
@@ -140,7 +145,21 @@ def articulate(
         opened = values[:, jaw] > LEAST_OPEN
         share = np.where(opened, result[:, jaw] / np.where(opened, values[:, jaw], 1), 1)
         result[:, close] = values[:, close] * share.clip(0, MAX_GAIN)
-    return replace(motion, values=np.clip(result, rig.lower, rig.upper).astype(np.float32), meta=dict(motion.meta))
+    result = np.clip(result, rig.lower, rig.upper)
+    _keep_closed(result, values, rig)
+    return replace(motion, values=result.astype(np.float32), meta=dict(motion.meta))
+
+
+def _keep_closed(result: NDArray[np.float64], values: NDArray[np.float64], rig: Rig) -> None:
+    """Close lips that met in `values` [T, D] again where a gain has parted them, by `mouthClose`; in place."""
+    contact = LipContact.of(rig)
+    if contact is None:
+        return
+    gap = contact.middle(values)
+    meeting = 1 - smooth_step(((gap - MEET) / (APART - MEET)).clip(0, 1))  # [T]
+    parted = np.maximum(contact.middle(result) - gap, 0)
+    close = rig.channels.index("mouthClose")
+    result[:, close] = np.minimum(result[:, close] - meeting * parted / contact.parted("mouthClose", rig.channels), 1)
 
 
 def _softly(values: NDArray[np.float64], wide: float) -> NDArray[np.float64]:
@@ -149,6 +168,6 @@ def _softly(values: NDArray[np.float64], wide: float) -> NDArray[np.float64]:
     return np.where(values > wide, wide + room * np.tanh(np.maximum(values - wide, 0) / room), values)
 
 
-def _columns(rig: Rig, region: str) -> list[int]:
+def _dialled(rig: Rig, region: str) -> list[int]:
     names = rig.regions.get(region, ())
-    return [rig.channels.index(name) for name in names if name not in KEPT]
+    return [rig.channels.index(name) for name in names if name not in (*EXPRESSION, "mouthClose")]

@@ -56,7 +56,7 @@ class Controls:
     Attributes:
         performance: where the movement beside the mouth comes from.
         head: factor of the head motion.
-        mouth_size: whether jaw and lips go as far as in the style's clips.
+        mouth_size: whether the mouth's channels go as far as in the style's clips.
         articulation, blinks, gate: see their files.
         smooth: strength of the smoothing; None is the mouth's alone.
         closures: whether lips close where a closure is heard.
@@ -190,7 +190,7 @@ def control(
         rest: [D] or [T, D] the style's pose while its mouth is closed; None if it is not known.
         performed: lays the line's performance on it (`msmdcli.performance.line`); None leaves it as it was generated.
         heard: where closures sound in the recording; None if nothing listened for them.
-        gains: [T, 2] of jaw and lips, by which the mouth becomes as large as the style's; None is 1.
+        gains: [T, D] by which the mouth moves as the style's; None is 1.
 
     Raises:
         MsmdError: the line is longer than its shot and may not be; a gesture or a curve cannot be used.

@@ -1,9 +1,12 @@
 """Stretches joined to one movement, group by group, without a step in place or speed.
 
-Around a cut each group of channels changes hands where it is slowest and nearest to where it goes; the gaze does so in
-a saccade, if there is one: eyes jump, they do not drift. What is still apart then decays along a quintic, from the old
-place and speed to nothing (inertialisation: Bollo, "Inertialization: high-performance animation transitions in 'Gears
-of War'", GDC 2018), while the new stretch is already performed in full: a cross-fade would average two movements.
+Around a cut each group of channels changes hands where it is slowest and nearest to where it goes. What is still apart
+then decays along a quintic, from the old place and speed to nothing (inertialisation: Bollo, "Inertialization:
+high-performance animation transitions in 'Gears of War'", GDC 2018), while the new stretch is already performed in
+full: a cross-fade would average two movements.
+
+Eyes jump, they do not drift. So a gaze changes hands where both rest, stays where it was, and goes over with the new
+stretch's own next saccade: that one begins elsewhere and ends where the performer's did. No saccade is added.
 """
 
 from __future__ import annotations
@@ -26,12 +29,14 @@ HAIR = 0.02  # seconds over which a speed is taken
 DECAY = (0.3, 4.0)  # seconds
 BRISK = 1.3  # a decay goes at most about so many times as fast as the group usually does
 SACCADE = 0.08  # seconds
-LEAP = 0.06  # of a gaze channel: a distance that eyes jump
+LEAP = 0.06  # of a gaze: a distance that eyes jump
+HELD = 2.5  # seconds that a gaze waits for a saccade at most; then it makes one
+AWAY = 0.3  # how much a distance to go counts beside the speed, where a gaze may change hands
 
 
 @dataclass(frozen=True, eq=False)
 class _Residue:
-    """What is left of a join: place and speed [C] that decay from `start` over `lasts` seconds."""
+    """What is left of a join: place and speed [C] that decay from `start` over `lasts` seconds; held before."""
 
     start: float
     lasts: float
@@ -136,13 +141,11 @@ class Movement:
             at, take = self.stretches[k].source(times), self._take(k)
             inside &= (at >= -1e-6) & (at <= take.seconds + 1e-6)
         if self.group == "gaze":
-            before, after = self._whole(i - 1, times - HAIR * 2), self._plain(i, times + HAIR * 2)
-            own = self._plain(i, times + HAIR * 2) - self._plain(i, times - HAIR * 2)
-            others = self._whole(i - 1, times + HAIR * 2) - before
-            cost = np.linalg.norm(
-                after - before, axis=1
-            )  # the way that the eyes jump there, less what they jump anyway
-            cost -= np.linalg.norm(own, axis=1) + np.linalg.norm(others, axis=1)
+            moved = [
+                self._whole(i - 1, times) - self._whole(i - 1, times - SACCADE),
+                self._plain(i, times + SACCADE) - new,
+            ]
+            cost = np.linalg.norm(moved, axis=2).sum(axis=0) + AWAY * np.linalg.norm(old - new, axis=1)
         else:
             old_speed = (old - self._whole(i - 1, times - HAIR)) / HAIR
             new_speed = (self._plain(i, times + HAIR) - new) / HAIR
@@ -162,6 +165,18 @@ class Movement:
         speed = (old[1] - old[0]) / HAIR - (new[1] - new[0]) / HAIR
         distance = float(np.linalg.norm(place))
         if self.group == "gaze" and distance > LEAP:
-            return _Residue(cut, SACCADE, place, np.zeros_like(speed))
+            return _Residue(self._saccade(i, cut), SACCADE, place, np.zeros_like(speed))
         lasts = float(np.clip(1.9 * distance / (BRISK * self.usual), *DECAY))
         return _Residue(cut, lasts, place, speed)
+
+    def _saccade(self, i: int, cut: float) -> float:
+        """When the eyes jump next in stretch i, handed over at `cut`; at the end of `HELD` if they do not."""
+        times = np.arange(cut, min(cut + HELD, self.stretches[i].knots[-1]), TRIED / 2)
+        if len(times) == 0:
+            return cut
+        moved = np.linalg.norm(self._plain(i, times + SACCADE) - self._plain(i, times), axis=1)
+        jumps = np.flatnonzero(moved >= LEAP)
+        if len(jumps) == 0:
+            return float(times[-1])
+        first = moved[jumps[0] : jumps[0] + round(SACCADE / (TRIED / 2)) + 1]
+        return float(times[jumps[0] + int(np.argmax(first))])  # where it has just begun it is not at its fastest

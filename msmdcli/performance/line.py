@@ -31,6 +31,8 @@ from msmdcli.performance.stretches import Stretch, along
 
 Array = NDArray[np.float64]
 
+RESTING = ("cheeks",)  # groups that may rest in a face that lives
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -52,9 +54,12 @@ class Part:
         """Whose movement a group has; None leaves it as it was generated.
 
         A take of a face alone (Live Link without head rotation) says nothing of the head, and a head that hangs still
-        on a face that lives looks dead. So it is lent one that does what heads do with speech.
+        on a face that lives looks dead. So it is lent one that does what heads do with speech. Cheeks and a nose that
+        never move in it say something: they rest in the line, too.
         """
         if self.reference is None or group in self.reference.moving:
+            return self.reference
+        if group in RESTING and self.reference.moving:
             return self.reference
         lent = group == "head" and self.understudy is not None and group in self.understudy.moving
         return self.understudy if lent else None

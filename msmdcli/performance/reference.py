@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.controls.mood import mood_columns, slow
 from msmdcli.controls.smoothing import gaussian
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
@@ -32,8 +33,6 @@ Array = NDArray[np.float64]
 
 FASTEST = 60  # frames per second of a take: more is not needed
 GROUPS = ("head", "brows", "gaze", "lids", "cheeks", "corners")
-CORNERS = ("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # speech moves them, moods too
-MOOD = 0.3  # seconds: standard deviation of what is speech in a corner of the mouth; slower is a smile that comes
 PITCH_KEPT = 0.5  # of a mean pitch: a raised chin and a lowered camera cannot be told apart
 USUAL_BLINKS, ENOUGH_SECONDS = 16.0, 10.0  # a minute; a shorter reference says too little of its own rate
 FEWEST_BLINKS, MOST_BLINKS = 3.0, 60.0  # a minute: less is no rate that a line of speech has, more a tracker's flutter
@@ -48,7 +47,7 @@ def groups_of(rig: Rig) -> dict[str, list[int]]:
     """Group -> the columns that are performed; channels of a group move together. A rig may lack some."""
     found: dict[str, list[int]] = {name: [] for name in GROUPS}
     found["head"] = list(rig.rotation_indices or ())
-    found["corners"] = [rig.channels.index(name) for name in CORNERS if name in rig.channels]
+    found["corners"] = mood_columns(rig)
     for region, group in (("brows", "brows"), ("cheeks", "cheeks"), ("nose", "cheeks"), ("eyes", "lids")):
         for column in rig.indices(region) if region in rig.regions else ():
             name = rig.channels[column]
@@ -135,8 +134,8 @@ class Reference:
             performed = (clip.frames - 1) / float(clip.fps)
             if LEAST_SECONDS <= performed < UNFOLDED:
                 values, rhythm = unfolded(values, rhythm, float(clip.fps))
-            corners = groups_of(rig).get("corners", [])
-            values[:, corners] = gaussian(values[:, corners], MOOD * float(clip.fps))
+            corners = mood_columns(rig)
+            values[:, corners] = slow(values[:, corners], float(clip.fps))
             accent = accents(values, rig, float(clip.fps))
             takes.append(Take(float(clip.fps), values, rhythm, accent, tuple(blinks), performed, speaks(clip)))
         total = sum(len(take.values) for take in takes)

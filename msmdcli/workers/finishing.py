@@ -67,7 +67,7 @@ def finished(
             not known.
         performance: of the line; None leaves it as it was generated.
         heard: the closures in the recording; None: not known.
-        gains: [T or 1, 2] by which jaw and lips become as large as the styles', for each frame of `motion`.
+        gains: [T or 1, D] by which the mouth moves as the styles', for each frame of `motion`.
 
     Raises:
         MsmdError: a control cannot be met.
@@ -78,8 +78,8 @@ def finished(
     def controlled(line: Motion, controls: Controls) -> Controlled:
         performed = None if performance is None else performance.on
         times = np.arange(line.frames, dtype=np.float64) * float(motion_fps / line.fps)  # in frames of the model
-        closed, sizes = (None if rows is None else between(rows, times) for rows in (rest, gains))
-        return control(line, controls, audio, task.seed, task.noise_name, closed, performed, heard, sizes)
+        closed, own = (None if rows is None else between(rows, times) for rows in (rest, gains))
+        return control(line, controls, audio, task.seed, task.noise_name, closed, performed, heard, own)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
     silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))

@@ -31,17 +31,17 @@ from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import FeatureStore, StyleStore
 from msmdcli.model.style_codes import StyleCode, StyleEntry
 from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 from msmdcli.performance.mouth_size import (
-    BOUNDS,
-    JAW,
-    LIPS,
     MouthSize,
-    gain,
+    bounded,
+    gains_of,
     has_size,
     mean_size,
     size_of,
     size_of_clips,
+    sized_columns,
 )
 from msmdcli.performance.rhythm import RATE
 from msmdcli.styles.field import StyleField
@@ -50,9 +50,12 @@ from msmdcli.workers.recordings import EncodedRecording, encoded
 
 TRIAL_SPEECH = SHIPPED / "speech"  # made by `python -m training.speech.make_trial_speech`
 SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.speech.make_mouth_sizes`
-VERSION = 1  # raise it when a change of the program changes gains
+VERSION = 2  # raise it when a change of the program changes gains
 ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact
-AS_GENERATED = Articulation()
+PLAIN = Articulation()
+
+Gains = NDArray[np.float32]  # [D] per channel of a rig, 1 where there is none
+SizeOf = Callable[[NDArray[np.floating]], MouthSize]
 
 
 class MouthSizes:
@@ -67,12 +70,10 @@ class MouthSizes:
         self._engine = engine
         self._store = store
         self._trial: Mapping[str, EncodedRecording] = {}
-        self._found: dict[str, Articulation] = {}
+        self._found: dict[str, Gains] = {}
 
-    def gains(
-        self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True
-    ) -> Articulation:
-        """The gains of jaw and lips in a style.
+    def gains(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True) -> Gains:
+        """The gains of a style's mouth.
 
         Args:
             style: as the model sees it.
@@ -80,38 +81,35 @@ class MouthSizes:
             sampling: of the line.
             closures: whether its lips are closed where a closure is heard.
         """
-        if style.rest is None or not has_size(self._engine.bundle.rig):
-            return AS_GENERATED
+        rig = self._engine.bundle.rig
+        if style.rest is None or not has_size(rig):
+            return np.ones(rig.size, np.float32)
         described = self.described(clips, sampling, closures)
         if described in (shipped := shipped_sizes()):
-            return shipped[described]
+            return by_column(rig, shipped[described])
         key = self._key(style, described)
         if key not in self._found:
-            jaw, lips = self._store.recall(key, (1, 1), lambda: self.measured(style, clips, sampling, closures))
-            self._found[key] = Articulation(float(jaw[0]), float(lips[0]))
+            (found,) = self._store.recall(key, (rig.size,), lambda: [self.measured(style, clips, sampling, closures)])
+            self._found[key] = found
         return self._found[key]
 
-    def measured(
-        self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True
-    ) -> list[NDArray[np.float32]]:
-        """The gains [1] of jaw and of lips, measured anew."""
+    def measured(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True) -> Gains:
+        """The same, measured anew."""
+        rig = self._engine.bundle.rig
+        found, columns = np.ones(rig.size), sized_columns(rig)
         reference = size_of_clips(clips)
-        found = np.ones(2)
         if reference.seconds > 0:
             size = self._trial_in(style, sampling, closures)
-            plain = size(AS_GENERATED)
-            axes = ("jaw", "lips")
-            first = [gain(getattr(reference, axis), getattr(plain, axis), reference.seconds) for axis in axes]
-            wanted = [getattr(plain, axis) * factor for axis, factor in zip(axes, first, strict=True)]
+            plain = size(found)
+            wanted = plain.spread * gains_of(reference, plain, rig)
             for _ in range(ROUNDS):
-                made = size(Articulation(*found))
-                now = [getattr(made, axis) for axis in axes]
-                step = [w / m if m > 0 else 1.0 for w, m in zip(wanted, now, strict=True)]
-                found = np.clip(found * step, *BOUNDS)
-        return [np.array([value], np.float32) for value in found]
+                now = size(found).spread[columns]
+                step = np.where(now > 0, wanted[columns] / np.where(now > 0, now, 1.0), 1.0)
+                found[columns] = bounded(rig, found[columns] * step, columns)
+        return np.asarray(found, np.float32)
 
-    def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> Callable[[Articulation], MouthSize]:
-        """The trial speech in a style: what its size is with some gains."""
+    def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> SizeOf:
+        """The trial speech in a style: what its size is with some gains [D]."""
         engine, rest = self._engine, style.rest
         assert rest is not None
         if not self._trial:
@@ -123,10 +121,10 @@ class MouthSizes:
         ]
         said = {job.id: motion.resample(RATE) for job, motion in engine.animate(jobs)}
 
-        def size(gains: Articulation) -> MouthSize:
+        def size(gains: NDArray[np.floating]) -> MouthSize:
             sizes = []
             for name, trial in self._trial.items():
-                motion, audio = smooth_motion(articulate(said[name], gains, rest), None), trial.audio
+                motion, audio = smooth_motion(articulate(said[name], PLAIN, rest, gains[None]), None), trial.audio
                 if closures and trial.heard is not None:
                     motion = close_lips(motion, trial.heard).motion
                 silent = frames_below_speech(audio.samples, audio.rate, RATE, motion.frames)
@@ -156,19 +154,29 @@ def _speech() -> list[str]:
 
 
 @cache
-def shipped_sizes() -> dict[str, Articulation]:
-    """Gains that come with the package, by `MouthSizes.described`."""
+def shipped_sizes() -> dict[str, dict[str, float]]:
+    """Gains that come with the package, by `MouthSizes.described`: channel -> gain."""
     if not SHIPPED_SIZES.is_file():
         return {}
-    known = json.loads(SHIPPED_SIZES.read_text(encoding="utf-8"))
-    return {key: Articulation(float(jaw), float(lips)) for key, (jaw, lips) in known["gains"].items()}
+    known: dict[str, dict[str, float]] = json.loads(SHIPPED_SIZES.read_text(encoding="utf-8"))["gains"]
+    return known
+
+
+def by_column(rig: Rig, by_channel: Mapping[str, float]) -> Gains:
+    """[D] gains of a rig's columns, from those of channels."""
+    return np.array([by_channel.get(name, 1.0) for name in rig.channels], np.float32)
+
+
+def by_channel(rig: Rig, by_column: Gains) -> dict[str, float]:
+    """Channel -> gain, without those that have no size."""
+    return {rig.channels[column]: round(float(by_column[column]), 4) for column in sorted(sized_columns(rig))}
 
 
 def gains_over_time(
-    field: StyleField, refs: Iterable[tuple[str, Path]], gains: Mapping[tuple[str, Path], Articulation], motion: Motion
+    field: StyleField, refs: Iterable[tuple[str, Path]], gains: Mapping[tuple[str, Path], Gains], motion: Motion
 ) -> NDArray[np.float64]:
-    """[T or 1, 2] the gains of jaw and lips over a line: of its styles, each with its share, as far as its intensity
-    goes. Shares are of the logarithm: half of 2 and half of 1/2 is 1.
+    """[T or 1, D] the gains of the mouth over a line: of its styles, each with its share, as far as its intensity goes.
+    Shares are of the logarithm: half of 2 and half of 1/2 is 1.
 
     Args:
         field: of the line.
@@ -177,13 +185,12 @@ def gains_over_time(
         motion: of the model.
     """
     rig = motion.rig
-    columns = [[rig.channels.index(name) for name in names] for names in (JAW, LIPS)]
     names = {key: str(number) for number, key in enumerate(refs)}
-    by_name = {name: gains.get(key, AS_GENERATED) for key, name in names.items()}
-    total = np.zeros((1, 2))
+    by_name = {name: gains[key] for key, name in names.items() if key in gains}
+    columns, total = sized_columns(rig), np.zeros((1, rig.size))
     for name, intensity, weight in field.shares_over_time(names, motion.frames, motion.fps, rig):
-        share = np.atleast_2d(np.asarray(weight, np.float64))
-        of = [share[:, some].mean(axis=1) if share.shape[1] > 1 else share[:, 0] for some in columns]
-        size = np.clip(np.array([by_name[name].jaw, by_name[name].lips]) ** intensity, *BOUNDS)
-        total = total + np.stack(of, axis=1) * np.log(size)
+        if name in by_name:
+            size = np.ones(rig.size)
+            size[columns] = bounded(rig, by_name[name][columns].astype(np.float64) ** intensity, columns)
+            total = total + np.atleast_2d(np.asarray(weight, np.float64)) * np.log(size)
     return np.exp(total)

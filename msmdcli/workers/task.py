@@ -10,7 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from msmdcli.controls.articulation import Articulation
+import numpy as np
+from numpy.typing import NDArray
+
 from msmdcli.controls.controls import NO_CONTROLS, Controls
 from msmdcli.controls.head import HeadMotion
 from msmdcli.errors import MsmdError
@@ -43,7 +45,7 @@ class LineTask:
         kept: groups of channels that run along with the original that is dubbed; see `msmdcli.performance.line.plan`.
         generated: groups whose movement is the model's.
         sampling: how it is solved, resolved; None is the engine's.
-        gains: `StyleRef.key` -> by how much jaw and lips go further, to be as large as the style's.
+        gains: `StyleRef.key` -> [D] by how much each channel of the mouth goes further, to go as far as the style's.
     """
 
     id: str
@@ -64,7 +66,7 @@ class LineTask:
     kept: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()
     sampling: Sampling | None = None
-    gains: Mapping[tuple[str, Path], Articulation] = dataclasses.field(default_factory=dict)
+    gains: Mapping[tuple[str, Path], NDArray[np.float32]] = dataclasses.field(default_factory=dict)
 
     @property
     def noise_name(self) -> str:

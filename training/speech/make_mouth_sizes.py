@@ -13,8 +13,9 @@ from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine
 from msmdcli.model.stores import StyleStore
 from msmdcli.paths import shipped_bundle
+from msmdcli.performance.mouth_size import VISEMES
 from msmdcli.styles.library import StyleLibrary
-from msmdcli.workers.mouth_sizes import SHIPPED_SIZES, VERSION, MouthSizes
+from msmdcli.workers.mouth_sizes import SHIPPED_SIZES, VERSION, MouthSizes, by_channel
 
 
 def main() -> None:
@@ -27,10 +28,11 @@ def main() -> None:
         style = engine.encode_style(clips)
         for closures in (True, False):
             key = sizes.described(clips, engine.sampling, closures)
-            jaw, lips = sizes.measured(style, clips, engine.sampling, closures)
-            found[key], names[key] = [float(jaw[0]), float(lips[0])], tag
-            print(f"{tag:16s} closures {'on' if closures else 'off':3s} jaw {jaw[0]:.3f} lips {lips[0]:.3f}")
-    document = {"format_version": 1, "gains_version": VERSION, "gains": found, "tags": names}
+            gains = by_channel(engine.bundle.rig, sizes.measured(style, clips, engine.sampling, closures))
+            found[key], names[key] = gains, tag
+            words = " ".join(f"{channel} {gains[channel]:.2f}" for channel in VISEMES)
+            print(f"{tag:16s} closures {'on' if closures else 'off':3s} {words}")
+    document = {"format_version": 2, "gains_version": VERSION, "gains": found, "tags": names}
     SHIPPED_SIZES.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

@@ -61,6 +61,31 @@ def test_each_axis_has_its_own_gain_and_one_leaves_every_bit() -> None:
     np.testing.assert_array_equal(lips.values[:, upper], motion.values[:, upper])
 
 
+@pytest.mark.parametrize("name", ["mouthRollLower", "mouthPressLeft", "mouthShrugLower"])
+def test_a_style_whose_lips_do_less_closes_them_all_the_same(name: str) -> None:
+    motion, rest = talk()
+    motion.values[40:44, RIG.index(name)] += 0.4
+    motion.values[40:44, CLOSE] = 0
+    motion.values[40:44, CLOSE] = (CONTACT.middle(motion.values[40:44]) - 0.2) / 38.94
+    gains = np.ones((1, RIG.size))
+    gains[0, RIG.index(name)] = 0.05
+    less = articulate(motion, Articulation(), rest, gains)
+    assert less.values[40:44, RIG.index(name)].max() < 0.05
+    assert (CONTACT.middle(less.values)[40:44] < 0.4).all()
+
+
+def test_a_gain_of_the_style_is_of_speech_and_leaves_moods() -> None:
+    motion, rest = talk()
+    time = np.arange(100) / 25
+    mood = 0.2 * np.sin(2 * np.pi * 0.25 * time)
+    motion.values[:, SMILE] += mood.astype(np.float32)
+    gains = np.ones((1, RIG.size))
+    gains[0, SMILE] = 2.0
+    made = articulate(motion, Articulation(), rest, gains).values[20:80, SMILE]
+    syllables = 0.05 * np.sin(2 * np.pi * 2 * time)[20:80]
+    np.testing.assert_allclose(made, 0.5 + mood[20:80] + 2 * syllables, atol=0.03)
+
+
 def test_a_small_gain_does_not_lift_what_is_below_the_resting_mouth() -> None:
     motion, rest = talk()
     rest[JAW] = 0.1  # a style that hangs open

@@ -139,6 +139,40 @@ def test_a_smile_comes_and_goes_as_the_references(lines: dict[str, Motion]) -> N
     np.testing.assert_allclose(still.on(long_line()).values[:, corners], 0.1, atol=1e-6)
 
 
+def jumps(motion: Motion) -> float:
+    """Saccades a second."""
+    fast = np.linalg.norm(np.diff(motion.resample(25).values[:, GROUPS["gaze"]], axis=0), axis=1) > 0.07
+    return float((np.diff(fast.astype(int)) == 1).sum()) / float(motion.seconds)
+
+
+def test_a_gaze_changes_hands_while_it_rests_and_no_saccade_is_added(lines: dict[str, Motion]) -> None:
+    rates = []
+    for tag in ("neutral", "angry", "sad", "afraid_whisper", "sarcastic"):
+        line = long_line()
+        plan_ = performed([Part(reference(tag), WHOLE)], line)
+        steps = np.linalg.norm(np.diff(lines[tag].values[:, GROUPS["gaze"]], axis=0), axis=1)
+        there = np.zeros(len(steps), bool)
+        for cut in plan_.movements["gaze"].cuts[1:]:
+            there[max(0, int(cut * 25) - 1) : int(cut * 25) + 2] = True
+        assert there.sum() > 20
+        assert steps[there].mean() < 0.8 * steps[~there].mean(), tag
+        rates.append(jumps(lines[tag]) / np.mean([jumps(clip) for clip in clips(tag)]))
+    assert 0.8 < np.mean(rates) < 1.15
+
+
+def test_cheeks_that_never_move_in_a_reference_rest_in_the_line() -> None:
+    """A guess of the model's is no performance of somebody whose cheeks rest."""
+    line = long_line()
+    cheeks = GROUPS["cheeks"]
+    moved = replace(line, values=line.values.copy())
+    moved.values[:, cheeks] += 0.05 * np.sin(np.arange(line.frames) / 5)[:, None].astype(np.float32)
+    resting = [replace(clip, values=clip.values.copy()) for clip in clips("happy")]
+    for clip in resting:
+        clip.values[:, cheeks] = 0.2
+    made = performed([Part(Reference.of(resting), WHOLE)], moved).on(moved)
+    np.testing.assert_allclose(made.values[:, cheeks], 0.2, atol=1e-5)
+
+
 def test_emphasis_falls_on_stressed_syllables() -> None:
     """Nods come with stress in the reference; in the line more than in the same movement, shifted in time."""
     line = long_line("surprised")
