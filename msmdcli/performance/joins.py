@@ -94,7 +94,8 @@ class Movement:
         """[n, C] at frames of this rate; of takes at a higher one the mean over the frame, so that nothing flickers."""
         if max(take.fps for reference in self.references for take in reference.takes) <= 1.2 * fps:
             return self.at(times)
-        return np.asarray(np.mean([self.at(times + offset / fps) for offset in (-1 / 3, 0.0, 1 / 3)], axis=0))
+        within = times[:, None] + np.array([-1 / 3, 0.0, 1 / 3]) / fps  # [n, 3]
+        return np.asarray(self.at(within.ravel()).reshape(len(times), 3, -1).mean(axis=1))
 
     def _whole(self, i: int, times: Array) -> Array:
         """Stretch i with what is left of its join."""
@@ -130,22 +131,20 @@ class Movement:
         if high <= low:
             return max(stretch.start, self.cuts[i - 1] + 0.04)
         times = np.arange(low, high, TRIED)
-        old, new = self._whole(i - 1, times), self._plain(i, times)
         inside = np.ones(len(times), bool)
         for k in (i - 1, i):
             at, take = self.stretches[k].source(times), self._take(k)
             inside &= (at >= -1e-6) & (at <= take.seconds + 1e-6)
         if self.group == "gaze":
-            before, after = self._whole(i - 1, times - HAIR * 2), self._plain(i, times + HAIR * 2)
-            own = self._plain(i, times + HAIR * 2) - self._plain(i, times - HAIR * 2)
-            others = self._whole(i - 1, times + HAIR * 2) - before
-            cost = np.linalg.norm(
-                after - before, axis=1
-            )  # the way that the eyes jump there, less what they jump anyway
-            cost -= np.linalg.norm(own, axis=1) + np.linalg.norm(others, axis=1)
+            around = np.concatenate([times - HAIR * 2, times + HAIR * 2])
+            before, left = np.split(self._whole(i - 1, around), 2)
+            there, after = np.split(self._plain(i, around), 2)
+            # The way that the eyes jump there, less what they jump anyway.
+            cost = _length(after - before) - (_length(after - there) + _length(left - before))
         else:
-            old_speed = (old - self._whole(i - 1, times - HAIR)) / HAIR
-            new_speed = (self._plain(i, times + HAIR) - new) / HAIR
+            old, past = np.split(self._whole(i - 1, np.concatenate([times, times - HAIR])), 2)
+            new, next_ = np.split(self._plain(i, np.concatenate([times, times + HAIR])), 2)
+            old_speed, new_speed = (old - past) / HAIR, (next_ - new) / HAIR
             cost = np.square((old - new) / 0.25).sum(axis=1) + np.square(old_speed - new_speed).sum(axis=1)
             cost += 0.3 * (np.square(old_speed).sum(axis=1) + np.square(new_speed).sum(axis=1))
         cost = np.where(inside, cost, cost.max() + 1.0 + np.abs(times - stretch.start))
@@ -165,3 +164,8 @@ class Movement:
             return _Residue(cut, SACCADE, place, np.zeros_like(speed))
         lasts = float(np.clip(1.9 * distance / (BRISK * self.usual), *DECAY))
         return _Residue(cut, lasts, place, speed)
+
+
+def _length(vectors: Array) -> Array:
+    """[n] of [n, C]."""
+    return np.asarray(np.sqrt(np.square(vectors).sum(axis=1)))
