@@ -25,7 +25,7 @@ falls on real frames. Pins take part in the sampling too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -179,6 +179,7 @@ def control(
     performed: Callable[[Motion], Motion] | None = None,
     heard: Heard | None = None,
     gains: np.ndarray | None = None,
+    silent: Sequence[tuple[float, float]] | None = None,
 ) -> Controlled:
     """Do to a line what its controls ask for.
 
@@ -191,6 +192,7 @@ def control(
         performed: lays the line's performance on it (`msmdcli.performance.line`); None leaves it as it was generated.
         heard: where closures sound in the recording; None if nothing listened for them.
         gains: [T, D] by which the mouth moves as the style's; None is 1.
+        silent: the recording's silences at the gate's threshold, in seconds; None: they are looked for.
 
     Raises:
         MsmdError: the line is longer than its shot and may not be; a gesture or a curve cannot be used.
@@ -211,8 +213,10 @@ def control(
         warnings.append(f"rig {motion.rig.name} has no head, so `head` changes nothing")
     shut = resting_pose(motion) if rest is None else held(rest, motion.frames)
     motion = articulate(motion, controls.articulation, shut, None if gains is None else held(gains, motion.frames))
+    if silent is None:
+        silent = silent_stretches(audio.samples, audio.rate, controls.gate)
     if controls.gate.on:
-        motion, stretches = gate_motion(motion, audio.samples, audio.rate, controls.gate, shut)
+        motion, stretches = gate_motion(motion, silent, len(audio.samples) / audio.rate, shut)
         facts["silent_seconds"] = round(sum(stop - start for start, stop in stretches), 2)
     motion = smooth_motion(motion, controls.smooth)
     if controls.blinks.rate is not None:
@@ -227,7 +231,6 @@ def control(
             warnings.append(warning)
     pinned = Pinned.of(controls.pins, motion.rig, motion.fps, motion.frames)
     if controls.closures and heard is not None:
-        silent = silent_stretches(audio.samples, audio.rate, controls.gate)
         closed = close_lips(motion, heard, pinned, silent)
         motion, facts["closures"] = closed.motion, closed.count
     if controls.pins:

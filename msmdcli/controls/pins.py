@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,49 +163,89 @@ class Pinned:
             [n, D] float32, with exactly the pinned values at the pinned frames.
         """
         bent = values.astype(np.float64)
-        for column, stretches in self.stretches.items():
-            for edge, target, weight in _slopes(stretches, start, len(values)):
-                seen = float(values[np.clip(edge - start, 0, len(values) - 1), column])
-                bent[:, column] += weight * (target - seen)
+        for group in self._groups:
+            for edge, target, weight in group.slopes(start, len(values)):
+                seen = values[min(max(edge - start, 0), len(values) - 1), group.columns].astype(np.float64)
+                bent[:, group.columns] += weight[:, None] * (target - seen)
         result = bent.astype(np.float32)
-        for column, stretches in self.stretches.items():
-            for stretch in stretches:
-                first, stop = max(stretch.first, start), min(stretch.last + 1, start + len(values))
+        for group in self._groups:
+            for at, targets in zip(group.times, group.targets, strict=True):
+                first, stop = max(at.first, start), min(at.last + 1, start + len(values))
                 if first < stop:
-                    own = slice(first - stretch.first, stop - stretch.first)
-                    result[first - start : stop - start, column] = stretch.targets[own]
+                    result[first - start : stop - start, group.columns] = targets[first - at.first : stop - at.first]
         return result
 
     def nearness(self, frames: int) -> NDArray[np.float64]:
         """[frames, D] 1 at pinned frames, falling to 0 over `blend` on both sides."""
         size = max(self.stretches) + 1 if self.stretches else 0
         near = np.zeros((frames, size))
-        for column, stretches in self.stretches.items():
-            for stretch in stretches:
-                near[stretch.first : stretch.last + 1, column] = 1
-            for *_, weight in _slopes(stretches, 0, frames):
-                near[:, column] = np.maximum(near[:, column], weight)
+        for group in self._groups:
+            weight = np.zeros(frames)
+            for at in group.times:
+                weight[at.first : at.last + 1] = 1
+            for *_, slope in group.slopes(0, frames):
+                weight = np.maximum(weight, slope)
+            near[:, group.columns] = weight[:, None]
         return near
 
+    @cached_property
+    def _groups(self) -> list[_Group]:
+        """The columns, those together that are pinned at the same frames."""
+        found: dict[tuple[_Times, ...], list[int]] = {}
+        for column, stretches in self.stretches.items():
+            times = tuple(_Times(stretch.first, stretch.last, stretch.blend) for stretch in stretches)
+            found.setdefault(times, []).append(column)
+        return [
+            _Group(
+                columns,
+                times,
+                [np.stack(one, axis=1) for one in zip(*(self._targets(c) for c in columns), strict=True)],
+            )
+            for times, columns in found.items()
+        ]
 
-def _slopes(
-    stretches: Sequence[PinnedStretch], start: int, frames: int
-) -> Iterator[tuple[int, float, NDArray[np.float64]]]:
-    """For both edges of each stretch: its frame, the pin's value there, and [frames] the weight beside it, from nearly
-    1 down to 0 over `blend`, or at the next pin of the channel if that is nearer.
+    def _targets(self, column: int) -> list[Array]:
+        return [stretch.targets for stretch in self.stretches[column]]
+
+
+class _Times(NamedTuple):
+    """The first and the last frame of a stretch, and its blend."""
+
+    first: int
+    last: int
+    blend: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Columns that are pinned at the same frames.
+
+    Attributes:
+        columns: C of them.
+        times: of their stretches.
+        targets: [n, C] of each stretch.
     """
-    at = np.arange(start, start + frames)
-    for number, stretch in enumerate(stretches):
-        before = stretches[number - 1].last if number else -np.inf
-        after = stretches[number + 1].first if number + 1 < len(stretches) else np.inf
-        for edge, target, gap, side in (
-            (stretch.first, stretch.targets[0], stretch.first - before, -1),
-            (stretch.last, stretch.targets[-1], after - stretch.last, 1),
-        ):
-            reach = min(stretch.blend + 1, gap)  # frames away at which the weight is 0
-            away = side * (at - edge)  # [frames]
-            u = np.where(away > 0, away / reach, 1.0).clip(0, 1)
-            yield edge, float(target), 1 - smooth_step(u)
+
+    columns: list[int]
+    times: tuple[_Times, ...]
+    targets: list[Array]
+
+    def slopes(self, start: int, frames: int) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+        """For both edges of each stretch: its frame, the pins' values [C] there, and [frames] the weight beside it,
+        from nearly 1 down to 0 over `blend`, or at the next pin of the channels if that is nearer."""
+        at = np.arange(start, start + frames)
+        for number, (first, last, blend) in enumerate(self.times):
+            before = self.times[number - 1].last if number else -np.inf
+            after = self.times[number + 1].first if number + 1 < len(self.times) else np.inf
+            targets = self.targets[number].astype(np.float64)
+            for edge, target, gap, side in (
+                (first, targets[0], first - before, -1),
+                (last, targets[-1], after - last, 1),
+            ):
+                reach = min(blend + 1, gap)  # frames away at which the weight is 0
+                away = side * (at - edge)  # [frames]
+                u = np.where(away > 0, away / reach, 1.0).clip(0, 1)
+                yield edge, target, 1 - smooth_step(u)
 
 
 def meet(motion: Motion, pinned: Pinned) -> Motion:

@@ -8,6 +8,7 @@ expression that the line has there, but is open no further than the style's own 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,20 +117,20 @@ def gate_curve(stretches: list[tuple[float, float]], times: NDArray[np.float64],
 
 
 def gate_motion(
-    motion: Motion, samples: Array, rate: int, gate: SilenceGate, rest: Array | None
+    motion: Motion, silent: Sequence[tuple[float, float]], seconds: float, rest: Array | None
 ) -> tuple[Motion, list[tuple[float, float]]]:
     """Ease the mouth of a motion to rest wherever its sound is silent.
 
     Args:
         motion: the line. It may be longer than the sound; what is beyond its end is silent.
-        samples, rate: the sound, [S].
+        silent: the sound's silences (`silent_stretches`).
+        seconds: its duration.
         rest: [D] or [T, D] the style's pose while its mouth is closed; None takes it from the line itself.
 
     Returns:
         the motion, and the silent stretches in seconds.
     """
-    stretches = silent_stretches(samples, rate, gate)
-    seconds = len(samples) / rate
+    stretches = list(silent)
     times = np.arange(motion.frames) / float(motion.fps)  # [T]
     if len(times) and times[-1] > seconds:
         if stretches and stretches[-1][1] >= seconds - HOP:

@@ -42,17 +42,31 @@ def hermite(a: Array, b: Array, slope_a: Array, slope_b: Array, u: Array) -> Arr
     return np.asarray(start + end)
 
 
-def monotone(knots: Array, values: Array, at: Array) -> Array:
-    """[n] the monotone curve through rising `knots` [K] with `values` [K], at [n]; straight beyond the ends."""
-    if len(knots) == 1:
-        return np.asarray(values[0] + (at - knots[0]))
-    widths = np.diff(knots)
-    tangents = slopes(values[:, None], widths)[:, 0]  # [K]
-    left = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
-    u = (at - knots[left]) / widths[left]
-    inside = hermite(
-        values[left], values[left + 1], tangents[left] * widths[left], tangents[left + 1] * widths[left], u
-    )
-    before, after = at < knots[0], at > knots[-1]
-    inside = np.where(before, values[0] + tangents[0] * (at - knots[0]), inside)
-    return np.where(after, values[-1] + tangents[-1] * (at - knots[-1]), inside)
+class Monotone:
+    """The monotone curve through some knots; straight beyond the ends.
+
+    Args:
+        knots: [K] rising.
+        values: [K]
+    """
+
+    def __init__(self, knots: Array, values: Array) -> None:
+        self._knots, self._values, self._widths = knots, values, np.diff(knots)
+        self._slopes = slopes(values[:, None], self._widths)[:, 0]  # [K]
+        self._ahead = self._slopes[:-1] * self._widths  # [K - 1] of each piece, per unit of u, at its start
+        self._behind = self._slopes[1:] * self._widths  # ... and at its end
+
+    def __call__(self, at: Array) -> Array:
+        """[n] at [n]."""
+        knots, values = self._knots, self._values
+        if len(knots) == 1:
+            return np.asarray(values[0] + (at - knots[0]))
+        left = np.minimum(np.maximum(np.searchsorted(knots, at, side="right") - 1, 0), len(knots) - 2)
+        u = (at - knots[left]) / self._widths[left]
+        inside = hermite(values[left], values[left + 1], self._ahead[left], self._behind[left], u)
+        before, after = at < knots[0], at > knots[-1]
+        if before.any():
+            inside = np.where(before, values[0] + self._slopes[0] * (at - knots[0]), inside)
+        if after.any():
+            inside = np.where(after, values[-1] + self._slopes[-1] * (at - knots[-1]), inside)
+        return inside

@@ -99,7 +99,8 @@ class Movement:
         """[n, C] at frames of this rate; of takes at a higher one the mean over the frame, so that nothing flickers."""
         if max(take.fps for reference in self.references for take in reference.takes) <= 1.2 * fps:
             return self.at(times)
-        return np.asarray(np.mean([self.at(times + offset / fps) for offset in (-1 / 3, 0.0, 1 / 3)], axis=0))
+        within = times[:, None] + np.array([-1 / 3, 0.0, 1 / 3]) / fps  # [n, 3]
+        return np.asarray(self.at(within.ravel()).reshape(len(times), 3, -1).mean(axis=1))
 
     def _whole(self, i: int, times: Array) -> Array:
         """Stretch i with what is left of its join."""
@@ -135,20 +136,21 @@ class Movement:
         if high <= low:
             return max(stretch.start, self.cuts[i - 1] + 0.04)
         times = np.arange(low, high, TRIED)
-        old, new = self._whole(i - 1, times), self._plain(i, times)
         inside = np.ones(len(times), bool)
         for k in (i - 1, i):
             at, take = self.stretches[k].source(times), self._take(k)
             inside &= (at >= -1e-6) & (at <= take.seconds + 1e-6)
         if self.group == "gaze":
+            old, new = self._whole(i - 1, times), self._plain(i, times)
             moved = [
                 self._whole(i - 1, times) - self._whole(i - 1, times - SACCADE),
                 self._plain(i, times + SACCADE) - new,
             ]
             cost = np.linalg.norm(moved, axis=2).sum(axis=0) + AWAY * np.linalg.norm(old - new, axis=1)
         else:
-            old_speed = (old - self._whole(i - 1, times - HAIR)) / HAIR
-            new_speed = (self._plain(i, times + HAIR) - new) / HAIR
+            old, past = np.split(self._whole(i - 1, np.concatenate([times, times - HAIR])), 2)
+            new, next_ = np.split(self._plain(i, np.concatenate([times, times + HAIR])), 2)
+            old_speed, new_speed = (old - past) / HAIR, (next_ - new) / HAIR
             cost = np.square((old - new) / 0.25).sum(axis=1) + np.square(old_speed - new_speed).sum(axis=1)
             cost += 0.3 * (np.square(old_speed).sum(axis=1) + np.square(new_speed).sum(axis=1))
         cost = np.where(inside, cost, cost.max() + 1.0 + np.abs(times - stretch.start))

@@ -89,9 +89,17 @@ class Take:
         """[T, D] see `slopes`."""
         return slopes(self.values)
 
+    @cached_property
+    def _parts(self) -> dict[tuple[int, ...], tuple[Array, Array]]:
+        """Columns -> values and tangents [T, C]: the same groups are asked for again and again."""
+        return {}
+
     def at(self, times: Array, columns: Sequence[int]) -> Array:
         """[n, C] these columns at these times in seconds."""
-        return sample(self.values[:, columns], self.tangents[:, columns], times * self.fps)
+        key = tuple(columns)
+        if key not in self._parts:
+            self._parts[key] = self.values[:, columns], self.tangents[:, columns]
+        return sample(*self._parts[key], times * self.fps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,12 @@ prosody", Speech Communication 57, 2014). A whole take can be laid along a line 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.performance.interpolation import monotone
+from msmdcli.performance.interpolation import Monotone
 from msmdcli.performance.reference import Take
 from msmdcli.performance.rhythm import RATE, Rhythm
 
@@ -37,7 +38,7 @@ class Stretch:
     Attributes:
         start: seconds on the line from which it is performed.
         reference, take: which.
-        knots, sources: seconds on the line, and in the take: how time runs (`interpolation.monotone`).
+        knots, sources: seconds on the line, and in the take: how time runs (`interpolation.Monotone`).
         mirrored: left and right exchanged in head and gaze.
     """
 
@@ -50,7 +51,11 @@ class Stretch:
 
     def source(self, times: Array) -> Array:
         """[n] seconds in the take at seconds [n] on the line."""
-        return monotone(np.array(self.knots), np.array(self.sources), times)
+        return self._runs(times)
+
+    @cached_property
+    def _runs(self) -> Monotone:
+        return Monotone(np.array(self.knots), np.array(self.sources))
 
 
 def along(take: Take, rhythm: Rhythm, seconds: float) -> list[Stretch] | None:
@@ -105,17 +110,18 @@ def bent(stretch: Stretch, end: float, take: Take, line: Rhythm) -> Stretch:
     emphasis = take.rhythm.stress[:size] + GESTURE * take.accent[:size]
     done = np.interp(there[:, None] + delays, np.arange(size), emphasis)  # [F, S]
     gain = heard[:, None] * done - EASE * np.square(delays / BEND)
-    best = np.where(delays == 0, 0.0, -np.inf)  # [S] of ways that end with each delay
-    came = np.zeros((frames + 1, len(delays)), np.int64)
-    for frame in range(1, frames + 1):
-        near = np.stack([np.roll(best, 1) - STIFF, best, np.roll(best, -1) - STIFF])  # [3, S] from less, as much, more
-        near[0, 0] = near[2, -1] = -np.inf
-        way = np.argmax(near, axis=0)
-        came[frame] = np.arange(len(delays)) + way - 1
-        best = np.take_along_axis(near, way[None], axis=0)[0] + gain[frame]
+    best = np.full((frames + 1, len(delays) + 2), -np.inf)  # [F, 1 + S + 1] of ways that end with each delay
+    best[0, 1 + reach] = 0.0
+    for before, after, gained in zip(best, best[1:, 1:-1], gain[1:], strict=False):
+        stiff = before - STIFF
+        np.maximum(stiff[:-2], before[1:-1], out=after)  # from a smaller delay, or as much
+        np.maximum(after, stiff[2:], out=after)  # from a larger one
+        after += gained
     path = [reach]  # the delay at the end is 0
     for frame in range(frames, 0, -1):
-        path.append(int(came[frame, path[-1]]))
+        less, same, more = best[frame - 1, path[-1] : path[-1] + 3].tolist()
+        ways = less - STIFF, same, more - STIFF
+        path.append(path[-1] - 1 + ways.index(max(ways)))
     delay = delays[path[::-1]]  # [F]
     at = np.unique(np.round(np.linspace(0, frames, max(2, round(frames / KNOTS) + 1))).astype(np.int64))
     return replace(stretch, knots=tuple(times[at].tolist()), sources=tuple(((there + delay) / FPS)[at].tolist()))

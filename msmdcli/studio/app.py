@@ -155,15 +155,15 @@ class Studio:
         return reference_view(made, self.maker.performers(made), curves)
 
     def retake(self, line_id: str, keys: dict[str, Any], start: float, end: float) -> dict[str, Any]:
-        """The keys with which a range of a line is made anew, and the rest stays as it is with `keys`."""
+        """A line of which a range is made anew, and the rest stays as it is with `keys`; and the keys that say so."""
         if why := self.project.why_fixed(line_id):
             raise UsageError(f"line {line_id} stays as it is", hint=why)
         planned = self.project.changed(line_id, keys)
         said = self.project.inherited(line_id) | self.project.own_keys(line_id) | keys
         drawn = self.maker.make(planned).drawn
         found = self.retakes.keys(line_id, drawn, start, end, planned.seed, said.get("pins") or [])
-        chosen = self.project.choosing(line_id)  # only one take can be held by its pins
-        return {"keys": chosen | found}
+        said = self.project.choosing(line_id) | found  # only one take can be held by its pins
+        return self.make(line_id, {**keys, **said}) | {"keys": said}
 
     def keep(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """Write keys into the manifest."""

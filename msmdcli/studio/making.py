@@ -4,8 +4,9 @@ The way is the batch's own: `tasks_of` encodes the styles, `LineWorker` hears th
 engine makes the motion, and the worker finishes it with the performance and what else the line asks for. Only the files
 are left out.
 
-What a change does not touch is not made again: the recording is heard once, a style read once, and the motion as it was
-sampled and the performance as it was planned are kept for the changes that came last (undo, a slider that goes back).
+What a change does not touch is not made again: the recording is heard once, a style read once; the motion as it was
+sampled, the performance as it was planned and the line as it was made are kept for the changes that came last (undo, a
+slider that goes back).
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ class Maker:
         self._worker = LineWorker(self.engine, self._known.styles, self._known.clips)
         self._sampled: Recent[Motion] = Recent()
         self._planned: Recent[Performance | None] = Recent()
+        self._made: Recent[MadeLine] = Recent()
         self._lock = threading.Lock()
 
     def load(self) -> None:
@@ -128,33 +130,36 @@ class Maker:
             MsmdError: its recording, a style or a control cannot be used.
         """
         with self._lock:
-            began = time.perf_counter()
-            tasks = tasks_of([planned], Path(), self.engine, _refuse, known=self._known)
-            self._known.sizes = tasks.sizes
-            (task,) = tasks.tasks
-            curves, task = task.curves, replace(task, curves=None)
-            recording = self._worker.recording(task)
-            job = self._worker.job(task, recording)
-            key = sampling_key(job, task)
-            motion = self._sampled.get(key, lambda: next(self.engine.animate(iter([job]), clip=False))[1])
-            performance = self._planned.get(
-                (key, performance_key(task)),
-                lambda: self._worker.performers.perform(task, recording.audio, motion),
-            )
-            if performance is not None:
-                performance = replace(performance, options=task.controls.performance)
-            line = self._worker.performed(task, recording, motion, performance)
-            return MadeLine(
-                line.motion if curves is None else curves.apply(line.motion),
-                line.motion,
-                recording.audio,
-                line.health.as_dict(),
-                line.facts,
-                line.warnings,
-                performance,
-                {name: digest for (name, _), digest in task.performers.items() if digest},
-                time.perf_counter() - began,
-            )
+            return self._made.get((planned.id, planned.key), lambda: self._make(planned))
+
+    def _make(self, planned: PlannedLine) -> MadeLine:
+        began = time.perf_counter()
+        tasks = tasks_of([planned], Path(), self.engine, _refuse, known=self._known)
+        self._known.sizes = tasks.sizes
+        (task,) = tasks.tasks
+        curves, task = task.curves, replace(task, curves=None)
+        recording = self._worker.recording(task)
+        job = self._worker.job(task, recording)
+        key = sampling_key(job, task)
+        motion = self._sampled.get(key, lambda: next(self.engine.animate(iter([job]), clip=False))[1])
+        performance = self._planned.get(
+            (key, performance_key(task)),
+            lambda: self._worker.performers.perform(task, recording.audio, motion),
+        )
+        if performance is not None:
+            performance = replace(performance, options=task.controls.performance)
+        line = self._worker.performed(task, recording, motion, performance)
+        return MadeLine(
+            line.motion if curves is None else curves.apply(line.motion),
+            line.motion,
+            recording.audio,
+            line.health.as_dict(),
+            line.facts,
+            line.warnings,
+            performance,
+            {name: digest for (name, _), digest in task.performers.items() if digest},
+            time.perf_counter() - began,
+        )
 
     def performers(self, made: MadeLine) -> list[Performer]:
         """The styles that perform in a line that was made, each once."""

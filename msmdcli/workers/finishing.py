@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from msmdcli.controls.closures import Heard
 from msmdcli.controls.controls import Controlled, Controls, control
+from msmdcli.controls.silence_gate import silent_stretches
 from msmdcli.media.audio import Audio
 from msmdcli.media.voice import frames_below_speech
 from msmdcli.model.style_codes import SAFE_INTENSITY
@@ -74,12 +75,13 @@ def finished(
     """
 
     motion_fps = motion.fps
+    silences = silent_stretches(audio.samples, audio.rate, task.controls.gate)
 
     def controlled(line: Motion, controls: Controls) -> Controlled:
         performed = None if performance is None else performance.on
         times = np.arange(line.frames, dtype=np.float64) * float(motion_fps / line.fps)  # in frames of the model
         closed, own = (None if rows is None else between(rows, times) for rows in (rest, gains))
-        return control(line, controls, audio, task.seed, task.noise_name, closed, performed, heard, own)
+        return control(line, controls, audio, task.seed, task.noise_name, closed, performed, heard, own, silences)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values
     silent = frames_below_speech(audio.samples, audio.rate, motion.fps, len(own_length))

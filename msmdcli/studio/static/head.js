@@ -92,7 +92,6 @@ export class Head {
     this.orbit.enableDamping = false;
     this.pack = null;
     this.drawn = 0; // pictures so far, for tests
-    this.onDrawn = null; // called once, after the next picture
     new ResizeObserver(() => this.fit()).observe(box);
   }
 
@@ -100,6 +99,7 @@ export class Head {
     const pack = unpacked(buffer);
     if (this.group) this.scene.remove(this.group);
     this.pack = pack;
+    this.motion = null;
     const size = pack.neutral.length;
     // Of each channel: which coordinates it moves, and how far at 1.
     this.moves = pack.channels.map((_, c) => {
@@ -184,19 +184,22 @@ export class Head {
     const first = Math.min(last, Math.max(0, Math.floor(at)));
     const next = Math.min(last, first + 1);
     const share = Math.min(1, Math.max(0, at - first));
-    this.posed = first + share; // frames, for tests
+    if (this.motion === motion && this.posed === first + share) return;
+    this.motion = motion;
+    this.posed = first + share; // frames
     const value = (name) => {
       const column = motion.column.get(name);
       if (column === undefined) return 0;
       const a = motion.values[first * motion.width + column];
       return a + share * (motion.values[next * motion.width + column] - a);
     };
-    this.places.set(this.pack.neutral);
+    const posed = this.places;
+    posed.set(this.pack.neutral);
     this.pack.channels.forEach((name, c) => {
       const weight = value(name);
       if (Math.abs(weight) < 1e-4) return;
       const { places, by } = this.moves[c];
-      for (let i = 0; i < places.length; i += 1) this.places[places[i]] += weight * by[i];
+      for (let i = 0; i < places.length; i += 1) posed[places[i]] += weight * by[i];
     });
     this.bend();
     const angle = this.pack.look.look_angle;
@@ -253,8 +256,5 @@ export class Head {
     this.asked = false;
     this.drawn += 1;
     this.renderer.render(this.scene, this.camera);
-    const told = this.onDrawn;
-    this.onDrawn = null;
-    told?.();
   }
 }

@@ -81,7 +81,8 @@ export const usualHead = () => (usual ??= bytes("head?id="));
 
 const taken = (view) => {
   const motion = motionOf(view.curves);
-  return { view, motion, drawn: motionOf(view.drawn) ?? motion, peaks: decoded(view.peaks) };
+  const peaks = page.now?.view.peaks === view.peaks ? page.now.peaks : decoded(view.peaks); // of the same sound
+  return { view, motion, drawn: motionOf(view.drawn) ?? motion, peaks };
 };
 
 // ---- changes: made anew in the background, the last one wins ---------------------------------------------------------
@@ -90,8 +91,8 @@ let making = false;
 let waiting = null;
 page.making = () => making;
 
-async function remake() {
-  const asked = { id: page.current, keys: { ...change().keys }, at: performance.now() };
+async function remake(at = performance.now()) {
+  const asked = { id: page.current, keys: { ...change().keys }, at };
   if (making) return void (waiting = asked);
   making = true;
   for (let next = asked; next; next = waiting) {
@@ -111,17 +112,17 @@ function swap(take, at) {
   page.now = take;
   page.comparing = false;
   page.player.set(take.motion.fps, take.motion.frames);
-  const seen = () => page.latencies.push(performance.now() - at);
-  if (page.head) page.head.onDrawn = seen;
-  show();
-  if (!page.head) seen();
+  draw(page.player.time, page.player.playing);
+  page.head?.draw(); // the face at once, all else after it
+  show(true);
+  requestAnimationFrame(() => setTimeout(() => page.latencies.push(performance.now() - at))); // the picture is handed over
   page.reference.refresh();
 }
 
 export const set = (key, value, commit) => setAll({ [key]: value }, commit);
 
-// Change some keys; all of it until a commit is one step of undo.
-export function setAll(values, commit = true) {
+// Change some keys; all of it until a commit is one step of undo. `made` does the rest where the take is there already.
+export function setAll(values, commit = true, made = remake) {
   const mine = change();
   if (!page.holding) {
     mine.undo.push({ ...mine.keys });
@@ -134,7 +135,7 @@ export function setAll(values, commit = true) {
     if (JSON.stringify(value) === JSON.stringify(own ?? null)) delete mine.keys[key];
     else mine.keys[key] = value;
   }
-  remake(); // asked for first: the controls are drawn while it is made
+  made(); // asked for first: the controls are drawn while it is made
   if (commit) controls();
   buttons();
 }
@@ -158,9 +159,12 @@ export function choose() {
 export async function retake() {
   const { range } = page.player;
   if (!range || page.lists.fixed()) return;
+  const at = performance.now();
   const asked = { id: page.current, keys: { ...change().keys }, start: range[0], end: range[1] };
   const found = await trying(() => post("retake", asked));
-  if (found && asked.id === page.current) setAll(found.keys);
+  if (!found || asked.id !== page.current) return;
+  const meanwhile = making || JSON.stringify(asked.keys) !== JSON.stringify(change().keys);
+  setAll(found.keys, true, () => (meanwhile ? remake(at) : swap(taken(found), at)));
 }
 
 // ---- keep and approve ------------------------------------------------------------------------------------------------
@@ -212,13 +216,13 @@ export async function mark() {
 
 // ---- what is shown ---------------------------------------------------------------------------------------------------
 
-export function show() {
+export function show(soon = false) {
   const take = shownTake();
   const other = page.comparing ? page.now : page.before;
   const { timeline, player } = page;
   if (take) {
     timeline.sound = take.view.seconds;
-    timeline.show(take.motion, other?.motion ?? null, take.peaks, take.view.seconds);
+    timeline.show(take.motion, other?.motion ?? null, take.peaks, take.view.seconds, soon);
     const { view } = take;
     $("facts").replaceChildren(view.style, view.controls ? ` · ${view.controls}` : "", ` · seed ${view.seed}`);
     for (const text of [...view.concerns, ...view.warnings]) {

@@ -11,11 +11,14 @@ export class Player {
     sound.preservesPitch = true;
     sound.addEventListener("ended", () => this.atEnd());
     for (const name of ["play", "pause", "seeked", "loadedmetadata"]) sound.addEventListener(name, () => this.tell());
+    let turning = false;
     const turn = () => {
-      if (this.playing) this.check();
+      turning = this.playing;
+      if (!turning) return;
+      this.check();
       requestAnimationFrame(turn);
     };
-    requestAnimationFrame(turn);
+    sound.addEventListener("play", () => turning || turn()); // a page at rest has nothing to do
   }
 
   get playing() {

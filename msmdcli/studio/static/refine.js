@@ -71,11 +71,41 @@ export class Refine {
     const again = focus && [focus.closest(".key")?.dataset.key, focus.getAttribute("aria-label")];
     this.own = own;
     this.inherited = inherited;
-    const part = (name) => this.key(name, fixed);
-    const more = make("details", { open: this.opened }, make("summary", { textContent: `More: ${this.later.join(", ")}` }), make("div", {}, ...this.later.map(part)));
+    const names = [...this.order, ...this.later];
+    const signs = new Map(names.map((name) => [name, this.sign(name, fixed)]));
+    const part = (name) => {
+      const row = this.key(name, fixed);
+      for (const happens of ["input", "change", "click"]) row.addEventListener(happens, () => this.signs.delete(name)); // what it shows is not what was said
+      return row;
+    };
+    if (this.rows?.keys === this.keys && this.rows.found.get(names[0])?.isConnected) {
+      for (const name of names) {
+        if (this.signs.get(name) === signs.get(name)) continue; // it says what it said
+        const row = part(name);
+        this.rows.found.get(name).replaceWith(row);
+        this.rows.found.set(name, row);
+      }
+      this.signs = signs;
+      return this.refocus(again);
+    }
+    this.signs = signs;
+    const found = new Map(names.map((name) => [name, part(name)]));
+    this.rows = { keys: this.keys, found };
+    const more = make("details", { open: this.opened }, make("summary", { textContent: `More: ${this.later.join(", ")}` }), make("div", {}, ...this.later.map((name) => found.get(name))));
     more.addEventListener("toggle", () => (this.opened = more.open));
-    this.box.replaceChildren(...this.order.map(part), ...(this.later.length ? [more] : []));
-    if (again) this.box.querySelector(`[data-key="${again[0]}"] [aria-label="${again[1]}"]`)?.focus(); // keys go on where they were
+    this.box.replaceChildren(...this.order.map((name) => found.get(name)), ...(this.later.length ? [more] : []));
+    this.refocus(again);
+  }
+
+  // Keys go on where they were.
+  refocus(again) {
+    const now = again && this.box.querySelector(`[data-key="${again[0]}"] [aria-label="${again[1]}"]`);
+    if (now && now !== document.activeElement) now.focus();
+  }
+
+  // All that decides what a key's controls show.
+  sign(name, fixed) {
+    return JSON.stringify([this.own[name], this.inherited[name], fixed, this.apart.has(name), this.styles.length]);
   }
 
   key(name, fixed) {

@@ -8,12 +8,19 @@ const REGION = 40;
 const CHANNEL = 26;
 const COLOURS = [212, 28, 145, 330, 265, 90, 0, 180, 48, 300];
 
-// A colour of the style sheet as a canvas understands it: light-dark() is resolved by an element that wears it.
+// A colour of the style sheet as a canvas understands it: light-dark() is resolved by an element that wears it. Each is
+// asked for once, because asking makes the browser style the whole page.
 const probe = document.createElement("i");
+const darkness = matchMedia("(prefers-color-scheme: dark)");
+const resolved = new Map();
+darkness.addEventListener("change", () => resolved.clear());
 function css(name) {
-  if (!probe.isConnected) document.body.append(probe);
-  probe.style.color = `var(${name})`;
-  return getComputedStyle(probe).color;
+  if (!resolved.has(name)) {
+    if (!probe.isConnected) document.body.append(probe);
+    probe.style.color = `var(${name})`;
+    resolved.set(name, getComputedStyle(probe).color);
+  }
+  return resolved.get(name);
 }
 
 export class Timeline {
@@ -25,16 +32,24 @@ export class Timeline {
     this.peaks = [];
     this.rows = [];
     new ResizeObserver(() => this.draw()).observe(this.curves);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    darkness.addEventListener("change", () => this.draw());
     for (const canvas of [this.wave, this.sheet]) this.listen(canvas);
   }
 
-  show(motion, before, peaks, seconds) {
+  show(motion, before, peaks, seconds, soon = false) {
     this.motion = motion;
     this.before = before;
     this.peaks = peaks;
     this.seconds = Math.max(seconds, motion ? motion.frames / motion.fps : 0, 0.01);
-    this.draw();
+    if (soon) this.drawSoon();
+    else this.draw();
+  }
+
+  // After the picture that is on its way: the face is seen first, its curves a moment later.
+  drawSoon() {
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame(() => setTimeout(() => this.asked && this.draw()));
   }
 
   x(time) {
@@ -122,17 +137,21 @@ export class Timeline {
 
   sized(canvas, width, height) {
     const ratio = devicePixelRatio;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${height}px`;
     const pen = canvas.getContext("2d");
+    const size = [width, height].map((side) => Math.round(side * ratio));
+    if (canvas.width !== size[0] || canvas.height !== size[1]) {
+      [canvas.width, canvas.height] = size;
+      canvas.style.width = `${width}px`;
+      canvas.style.height = `${height}px`;
+    }
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, width, height);
     pen.font = "12px system-ui, sans-serif";
     return pen;
   }
 
   draw() {
+    this.asked = false;
     this.width = this.curves.clientWidth;
     if (!this.width) return;
     this.drawWave();
@@ -141,6 +160,9 @@ export class Timeline {
   }
 
   drawWave() {
+    const drawn = [this.peaks, this.sound, this.seconds, this.width, devicePixelRatio, darkness.matches, Boolean(this.motion)];
+    if (this.waved?.every((one, k) => one === drawn[k])) return; // the sound stays the same from take to take
+    this.waved = drawn;
     const pen = this.sized(this.wave, this.width, WAVE);
     if (!this.motion) return;
     pen.fillStyle = css("--quiet");
@@ -182,11 +204,13 @@ export class Timeline {
         const value = low + ((row.top + row.height - 4 - y) / (row.height - 8)) * (high - low);
         return Math.min(motion.upper[k], Math.max(motion.lower[k], value));
       };
-      row.y = (value, name) => {
+      row.scale = (name) => {
         const [low, high] = bounds(name);
-        const share = Math.min(1, Math.max(0, (value - low) / Math.max(1e-6, high - low)));
-        return row.top + row.height - 4 - share * (row.height - 8);
+        const tall = row.height - 8;
+        const foot = row.top + row.height - 4;
+        return (value) => foot - Math.min(1, Math.max(0, (value - low) / Math.max(1e-6, high - low))) * tall;
       };
+      row.y = (value, name) => row.scale(name)(value);
       this.rows.push(row);
       top += row.height;
     };
@@ -237,8 +261,7 @@ export class Timeline {
   }
 
   colour(place) {
-    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    return `hsl(${COLOURS[place % COLOURS.length]} 62% ${dark ? 66 : 42}%)`;
+    return `hsl(${COLOURS[place % COLOURS.length]} 62% ${darkness.matches ? 66 : 42}%)`;
   }
 
   line(pen, motion, row, name, colour, width, dashes = []) {
@@ -248,10 +271,11 @@ export class Timeline {
     pen.lineWidth = width;
     pen.setLineDash(dashes);
     pen.beginPath();
-    for (let frame = 0; frame < motion.frames; frame += 1) {
-      const y = row.y(motion.values[frame * motion.width + column], name);
-      pen.lineTo(this.x(frame / motion.fps), y);
-    }
+    const y = row.scale(name);
+    const { values, width: channels } = motion;
+    const from = this.x(0);
+    const step = this.x(1 / motion.fps) - from;
+    for (let frame = 0, at = column; frame < motion.frames; frame += 1, at += channels) pen.lineTo(from + frame * step, y(values[at]));
     pen.stroke();
     pen.setLineDash([]);
   }

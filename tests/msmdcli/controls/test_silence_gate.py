@@ -63,7 +63,7 @@ def test_the_mouth_rests_in_silence_without_a_pop_and_speaks_as_before() -> None
     sound = speech((0.6, 0), (1.4, 0.2), (1.2, 0), (1.4, 0.2), (0.6, 0))
     motion = chatter(5.2, 30)
     rest = np.zeros(RIG.size, np.float32)
-    gated, stretches = gate_motion(motion, sound, RATE, ON, rest)
+    gated, stretches = gate_motion(motion, silent_stretches(sound, RATE, ON), len(sound) / RATE, rest)
     before, after = motion.values[:, JAW], gated.values[:, JAW]
     time = np.arange(len(before)) / 30
     deep = (time > 2.45) & (time < 2.9)
@@ -77,7 +77,8 @@ def test_the_mouth_rests_in_silence_without_a_pop_and_speaks_as_before() -> None
 
 
 def test_what_is_beyond_the_sound_is_silent() -> None:
-    gated, _ = gate_motion(chatter(4), speech((2, 0.2)), RATE, ON, np.zeros(RIG.size, np.float32))
+    silent = silent_stretches(speech((2, 0.2)), RATE, ON)
+    gated, _ = gate_motion(chatter(4), silent, 2.0, np.zeros(RIG.size, np.float32))
     assert gated.values[-20:, JAW].max() < 0.08
 
 

@@ -1,0 +1,330 @@
+"""What it costs to go on with a stretch: a reference as the search of `placing` sees it, and its places compared.
+
+Of each pair of a moment of the line and a place in the reference three things count: how badly the rhythm fits from
+there on, how far apart and how quick the two movements are where they would join, and how lately the place was seen.
+All are squared distances of vectors, so a cost is a scalar product of the two and the squares of each: the squares of
+the reference are known before any line is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msmdcli.performance.reference import Reference, groups_of
+from msmdcli.performance.rhythm import Rhythm
+from msmdcli.performance.stretches import FPS, Stretch, bent
+
+Array = NDArray[np.float64]
+Frames = NDArray[np.int64]
+
+STEP = 2  # frames between the places that are tried in the reference
+HORIZON = 3.0  # seconds of rhythm that are compared
+AHEAD = np.arange(0, int(HORIZON * FPS), 2)  # [H] frames of it
+SHORTEST = 1.4  # seconds of a stretch
+USUAL = (2.6, 5.2)  # drawn between these
+RATES = (0.9, 1.0, 1.1)
+MOST_PLACES = 700  # tried at a time; of a long reference a random part
+AGAIN = 1.2  # seconds from its start by which a stretch is known again
+FORGETS = 25.0  # seconds after which a stretch is half as familiar
+COUNTS = {"head": 1.0, "brows": 0.6, "gaze": 0.7, "lids": 0.3, "cheeks": 0.3}  # of groups, in a join
+JOIN, RHYTHM, SEEN, GOES_ON = 0.8, 1.0, 1.6, 0.12  # what things cost
+SPEED, SLOW = 0.35, 0.25  # of a join: that speeds differ, that they are not slow
+OTHER_HAND = 0.15  # of a mirrored stretch that was never seen
+LIVELY = 6.0  # what it costs to move more or less than the reference does
+UNHEEDED = 0.05  # how much the rhythm of a silent mouth counts
+NO_ROOM = 50.0  # what it costs to begin where the take ends
+LEAST = 1e-5  # variance below which a group does not count
+
+
+class Way(NamedTuple):
+    """How a stretch is performed: how fast, and whether left and right are exchanged."""
+
+    rate: float
+    mirrored: bool
+
+
+@dataclass(eq=False)
+class Searched:
+    """One reference as the search sees it, all takes in a row at `RATE`.
+
+    Attributes:
+        pose, speed: [F, C] its movement and its change per second, scaled so that squares add up to what a join costs;
+            column signs of a mirrored one in `mirror` [C].
+        features: [F, 3].
+        heeds: [F] how much the rhythm counts there: little where the mouth is silent.
+        first, last: [F] first and last frame of the frame's take. take: [F] its number.
+        moved: [F + 1] how much has moved before each frame, in frames of the usual movement.
+        mirrored: whether it may be mirrored.
+    """
+
+    pose: Array
+    speed: Array
+    mirror: Array
+    features: Array
+    heeds: Array
+    first: Frames
+    last: Frames
+    take: Frames
+    moved: Array
+    mirrored: bool
+
+    @classmethod
+    def of(cls, reference: Reference) -> Searched:
+        """Made once for each reference."""
+        found = _SEARCHED.get(reference)
+        if found is None:
+            found = _SEARCHED[reference] = cls._made(reference)
+        return found
+
+    @classmethod
+    def _made(cls, reference: Reference) -> Searched:
+        groups = {name: group for name, group in groups_of(reference.rig).items() if name in COUNTS}
+        columns = [c for group in groups.values() for c in group]
+        names = [reference.rig.channels[c] for c in columns]
+        sides = (reference.rig.rotation or ())[1:]
+        mirror = np.array([-1.0 if name in sides else 1.0 for name in names])
+        poses, features, heeds, takes, first, last = [], [], [], [], [], []
+        frame = 0
+        for number, take in enumerate(reference.takes):
+            count = max(2, int(take.seconds * FPS) + 1)
+            times = np.arange(count) / FPS
+            poses.append(take.at(times, columns) - reference.rest[columns])
+            curves = take.rhythm.features
+            features.append(curves[np.minimum(np.arange(count), len(curves) - 1)])
+            heeds.append(np.full(count, 1.0 if take.speaks else UNHEEDED))
+            takes.append(np.full(count, number))
+            first.append(np.full(count, frame))
+            last.append(np.full(count, frame + count - 1))
+            frame += count
+        pose = np.concatenate(poses)
+        speed = np.concatenate([np.gradient(part, axis=0) * FPS for part in poses])
+        start = 0
+        for name, group in groups.items():
+            at = slice(start, start + len(group))
+            start += len(group)
+            share = COUNTS[name] / sum(COUNTS[n] for n in groups)
+            pose[:, at] *= np.sqrt(share / max(float(pose[:, at].var(axis=0).sum()), LEAST))
+            speed[:, at] *= np.sqrt(share / max(float(np.square(speed[:, at]).mean(axis=0).sum()), LEAST))
+        length = np.sqrt(np.square(speed).sum(axis=1))  # [F]
+        return cls(
+            pose,
+            speed,
+            mirror,
+            np.concatenate(features),
+            np.concatenate(heeds),
+            np.concatenate(first),
+            np.concatenate(last),
+            np.concatenate(takes),
+            np.concatenate([[0.0], np.cumsum(length / max(float(length.mean()), LEAST))]),
+            reference.symmetric,
+        )
+
+    @property
+    def ways(self) -> list[Way]:
+        """In which a stretch of it may be performed."""
+        return [Way(rate, mirrored) for rate in RATES for mirrored in ((False, True) if self.mirrored else (False,))]
+
+    @cached_property
+    def places(self) -> Frames:
+        """[P] frames at which a stretch may begin."""
+        return np.arange(0, len(self.pose), STEP)
+
+    @cached_property
+    def rhythms(self) -> dict[float, tuple[Array, Array]]:
+        """Of each rate: [P, H * 3] the features ahead of each place, and [P] the sum of their squares."""
+        return {rate: self._rhythm(rate, self.places) for rate in RATES}
+
+    def rhythm(self, rate: float, places: Frames) -> tuple[Array, Array]:
+        """The same at these places."""
+        return self.rhythms[rate] if places is self.places else self._rhythm(rate, places)
+
+    def _rhythm(self, rate: float, places: Frames) -> tuple[Array, Array]:
+        at = np.round(places[:, None] + rate * AHEAD).astype(np.int64)  # [P, H]
+        at = np.clip(at, self.first[places][:, None], self.last[places][:, None])
+        ahead = self.features[at].reshape(len(places), -1)
+        return ahead, np.square(ahead).sum(axis=1)
+
+    @cached_property
+    def squares(self) -> tuple[Array, Array]:
+        """[F] of pose and speed."""
+        return np.square(self.pose).sum(axis=1), np.square(self.speed).sum(axis=1)
+
+
+_SEARCHED: WeakKeyDictionary[Reference, Searched] = WeakKeyDictionary()
+
+
+@dataclass(eq=False)
+class Pool:
+    """A reference during the search for one line.
+
+    Attributes:
+        seen: [2, F] seconds on the line when a frame was last performed, plain and mirrored.
+    """
+
+    reference: Searched
+    seen: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seen = np.full((2, len(self.reference.pose)), -1e9)
+
+
+@dataclass(eq=False)
+class Chosen:
+    """A stretch during the search, in frames at `RATE`: from `start` on, frame `place` of the pool on, at `rate`."""
+
+    pool: Pool
+    which: int
+    start: int
+    place: int
+    rate: float
+    mirrored: bool
+    end: int = 0
+
+    @property
+    def runs_out(self) -> int:
+        """The frame of the line at which its take ends."""
+        return self.start + max(1, int((self.pool.reference.last[self.place] - self.place) / self.rate))
+
+    def places(self, cuts: Frames) -> Frames:
+        """The pool's frames at frames of the line."""
+        at = np.round(self.place + self.rate * (cuts - self.start)).astype(np.int64)
+        reference = self.pool.reference
+        return np.clip(at, reference.first[self.place], reference.last[self.place])
+
+    @property
+    def life(self) -> float:
+        """How much is moved in it, in frames of the usual movement."""
+        moved = self.pool.reference.moved
+        there = self.places(np.array([self.start, max(self.end, self.start + 1)]))
+        return float(moved[there[1]] - moved[there[0]])
+
+    def remember(self) -> None:
+        """Mark what was performed."""
+        line = np.arange(self.start, max(self.end, self.start + 1))
+        self.pool.seen[int(self.mirrored), self.places(line)] = line / FPS
+
+    def stretch(self, references: Sequence[Reference], rhythm: Rhythm) -> Stretch:
+        """As it is performed."""
+        searched = self.pool.reference
+        take = int(searched.take[self.place])
+        first, last = self.start / FPS, max(self.end, self.start + 1) / FPS
+        source = float(self.place - searched.first[self.place]) / FPS
+        knots, sources = (first, last), (source, source + self.rate * (last - first))
+        stretch = Stretch(first, self.which, take, knots, sources, self.mirrored)
+        return bent(stretch, last, references[self.which].takes[take], rhythm)
+
+
+def places_of(reference: Searched, rng: np.random.Generator) -> Frames:
+    """The places that are tried: all, or of a long reference a random part."""
+    if len(reference.places) <= MOST_PLACES:
+        return reference.places
+    return np.sort(rng.choice(reference.places, MOST_PLACES, replace=False))
+
+
+def costs(
+    pool: Pool, cuts: Frames, places: Frames, line: Array, now: Chosen | None, which: int, moved: float, lasted: float
+) -> Array:
+    """What it costs to begin at each cut with each place in each way: [ways, cuts, places].
+
+    Args:
+        pool: of the reference.
+        cuts: frames of the line. places: of the reference.
+        line: [T, 3] features of the line's rhythm, as long as is looked ahead.
+        now: what is performed; None: nothing yet.
+        which: the number of the reference.
+        moved, lasted: how much was moved lately, and for how long, in frames; see `liveliness`.
+    """
+    reference = pool.reference
+    ahead = line[np.minimum(cuts[:, None] + AHEAD, len(line) - 1)].reshape(len(cuts), -1)  # [cuts, H * 3]
+    heard, heeds = np.square(ahead).sum(axis=1)[:, None], RHYTHM * reference.heeds[places] / len(AHEAD)
+    seen = _familiar(pool, float(cuts.mean()) / FPS, places)
+    least = min(int(SHORTEST * FPS), max(2, int((reference.last - reference.first).max()) // 2))
+    left = reference.last[places] - places
+    lively = liveliness(reference, places, moved, lasted)
+    hands = {
+        hand: _join(now, cuts, reference, places, which, hand) for hand in {way.mirrored for way in reference.ways}
+    }
+    cost = np.empty((len(reference.ways), len(cuts), len(places)))
+    fit = np.zeros((len(cuts), len(places)))
+    for number, (rate, mirrored) in enumerate(reference.ways):
+        if not mirrored:
+            there, squares = reference.rhythm(rate, places)
+            fit = (heard + squares - 2 * (ahead @ there.T)) * heeds
+        alone = lively + np.where(left >= least * rate, 0.0, NO_ROOM) + seen[int(mirrored)]
+        np.add(fit, alone, out=cost[number])
+        if (join := hands[mirrored]) is not None:
+            cost[number] += join.at(rate)
+    return cost
+
+
+@dataclass(frozen=True, eq=False)
+class _Join:
+    """What a join costs with one hand: `poses` + rate * `speeds` + rate^2 * `slow` [places]; `goes_on`: where it stays
+    where it is, which is no join at all."""
+
+    poses: Array
+    speeds: Array
+    slow: Array
+    goes_on: tuple[NDArray[np.intp], ...]
+
+    def at(self, rate: float) -> Array:
+        """[cuts, places]"""
+        cost = self.poses + rate * self.speeds + rate * rate * self.slow
+        cost[self.goes_on] = GOES_ON
+        return cost
+
+
+def _join(
+    now: Chosen | None, cuts: Frames, reference: Searched, places: Frames, which: int, mirrored: bool
+) -> _Join | None:
+    """What it costs to join at each cut with one hand."""
+    if now is None:
+        return None
+    at, old = now.places(cuts), now.pool.reference
+    hand = old.mirror if now.mirrored else 1.0
+    pose, speed = old.pose[at] * hand, old.speed[at] * (hand * now.rate)  # [cuts, C]
+    hand = reference.mirror if mirrored else 1.0
+    apart, slow = (square[places] for square in reference.squares)
+    own = np.square(pose).sum(axis=1) + (SPEED + SLOW) * np.square(speed).sum(axis=1)
+    poses = (-2 * JOIN * pose) @ (reference.pose[places] * hand).T + JOIN * apart + JOIN * own[:, None]
+    speeds = (-2 * JOIN * SPEED * speed) @ (reference.speed[places] * hand).T
+    goes_on: tuple[NDArray[np.intp], ...] = (np.zeros(0, np.intp), np.zeros(0, np.intp))
+    if which == now.which:  # where it has just been: not again
+        overlap = np.minimum(at[:, None], (places + AGAIN * FPS)[None]) - np.maximum(now.place, places)[None]
+        poses += np.maximum(overlap, 0) * (4.0 / (AGAIN * FPS))
+        if mirrored == now.mirrored:
+            goes_on = np.nonzero(np.abs(places[None] - at[:, None]) <= STEP / 2)
+    return _Join(poses, speeds, JOIN * (SPEED + SLOW) * slow, goes_on)
+
+
+def _familiar(pool: Pool, time: float, places: Frames) -> tuple[Array, Array]:
+    """What it costs that a place was seen of late, plain and mirrored: [P] each."""
+    reference = pool.reference
+    familiar = np.exp2(-np.maximum(time - pool.seen, 0) / FORGETS)  # [2, F]
+    known = np.concatenate([np.zeros((2, 1)), np.cumsum(familiar, axis=1)], axis=1)
+    end = places + np.minimum(reference.last[places] - places, int(2 * FPS)) + 1
+    plain, other = (known[hand, end] - known[hand, places] for hand in (0, 1))
+    plain, other = plain / (end - places), other / (end - places)
+    foreign = OTHER_HAND * (1 - np.minimum(plain + other, 1))
+    return SEEN * np.maximum(plain, 0.55 * other), SEEN * np.maximum(other, 0.55 * plain) + foreign
+
+
+def liveliness(reference: Searched, places: Frames, moved: float, lasted: float) -> Array:
+    """What it costs that all that was performed lately, a usual stretch from each place on included, moves more or less
+    than the reference: [places]. Stretches join where they are slow; without this the slow ones win.
+
+    Args:
+        reference: that is performed.
+        places: frames of it.
+        moved, lasted: what was performed lately, and for how long, in frames.
+    """
+    ahead = np.minimum(places + int(np.mean(USUAL) * FPS), reference.last[places])
+    share = (moved + reference.moved[ahead] - reference.moved[places]) / (lasted + np.maximum(ahead - places, 1))
+    return np.asarray(LIVELY * np.square(share - 1.0))
