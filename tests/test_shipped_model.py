@@ -48,10 +48,10 @@ def takes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Motio
 def test_it_is_small_and_says_where_it_comes_from() -> None:
     bundle = Bundle.load(shipped_bundle())
     assert sum(entry["bytes"] for entry in bundle.files.values()) < 40e6
-    assert set(bundle.training["sources"]) == {"grid_s1", "grid_multi", "speech"}, (
+    assert set(bundle.training["sources"]) == {"grid_s1", "grid_multi", "performed"}, (
         "only what may train a released model"
     )
-    assert bundle.licence and bundle.audio_encoder_name == "whisper"
+    assert bundle.licence and bundle.audio_encoder_name == "whisper-base"
 
 
 def test_every_line_is_whole_and_in_range(takes: dict[str, dict[str, Motion]]) -> None:

@@ -33,7 +33,8 @@ def step_timer(engine: Engine, rows: int) -> Callable[[], object]:
     """A call that runs one denoising step of `rows` windows of noise, conditions made: what a benchmark times."""
     graphs, bundle = engine.graphs, engine.bundle
     (layer,) = _noise_line(engine).layers
-    condition = conditions_of(graphs, [layer], layer.rows * rows, np.zeros(rows, np.int64))
+    plain = next(row for row in layer.rows if row.is_plain)
+    condition = conditions_of(graphs, [layer], [plain] * rows, np.zeros(rows, np.int64))
     shape = (rows, bundle.window, bundle.rig.size)  # R, N, D
     each = np.arange(rows)  # no row shares anything with another
     known = {"mask": np.ones(shape[:2], np.float32), "distinct": each, "twin": each, **condition}

@@ -18,13 +18,14 @@ import torch
 from numpy.random import Generator, Philox
 from torch.nn import functional as F
 
-from msmdcli.errors import MsmdError
+from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from training.data.features import FeatureCache
 from training.data.hearing import encoder_frames
 from training.data.principal_axes import principal_axes
 from training.data.records import ClipRecord
+from training.loop.mouth_line import mouth_columns
 from training.network.ear import EAR_FILE, Ear, EarConfig, load_ear, save_ear
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -61,17 +62,25 @@ def fit_ear(config: EarConfig, records: Sequence[Sounding], cache: FeatureCache,
         MsmdError: no clip tells of a mouth.
     """
     taught = _sources(records, config)
-    known_mouths = [folder / record.mouth for folder, record in taught if record.mouth]
-    if not known_mouths:
+    if not taught:
         raise MsmdError("no clip to teach the ear with", hint="make performed speech, or set `ear: {width: 0}`")
+    if config.rank > cache.encoder.dim:
+        raise UsageError(
+            f"ear.rank: {config.rank} axes are more than the {cache.encoder.dim} features of the encoder", hint="lower it"
+        )
+    known_mouths = [folder / record.mouth for folder, record in taught if record.mouth]
     torch.manual_seed(0)
     rng = np.random.Generator(Philox(17))
-    with np.load(known_mouths[0], allow_pickle=False) as known:
-        ear = Ear(config, cache.encoder.dim, known["channels"].tolist(), len(known["names"]))
+    if known_mouths:
+        with np.load(known_mouths[0], allow_pickle=False) as known:
+            channels, phones = known["channels"].tolist(), len(known["names"])
+    else:  # tracked mouths alone, which know no phones
+        channels, phones = [rig.channels[column] for column in mouth_columns(rig)], 1
+    ear = Ear(config, cache.encoder.dim, channels, phones)
     _fit_axes(ear, taught, cache, rng)
     lessons = [_lesson(ear, folder, record, cache, rig) for folder, record in taught]
     synthetic = [x for x in lessons if x.phones is not None]
-    scale = np.concatenate([x.mouth for x in synthetic]).std(0).clip(0.01)  # [M]
+    scale = np.concatenate([x.mouth for x in synthetic or lessons]).std(0).clip(0.01)  # [M]
     for lesson in lessons:
         lesson.mouth = lesson.mouth / scale
     talk(f"ear: {len(synthetic)} clips of known phones, {len(lessons) - len(synthetic)} of tracked mouths")
@@ -101,7 +110,7 @@ def _sources(records: Sequence[Sounding], config: EarConfig) -> list[Sounding]:
     seen: set[Path] = set()
     out = []
     for folder, record in records:
-        wanted = record.mouth or record.source in config.real
+        wanted = record.mouth or record.source in config.real or "*" in config.real
         if record.split != "train" or record.audio is None or not wanted:
             continue
         if (sound := folder / record.audio) not in seen:

@@ -51,10 +51,11 @@ from training.data.lip_gap import lip_gap
 from training.data.records import read_index
 from training.loop.audio_directions import fit_audio_directions
 from training.loop.ear_fitting import prepared_ear
+from training.loop.mouth_line import fit_mouth_line, mouth_columns
 from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
 from training.network.model import Model
-from training.network.objective import Batch, Objective, channel_weights, region_columns
+from training.network.objective import Batch, Objective, channel_weights
 from training.network.run_folder import RUN_FORMAT, load_weights, read_config, read_statistics
 
 
@@ -113,11 +114,6 @@ def train(
     run.prepare(resume)
     run.loop()
     return out
-
-
-def mouth_columns(rig: Rig) -> tuple[int, ...]:
-    """The channels of jaw and lips, which the mouth's own path gives."""
-    return tuple(sorted({*region_columns(rig, "jaw").tolist(), *region_columns(rig, "lips").tolist()}))
 
 
 def prepare_data(
@@ -250,6 +246,10 @@ class Run:
         self.training.normalisation = self.normalisation
         if self.config.model.audio_directions == "fitted" and not resume and self.teacher is None:
             self._fit_audio_directions(*audio)
+        if self.config.model.mouth_heard:
+            line = None if resume or self.teacher is not None else self._mouth_line(*audio)
+            for model in (self.model, self.averaged):
+                model.denoiser.mouth_path.keep_line(line)
         self._tell_gap(self.accelerator.unwrap_model(self.objective))
         self.held_out = Validation(self.validation, self.training, self.config, self.normalisation)
 
@@ -271,6 +271,10 @@ class Run:
             directions = model.denoiser.audio_directions
             directions.weight.data.copy_(torch.from_numpy(weight))
             directions.bias.data.copy_(torch.from_numpy(bias))
+
+    def _mouth_line(self, audio_mean: np.ndarray, audio_std: np.ndarray) -> np.ndarray:
+        sizes = self.config.model
+        return fit_mouth_line(self.training, sizes.mouth_heard, sizes.mouth_channels, audio_mean, audio_std)
 
     def _provenance(self) -> dict[str, Any]:
         frames: Counter[str] = Counter()

@@ -50,7 +50,7 @@ class EarConfig:
     dropout: float = 0.1
     reach: int = 4  # taps of the straight line on either side, two frames apart
     ridge: float = 0.03  # of the straight line, in units of the axes' variance
-    real: tuple[str, ...] = ()  # sources whose tracked mouths are learned from besides synthetic ones
+    real: tuple[str, ...] = ()  # sources whose tracked mouths are learned from besides synthetic ones; `*`: all
     real_share: float = 0.35  # of the samples
     iterations: int = 1000
     batch: int = 20  # stretches of `seconds`

@@ -15,6 +15,7 @@ class LossWeights:
     smooth: float = 5e-6
     kl: float = 1e-6
     gap: float = 0.0  # of the lip gap in millimetres (`lip_gap_loss`). Paper: none
+    mouth_added: float = 0.0  # of what the mouth's network adds to its straight line (`training.network.mouth`)
     regions: dict[str, float] = field(
         default_factory=dict
     )  # weight of the channels of a region; 1 where not named. Paper: all alike

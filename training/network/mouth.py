@@ -6,9 +6,10 @@ follow a real jaw worse than their mean does. So the mouth gets a small network 
 the style to the motion, trained on the mean; the denoiser is shown its mouth and samples the rest of the face.
 
 Where an ear stands before it, its first features are the ear's own mouth curves, and a straight line carries them on:
-channels are mixed, and each is made larger or smaller by the style. The network beneath only adds what the line
-misses, and is left out of some training samples, so that the line stands by itself: made voices would else teach the
-network to overrule what the ear has learned from real people.
+channels are mixed, and each is made larger or smaller by the style. The line is fitted beforehand
+(`training.loop.mouth_line`). The network beneath only adds what the line misses, as little as it can (`added`), and is
+left out of some training samples, so that the line stands by itself: made voices would else teach the network to
+overrule what the ear has learned from real people.
 
 It looks at single frames (the ear has heard their neighbours), so a line's mouth knows nothing of windows and their
 joins. It runs once per window, outside the diffusion steps.
@@ -18,7 +19,9 @@ joins. It runs once per window, outside the diffusion steps.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,7 +43,7 @@ class StyledBlock(nn.Module):
 
 
 LARGEST = 1.5  # of the logarithm of a style's gain
-LEFT_OUT = 0.5  # share of the training samples without the network beneath the line
+LEFT_OUT = 0.3  # share of the training samples without the network beneath the line
 
 
 class MouthPath(nn.Module):
@@ -49,6 +52,9 @@ class MouthPath(nn.Module):
 
     Args:
         heard: how many of the first audio features are mouth curves of an ear; 0: no straight line.
+
+    Attributes:
+        added: [B, N, m] what the network added to the line in the last training pass; None where there is no line.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class MouthPath(nn.Module):
     ) -> None:
         super().__init__()
         self.heard = heard
+        self.added: Tensor | None = None
         if heard:
             self.straight, self.gain = nn.Linear(heard, channels, bias=False), nn.Linear(width, channels)
             for parameter in (self.straight.weight, self.gain.weight, self.gain.bias):
@@ -68,6 +75,16 @@ class MouthPath(nn.Module):
         nn.init.zeros_(self.out.weight)  # begin at "the reference's resting pose, held"
         nn.init.zeros_(self.out.bias)
 
+    def keep_line(self, weight: NDArray[np.float32] | None) -> None:
+        """Training leaves the straight line alone from now on.
+
+        Args:
+            weight: [m, heard] of it; None: as it stands.
+        """
+        if weight is not None:
+            self.straight.weight.data.copy_(torch.from_numpy(weight))
+        self.straight.requires_grad_(False)
+
     def forward(self, audio: Tensor, style: Tensor, audio_null: Tensor) -> Tensor:
         x = torch.where(audio_null > 0.5, self.null, self.audio(audio))  # [B, N, W]
         manner = self.style(style)
@@ -77,6 +94,7 @@ class MouthPath(nn.Module):
         if not self.heard:
             return out
         if self.training:
+            self.added = out
             out = out * (torch.rand(len(out), 1, 1, device=out.device) >= LEFT_OUT)
         gain = self.gain(manner)[:, None].clamp(-LARGEST, LARGEST).exp()  # [B, 1, m]
         line = self.straight(audio[..., : self.heard]) * gain  # [B, N, m]

@@ -95,7 +95,7 @@ class Objective(nn.Module):
             + weights.smooth * losses["smooth"]
             + weights.kl * divergence
         )
-        return self._with_gap(losses, prediction, x0, counted)
+        return self._with_mouth(losses, prediction, x0, counted)
 
     def mouth_losses(
         self, batch: Batch, condition: Condition, counted: Tensor, divergence: Tensor
@@ -110,10 +110,14 @@ class Objective(nn.Module):
         weights = self.config.loss
         losses["total"] = weights.simple * losses["simple"] + weights.velocity * losses["velocity"]
         losses["total"] = losses["total"] + weights.kl * divergence
-        return self._with_gap(losses, condition.mouth, truth, counted)
+        return self._with_mouth(losses, condition.mouth, truth, counted)
 
-    def _with_gap(self, losses: dict[str, Tensor], made: Tensor, truth: Tensor, counted: Tensor) -> dict[str, Tensor]:
-        """The losses with that of the lip gap, where there is one (`lip_gap_loss`)."""
+    def _with_mouth(self, losses: dict[str, Tensor], made: Tensor, truth: Tensor, counted: Tensor) -> dict[str, Tensor]:
+        """The losses with those of the mouth: the lip gap (`lip_gap_loss`), and what its network adds to its line."""
+        path = getattr(self.model.denoiser, "mouth_path", None)
+        if self.config.loss.mouth_added and path is not None and path.training and path.added is not None:
+            losses["added"] = path.added.square().mean()
+            losses["total"] = losses["total"] + self.config.loss.mouth_added * losses["added"]
         if self.config.loss.gap:
             losses["gap"] = lip_gap_loss(made @ self.gap, truth @ self.gap, self.rest_gap, counted)
             losses["total"] = losses["total"] + self.config.loss.gap * losses["gap"]
