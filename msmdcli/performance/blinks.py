@@ -27,6 +27,7 @@ ALONG = ("eyeSquintLeft", "eyeSquintRight", "eyeLookDownLeft", "eyeLookDownRight
 AGAINST = ("eyeWideLeft", "eyeWideRight", "eyeLookUpLeft", "eyeLookUpRight")  # fall with it
 SPAN = 1.0  # seconds: lids that are down for longer are no blink
 RISE, FOOT = 0.22, 0.03  # of the lid's way that is left: a blink goes above the one, it begins and ends under the other
+TWITCH, USUAL_SHARE = 0.33, 0.5  # of the way: a dip that is less, and less than half of the others, is no blink
 FASTEST_CLOSING = 0.3  # seconds: lids that come down more slowly follow a gaze
 SHUT = 0.86  # a delivered blink shuts the lids at least so far
 PARTNER = 0.6  # of the other lid's way: one that goes less far is not believed
@@ -62,7 +63,7 @@ def separate_blinks(motion: Motion) -> tuple[Array, list[BlinkEvent]]:
     share = ((lids - low) / np.maximum(1 - low, 0.2)).mean(axis=1)  # [T]
     busy = np.concatenate([[False], share > FOOT, [False]]).astype(np.int8)
     edges = np.flatnonzero(np.diff(busy))
-    events = []
+    found = []
     for first, stop in zip(edges[::2], edges[1::2], strict=True):
         for start, end in _single(share, int(first), int(stop)):
             peak = start + int(np.argmax(share[start:end]))
@@ -71,8 +72,10 @@ def separate_blinks(motion: Motion) -> tuple[Array, list[BlinkEvent]]:
             under = np.flatnonzero(share[start : peak + 1] < 0.3 * share[peak])
             if (peak - start - (under[-1] if len(under) else 0)) / fps > FASTEST_CLOSING:
                 continue
-            events.append(_event(values, rig, columns, start - 1, peak, end, fps))
-    return values, events
+            found.append((start - 1, peak, end))
+    least = min(TWITCH, USUAL_SHARE * max((share[peak] for _, peak, _ in found), default=0.0))
+    found = [(before, peak, after) for before, peak, after in found if share[peak] >= least]
+    return values, [_event(values, rig, columns, *at, fps) for at in found]
 
 
 def _single(share: Array, start: int, stop: int) -> list[tuple[int, int]]:

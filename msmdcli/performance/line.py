@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from msmdcli.controls.performance import PerformanceOptions
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.performance.blinks import LineBlink, choose_blinks, lay_blinks
+from msmdcli.performance.evenness import evening
 from msmdcli.performance.joins import Movement
 from msmdcli.performance.placing import place
 from msmdcli.performance.reference import Reference, groups_of
@@ -76,6 +77,7 @@ class Performance:
         options: what was asked for.
         generated: groups whose movement is the model's. left: groups that stay as they are.
         movements: group of channels -> its movement; a group that is not there stays as it is.
+        factors: group -> by how much its movement is made larger (`evenness`); 1 where it is missing.
         stretches: group -> what it is made of.
         blinks: of the line.
     """
@@ -90,6 +92,7 @@ class Performance:
     movements: Mapping[str, Movement]
     stretches: Mapping[str, Sequence[Stretch]]
     blinks: Sequence[LineBlink]
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     def on(self, motion: Motion) -> Motion:
         """The line with this performance, at its own frame rate; it may be longer or shorter than it was planned."""
@@ -114,7 +117,8 @@ class Performance:
                     share += weight
             performed = base
             if group in self.movements:
-                performed = base + share * amounts[columns] * self.movements[group].seen(times, fps)
+                amount = amounts[columns] * self.factors.get(group, 1.0)
+                performed = base + share * amount * self.movements[group].seen(times, fps)
             if group == "corners":
                 mood = self.options.amount("cheeks") * (performed - base)
                 values[:, columns] = np.clip(
@@ -167,6 +171,7 @@ def plan(
     rest[list(rig.rotation_indices or ())] = 0
     movements: dict[str, Movement] = {}
     stretches: dict[str, Sequence[Stretch]] = {}
+    factors: dict[str, float] = {}
     blinks: Sequence[LineBlink] = ()
     plans: dict[tuple[object, ...], Sequence[Stretch]] = {}
     frames = np.arange(int(np.ceil(seconds * float(RATE))) + 1) / float(RATE) * fps
@@ -191,6 +196,8 @@ def plan(
         gains = [part.intensity for part in taking]
         cuts = movements["gaze"].cuts if group == "lids" and stretches.get("gaze") is plans[key] else None
         movements[group] = Movement(references, plans[key], gains, group, columns, cuts)
+        if whole is None and group != "lids":
+            factors[group] = evening(movements[group], plans[key], seconds)
         if group == "lids" and options.amount("eyes") > 0:
             natural = brought_along(references, plans[key], seconds)
             wanted = [w * reference.blinks_per_minute for w, reference in zip(weights, references, strict=True)]
@@ -198,7 +205,7 @@ def plan(
             shapes = [blink for reference in references for take in reference.takes for blink in take.blinks]
             rng = stream(seed, name, "performed blinks")
             blinks = choose_blinks(natural, shapes, expected, seconds, rhythm.pause, float(RATE), rng)
-    return Performance(parts, rig, fps, rest, options, generated, left, movements, stretches, blinks)
+    return Performance(parts, rig, fps, rest, options, generated, left, movements, stretches, blinks, factors)
 
 
 def stream(seed: int, name: str, part: str) -> np.random.Generator:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -42,6 +43,16 @@ def test_every_blink_is_found_and_taken_out_whole(fps: int, lid: float, depth: f
         peak = int(np.argmin(np.abs(blink.offsets)))
         assert (np.diff(blink.lids[: peak + 1], axis=0) >= 0).all()
         assert (np.diff(blink.lids[peak:], axis=0) <= 0).all()
+
+
+def test_a_twitch_of_lids_that_blink_whole_is_no_blink() -> None:
+    """Glasses, a squint: it stays what it is. Of lids that are always seen half shut, it is a blink."""
+    whole, twitch = face((1.0, 4.0, 7.0)), face((2.5, 5.5), depth=0.27)
+    both = replace(whole, values=np.maximum(whole.values, twitch.values))
+    values, blinks = separate_blinks(both)
+    assert [blink.time for blink in blinks] == pytest.approx((1.0, 4.0, 7.0), abs=0.06)
+    assert values[:, LIDS].max() == pytest.approx(twitch.values[:, LIDS].max(), abs=0.01)
+    assert len(separate_blinks(twitch)[1]) == 2
 
 
 def test_lids_that_sink_with_the_gaze_do_not_blink() -> None:

@@ -173,6 +173,24 @@ def test_cheeks_that_never_move_in_a_reference_rest_in_the_line() -> None:
     np.testing.assert_allclose(made.values[:, cheeks], 0.2, atol=1e-5)
 
 
+def test_a_line_moves_about_as_much_as_a_take_that_moves_in_bursts() -> None:
+    (take, _) = clips("angry")
+    brows = GROUPS["brows"]
+    still = take.values[:, brows].mean(axis=0)
+    quiet = 0.15 + 0.85 * (np.arange(take.frames) % 300 < 100)[:, None]
+    bursts = replace(take, values=take.values.copy())
+    bursts.values[:, brows] = still + quiet.astype(np.float32) * (take.values[:, brows] - still)
+    own, performer = speed([bursts], brows), Part(Reference.of([bursts]), WHOLE)
+    off: dict[bool, list[float]] = {True: [], False: []}
+    for name in "abcdef":
+        line = long_line().slice(0, 200)
+        plan_ = performed([performer], line, name)
+        for evened, version in ((True, plan_), (False, replace(plan_, factors={}))):
+            off[evened].append(abs(float(np.log(speed([version.on(line)], brows) / own))))
+        assert all(0.75 <= factor <= 1.3 for factor in plan_.factors.values()) and "lids" not in plan_.factors
+    assert np.mean(off[True]) < 0.85 * np.mean(off[False])
+
+
 def test_emphasis_falls_on_stressed_syllables() -> None:
     """Nods come with stress in the reference; in the line more than in the same movement, shifted in time."""
     line = long_line("surprised")

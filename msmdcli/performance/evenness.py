@@ -1,0 +1,60 @@
+"""A line moves about as much as its reference: by how much each group's movement is made larger or smaller.
+
+Nobody moves evenly. Of a take of half a minute in which a third moves, a line of ten seconds shows the third that
+moves, or what is between. Stretches are chosen for it (`placing`), for all groups together; what is left is taken up
+here, by a factor that no eye sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msmdcli.performance.joins import Movement
+from msmdcli.performance.rhythm import RATE
+from msmdcli.performance.stretches import Stretch
+
+Array = NDArray[np.float64]
+
+BOUNDS = (0.75, 1.3)  # of a factor: beyond, a gesture is not the performer's
+SMOOTH = 5  # frames at `RATE`: a tracker's tremble is no movement
+KEPT = 0.98  # share of the steps that count: a jump is none either
+STILL = 1e-5  # per frame: less is no movement
+
+
+def evening(movement: Movement, stretches: Sequence[Stretch], seconds: float) -> float:
+    """The factor by which a movement over so many seconds becomes as large as that in its references' takes, each of
+    them weighing as its stretches do."""
+    frames = int(seconds * float(RATE))
+    if frames <= 2 * SMOOTH:
+        return 1.0
+    made = _size(movement.at(np.arange(frames) / float(RATE)))
+    ends = [*(stretch.start for stretch in stretches[1:]), seconds]
+    shown = np.zeros(len(movement.references))
+    for stretch, end in zip(stretches, ends, strict=True):
+        shown[stretch.reference] += max(end - stretch.start, 0.0)
+    own = [_own(movement, number) for number in range(len(shown))]
+    usual = float(np.average(own, weights=shown)) if shown.sum() > 0 else 0.0
+    return float(np.clip(usual / made, *BOUNDS)) if made > STILL and usual > STILL else 1.0
+
+
+def _own(movement: Movement, number: int) -> float:
+    """How much a reference moves in its takes, as it is performed here."""
+    sizes, weights = [], []
+    for take in movement.references[number].takes:
+        times = np.arange(int(take.seconds * float(RATE)) + 1) / float(RATE)
+        sizes.append(_size(take.at(times, movement.columns) * movement.gains[number]))
+        weights.append(len(times))
+    return float(np.average(sizes, weights=weights))
+
+
+def _size(curves: Array) -> float:
+    """Of curves [T, C]: the geometric mean of how far they go and how fast, in rig units."""
+    if len(curves) <= SMOOTH + 1:
+        return 0.0
+    smooth = np.lib.stride_tricks.sliding_window_view(curves, SMOOTH, axis=0).mean(axis=-1)
+    steps = np.sort(np.abs(np.diff(smooth, axis=0)), axis=0)
+    fast = steps[: max(1, int(KEPT * len(steps)))].mean()
+    return float(np.sqrt(fast * smooth.std(axis=0).mean()))
