@@ -82,7 +82,8 @@ def served(folder: Path, threads: int, *arguments: str) -> Iterator[tuple[str, p
     """A studio on `folder`/lines.yaml: its address and process."""
     command = [sys.executable, "-m", "msmdcli", "studio", str(folder / "lines.yaml"), "--out", str(folder / "out")]
     command += ["--no-browser", "--quiet", "--threads", str(threads), *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    as_usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=as_usual)
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip(), psutil.Process(process.pid)

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import base64
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
-PATIENCE = 300_000  # ms
+PATIENCE = 300_000  # ms, for whatever takes one second where the machine has nothing else to do
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER_OPTIONS = [
+    *("--headless", "--no-sandbox", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"),
+    *("--disable-gpu", "--enable-unsafe-swiftshader"),  # WebGL by the processor, pages as without it
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a display."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if BROWSER is None:
+        pytest.skip("needs Chromium")
+    with sync_api.sync_playwright() as play:
+        running = play.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS, timeout=PATIENCE)
+        yield running
+        running.close()
 
 
 def opened(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:

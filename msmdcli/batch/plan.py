@@ -14,6 +14,7 @@ from msmdcli.batch import dubbing
 from msmdcli.batch.approvals import Mark, judged
 from msmdcli.batch.ledger import Ledger
 from msmdcli.batch.planned import DEFAULT_FORMATS, BatchOptions, Libraries, Plan, PlannedLine, content_key
+from msmdcli.controls.controls import Controls
 from msmdcli.controls.gesture import GestureLibrary
 from msmdcli.documents.names import folded
 from msmdcli.documents.spelling import missing_hint
@@ -25,7 +26,7 @@ from msmdcli.manifest.lines import Choices, Line, Manifest, ManifestError, style
 from msmdcli.manifest.loading import curve_maps_of
 from msmdcli.manifest.takes import with_takes
 from msmdcli.model.bundle import Bundle
-from msmdcli.styles.field import NO_STYLE
+from msmdcli.styles.field import NO_STYLE, StyleField
 from msmdcli.system.files import existing_sha256, sha256_of
 
 HASH_THREADS = 8  # reading recordings waits for disks and networks
@@ -51,6 +52,7 @@ class Planner:
         self.libraries = Libraries(manifest, options.styles)
         self.gestures = GestureLibrary(options.gestures, manifest.path.parent / "gestures")
         self._option_keys = OptionKeys()
+        self._meant: dict[int, tuple[Choices, StyleField, Controls]] = {}  # merged choices, which many lines share
 
     def planned_lines(self) -> list[PlannedLine]:
         """Lines with all options merged.
@@ -95,9 +97,12 @@ class Planner:
         choices = self.manifest.choices(line, self.options.all_choices)
         names = choices.formats or DEFAULT_FORMATS
         outputs = {name: f"{line.id}{get_format(name).suffix}" for name in names}
-        styling = dubbing.followed(style_field(choices, self.manifest.path.parent), line)
+        if id(choices) not in self._meant:
+            meant = choices, style_field(choices, self.manifest.path.parent), choices.controls()
+            self._meant[id(choices)] = meant
+        _, styling, controls = self._meant[id(choices)]
+        styling = dubbing.followed(styling, line)
         curves = self.curve_maps.get(line.character.curves) if line.character and line.character.curves else None
-        controls = choices.controls()
         if line.dub is not None:  # a dub says itself what its head does
             controls = replace(controls, head=1.0)
         asked = options_for(names, choices.format_options, line.character.head if line.character else None)
@@ -221,8 +226,12 @@ def _seconds(audio: Path) -> float:
 def _check_tags(plan: Iterable[PlannedLine], libraries: Libraries, path: Path) -> None:
     """Refuse tags that no library has, all at once."""
     problems: dict[str, None] = {}
+    looked: set[tuple[int, int]] = set()
     for planned in plan:
         library = libraries.of(planned.line)
+        if (seen := (id(library), id(planned.styling))) in looked:
+            continue
+        looked.add(seen)
         for ref in planned.styling.refs():
             if not library.knows(ref.name, ref.base):
                 known = did_you_mean(ref.name, [*library.tags, NO_STYLE])

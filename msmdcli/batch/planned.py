@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,7 +80,7 @@ class BatchOptions:
     redo: Path | None = None
     only: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def all_choices(self) -> Choices:
         """`choices` and, where they say nothing, `earlier`."""
         return merge([self.choices, self.earlier])

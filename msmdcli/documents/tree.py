@@ -17,6 +17,7 @@ from msmdcli.documents.table import parse_table
 MAX_BYTES = 256 * 1024 * 1024
 SMALL_BYTES = 1 << 20
 FREE_ALIASES = 100_000  # values that aliases may stand for beyond the length of the text: no file grows a billionfold
+QUOTED = ("'", '"', "|", ">")  # styles of a scalar that is a text whatever it looks like
 MERGE, PLAIN = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 
 
@@ -219,7 +220,8 @@ class _Composer:
                 what = "aliases stand for more values than a manifest can hold"
             raise DocumentError(f"{name}:{line}:{column}: {what}")
         if node.id == "scalar":
-            return Node(node.value, line, column, quoted=node.style in ("'", '"', "|", ">"))
+            self._left += 1
+            return self._scalar(node)
         inside = (*inside, id(node))
         if node.id == "sequence":
             return Node([self.node(item, inside) for item in node.value], line, column)
@@ -236,10 +238,18 @@ class _Composer:
             if key.value in seen:
                 raise DocumentError(f"{name}:{place[0]}:{place[1]}: the key {key.value!r} is there twice")
             seen.add(key.value)
-            entries[Key(key.value, *place)] = self.node(value, inside)
+            entries[Key(key.value, *place)] = self._scalar(value) if value.id == "scalar" else self.node(value, inside)
         for source in merged:
             for key, value in self.node(source, inside).entries:
                 if key.text not in seen:
                     seen.add(key.text)
                     entries[key] = value
         return Node(entries, line, column)
+
+    def _scalar(self, node: Any) -> Node:
+        mark = node.start_mark
+        self._left -= 1
+        if self._left < 0:
+            place = f"{self._name}:{mark.line + 1}:{mark.column + 1}"
+            raise DocumentError(f"{place}: aliases stand for more values than a manifest can hold")
+        return Node(node.value, mark.line + 1, mark.column + 1, node.style in QUOTED)

@@ -31,7 +31,7 @@ from msmdcli.errors import MsmdError, did_you_mean
 from msmdcli.formats.motion_file import MotionFile
 from msmdcli.formats.registry import get_format
 from msmdcli.manifest.format_options import read_format_options
-from msmdcli.manifest.lines import CHOICES, MAX_INTENSITY, MAX_SEED, Choices
+from msmdcli.manifest.lines import CHOICES, MAX_INTENSITY, MAX_SEED, NO_CHOICES, Choices
 from msmdcli.manifest.takes import parse_takes
 from msmdcli.model.guidance import parse_interval
 from msmdcli.model.samplers import SAMPLERS
@@ -67,6 +67,9 @@ class ChoicesReader(Reader):
 
     def choices_from(self, entries: Mapping[str, Node]) -> Choices:
         """The choices among the entries of a mapping."""
+
+        if not any(name in entries for name in CHOICES):
+            return NO_CHOICES
 
         def when(name: str, read: Callable[[Node], T | None]) -> T | None:
             return read(entries[name]) if name in entries else None

@@ -161,6 +161,7 @@ class Choices:
 
 
 NAMES = tuple(field.name for field in fields(Choices))
+NO_CHOICES = Choices()
 
 
 @dataclass(frozen=True)
@@ -273,11 +274,18 @@ class Manifest:
     redone: Mapping[str, tuple[RedoEntry, ...]] = field(default_factory=dict)
 
     def choices(self, line: Line, command_line: Choices | None = None) -> Choices:
-        """What applies to a line, all levels taken together (see the head of this file for who wins)."""
-        levels = [line.choices, command_line or Choices()]
-        if line.character is not None:
-            levels.append(line.character.choices)
-        return merge([*levels, self.defaults])
+        """What applies to a line, all levels taken together (see the head of this file for who wins). Lines whose
+        levels are the same objects share the result."""
+        levels = (line.choices, command_line or NO_CHOICES, line.character.choices if line.character else NO_CHOICES)
+        key = tuple(map(id, levels))
+        if key not in self._merged:
+            self._merged[key] = levels, merge([*levels, self.defaults])
+        return self._merged[key][1]
+
+    @cached_property
+    def _merged(self) -> dict[tuple[int, ...], tuple[tuple[Choices, ...], Choices]]:
+        """Levels, by what they are -> the levels (which keeps their ids theirs), and what they come to."""
+        return {}
 
 
 def merge(levels: Sequence[Choices]) -> Choices:

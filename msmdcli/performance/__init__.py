@@ -7,6 +7,7 @@ stretches of its head, brows, eyes, cheeks and nose are placed on the new line b
     reference.py       a style's clips, prepared: blinks apart, the camera taken out, rhythm measured
     rhythm.py          stress, activity and pauses of a mouth and of a sound
     stretches.py       a stretch of the reference on a line, its emphasis on the stressed syllables
+    searched.py        a reference as the search sees it, made once
     matching.py        what it costs to go on with a place of the reference (motion matching)
     placing.py         which stretch is performed when: the cheapest
     joins.py           stretches joined to one movement without a step (inertialisation)

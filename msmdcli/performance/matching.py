@@ -1,163 +1,36 @@
-"""What it costs to go on with a stretch: a reference as the search of `placing` sees it, and its places compared.
+"""What it costs to go on with a place of a reference.
 
 Of each pair of a moment of the line and a place in the reference three things count: how badly the rhythm fits from
 there on, how far apart and how quick the two movements are where they would join, and how lately the place was seen.
-All are squared distances of vectors, so a cost is a scalar product of the two and the squares of each: the squares of
-the reference are known before any line is.
+All are squared distances of vectors, so a cost is a scalar product of the two and the squares of each: those of the
+reference (`searched`) are known before any line is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.performance.reference import Reference, groups_of
+from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import Rhythm
+from msmdcli.performance.searched import AHEAD, STEP, Frames, Searched
 from msmdcli.performance.stretches import FPS, Stretch, bent
 
 Array = NDArray[np.float64]
-Frames = NDArray[np.int64]
 
-STEP = 2  # frames between the places that are tried in the reference
-HORIZON = 3.0  # seconds of rhythm that are compared
-AHEAD = np.arange(0, int(HORIZON * FPS), 2)  # [H] frames of it
 SHORTEST = 1.4  # seconds of a stretch
 USUAL = (2.6, 5.2)  # drawn between these
-RATES = (0.9, 1.0, 1.1)
 MOST_PLACES = 700  # tried at a time; of a long reference a random part
 AGAIN = 1.2  # seconds from its start by which a stretch is known again
 FORGETS = 25.0  # seconds after which a stretch is half as familiar
-COUNTS = {"head": 1.0, "brows": 0.6, "gaze": 0.7, "lids": 0.3, "cheeks": 0.3}  # of groups, in a join
 JOIN, RHYTHM, SEEN, GOES_ON = 0.8, 1.0, 1.6, 0.12  # what things cost
 SPEED, SLOW = 0.35, 0.25  # of a join: that speeds differ, that they are not slow
 OTHER_HAND = 0.15  # of a mirrored stretch that was never seen
 LIVELY = 6.0  # what it costs to move more or less than the reference does
-UNHEEDED = 0.05  # how much the rhythm of a silent mouth counts
 NO_ROOM = 50.0  # what it costs to begin where the take ends
-LEAST = 1e-5  # variance below which a group does not count
-
-
-class Way(NamedTuple):
-    """How a stretch is performed: how fast, and whether left and right are exchanged."""
-
-    rate: float
-    mirrored: bool
-
-
-@dataclass(eq=False)
-class Searched:
-    """One reference as the search sees it, all takes in a row at `RATE`.
-
-    Attributes:
-        pose, speed: [F, C] its movement and its change per second, scaled so that squares add up to what a join costs;
-            column signs of a mirrored one in `mirror` [C].
-        features: [F, 3].
-        heeds: [F] how much the rhythm counts there: little where the mouth is silent.
-        first, last: [F] first and last frame of the frame's take. take: [F] its number.
-        moved: [F + 1] how much has moved before each frame, in frames of the usual movement.
-        mirrored: whether it may be mirrored.
-    """
-
-    pose: Array
-    speed: Array
-    mirror: Array
-    features: Array
-    heeds: Array
-    first: Frames
-    last: Frames
-    take: Frames
-    moved: Array
-    mirrored: bool
-
-    @classmethod
-    def of(cls, reference: Reference) -> Searched:
-        """Made once for each reference."""
-        found = _SEARCHED.get(reference)
-        if found is None:
-            found = _SEARCHED[reference] = cls._made(reference)
-        return found
-
-    @classmethod
-    def _made(cls, reference: Reference) -> Searched:
-        groups = {name: group for name, group in groups_of(reference.rig).items() if name in COUNTS}
-        columns = [c for group in groups.values() for c in group]
-        names = [reference.rig.channels[c] for c in columns]
-        sides = (reference.rig.rotation or ())[1:]
-        mirror = np.array([-1.0 if name in sides else 1.0 for name in names])
-        poses, features, heeds, takes, first, last = [], [], [], [], [], []
-        frame = 0
-        for number, take in enumerate(reference.takes):
-            count = max(2, int(take.seconds * FPS) + 1)
-            times = np.arange(count) / FPS
-            poses.append(take.at(times, columns) - reference.rest[columns])
-            curves = take.rhythm.features
-            features.append(curves[np.minimum(np.arange(count), len(curves) - 1)])
-            heeds.append(np.full(count, 1.0 if take.speaks else UNHEEDED))
-            takes.append(np.full(count, number))
-            first.append(np.full(count, frame))
-            last.append(np.full(count, frame + count - 1))
-            frame += count
-        pose = np.concatenate(poses)
-        speed = np.concatenate([np.gradient(part, axis=0) * FPS for part in poses])
-        start = 0
-        for name, group in groups.items():
-            at = slice(start, start + len(group))
-            start += len(group)
-            share = COUNTS[name] / sum(COUNTS[n] for n in groups)
-            pose[:, at] *= np.sqrt(share / max(float(pose[:, at].var(axis=0).sum()), LEAST))
-            speed[:, at] *= np.sqrt(share / max(float(np.square(speed[:, at]).mean(axis=0).sum()), LEAST))
-        length = np.sqrt(np.square(speed).sum(axis=1))  # [F]
-        return cls(
-            pose,
-            speed,
-            mirror,
-            np.concatenate(features),
-            np.concatenate(heeds),
-            np.concatenate(first),
-            np.concatenate(last),
-            np.concatenate(takes),
-            np.concatenate([[0.0], np.cumsum(length / max(float(length.mean()), LEAST))]),
-            reference.symmetric,
-        )
-
-    @property
-    def ways(self) -> list[Way]:
-        """In which a stretch of it may be performed."""
-        return [Way(rate, mirrored) for rate in RATES for mirrored in ((False, True) if self.mirrored else (False,))]
-
-    @cached_property
-    def places(self) -> Frames:
-        """[P] frames at which a stretch may begin."""
-        return np.arange(0, len(self.pose), STEP)
-
-    @cached_property
-    def rhythms(self) -> dict[float, tuple[Array, Array]]:
-        """Of each rate: [P, H * 3] the features ahead of each place, and [P] the sum of their squares."""
-        return {rate: self._rhythm(rate, self.places) for rate in RATES}
-
-    def rhythm(self, rate: float, places: Frames) -> tuple[Array, Array]:
-        """The same at these places."""
-        return self.rhythms[rate] if places is self.places else self._rhythm(rate, places)
-
-    def _rhythm(self, rate: float, places: Frames) -> tuple[Array, Array]:
-        at = np.round(places[:, None] + rate * AHEAD).astype(np.int64)  # [P, H]
-        at = np.clip(at, self.first[places][:, None], self.last[places][:, None])
-        ahead = self.features[at].reshape(len(places), -1)
-        return ahead, np.square(ahead).sum(axis=1)
-
-    @cached_property
-    def squares(self) -> tuple[Array, Array]:
-        """[F] of pose and speed."""
-        return np.square(self.pose).sum(axis=1), np.square(self.speed).sum(axis=1)
-
-
-_SEARCHED: WeakKeyDictionary[Reference, Searched] = WeakKeyDictionary()
 
 
 @dataclass(eq=False)

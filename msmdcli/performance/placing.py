@@ -16,9 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.performance.matching import HORIZON, SHORTEST, USUAL, Chosen, Pool, Searched, costs, places_of
+from msmdcli.performance.matching import SHORTEST, USUAL, Chosen, Pool, costs, places_of
 from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import Rhythm
+from msmdcli.performance.searched import HORIZON, Searched
 from msmdcli.performance.stretches import FPS, Stretch
 
 Array = NDArray[np.float64]

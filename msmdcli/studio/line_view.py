@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,15 @@ PEAKS = 1200  # of the waveform, at most
 COLUMNS = (
     *("id", "status", "style", "character", "language", "text", "score", "concerns", "seconds", "approved", "note"),
     "approval",  # what the report says of it: whether what was approved is what is there
+    "redone",  # whether a redo made it, with keys that the manifest does not have
 )
 
 
 def lines_table(
-    lines: Mapping[str, PlannedLine], records: Mapping[str, Mapping[str, Any]], marks: Mapping[str, Mapping[str, Any]]
+    lines: Mapping[str, PlannedLine],
+    records: Mapping[str, Mapping[str, Any]],
+    marks: Mapping[str, Mapping[str, Any]],
+    redone: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """All lines, the worst first, as the list shows them: names of columns, and a row of values for each line.
 
@@ -30,16 +34,21 @@ def lines_table(
         lines: as planned, in the manifest's order.
         records: what the report says of them, by id.
         marks: approvals and notes, by id.
+        redone: ids of lines that a redo made, with keys that the manifest does not have.
     """
     rows = []
+    words: dict[int, str] = {}  # of styles, which many lines share
     for number, (line_id, planned) in enumerate(lines.items()):
         record, mark, line = records.get(line_id, {}), marks.get(line_id, {}), planned.line
         status = record.get("status", "new")
         rank = {"failed": 0, "not reached": 1}.get(status, 2)
+        style = words.get(id(planned.styling))
+        if style is None:
+            style = words[id(planned.styling)] = style_words(planned.styling)
         row = [
             line_id,
             status,
-            style_words(planned.styling),
+            style,
             line.character.name if line.character else "",
             planned.choices.language or "",
             line.text or "",
@@ -49,6 +58,7 @@ def lines_table(
             bool(mark.get("approved")),
             mark.get("note", ""),
             record.get("approval", ""),
+            line_id in redone,
         ]
         rows.append((rank, -row[6], number, row))
     rows.sort(key=lambda one: one[:3])

@@ -8,22 +8,25 @@ that line.
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msmdcli.batch.out_lock import NAME as LOCK
 from msmdcli.batch.plan import Planner
 from msmdcli.batch.planned import BatchOptions, PlannedLine
+from msmdcli.batch.redoing import redone_in
 from msmdcli.documents.nodes import DocumentError, Node
 from msmdcli.documents.tree import parse_document, parse_yaml, read_document
 from msmdcli.errors import UsageError
 from msmdcli.manifest.dubs import NOT_FOR_DUBS, read_dubs
-from msmdcli.manifest.lines import Character, Line, Manifest, ManifestError
+from msmdcli.manifest.lines import Character, Line, Manifest, ManifestError, RedoEntry
 from msmdcli.manifest.loading import load_manifest
 from msmdcli.manifest.reading import ManifestReader
 from msmdcli.manifest.redo import is_redo
@@ -31,12 +34,15 @@ from msmdcli.manifest.takes import take_id, with_takes
 from msmdcli.model.bundle import Bundle
 from msmdcli.paths import shipped_bundle
 from msmdcli.studio.places import Place, defaults_of, places_in_table, places_of
+from msmdcli.studio.redone import redone_keys
 from msmdcli.system.machine import uncollected
 
 TABLES = (".csv", ".tsv")
 WRITTEN = (".yaml", ".yml", ".json", *TABLES)  # manifests whose lines can be changed
 REPORT = "report.json"
-PATIENCE = 0.3  # seconds that a manifest gets to be read before the page is shown without its lines
+PATIENCE = 2.0  # seconds that a manifest gets to be read before the page is shown without its lines
+LARGE = 1 << 18  # bytes of one for which nobody waits
+TURNS = 0.0005  # seconds for which it is read at a stretch while others want to work, too
 
 Keys = Mapping[str, Any]  # key of a line -> plain value; None takes the key away
 
@@ -62,6 +68,13 @@ class State:
     stamp: tuple[int, int] = (0, 0)
 
 
+class Report(NamedTuple):
+    """What OUT's report says of lines, by id: their records, and what redos have said of them."""
+
+    records: dict[str, dict[str, Any]]
+    redone: dict[str, tuple[RedoEntry, ...]]
+
+
 class Project:
     """A manifest and its OUT.
 
@@ -81,18 +94,23 @@ class Project:
         self.out = options.out.absolute()
         self._state: State | None = None
         self._lock = threading.Lock()
-        self._records: tuple[tuple[int, int], dict[str, dict[str, Any]]] | None = None
-        first: Future[State] = Future()
-        threading.Thread(target=self._read_first, args=(first,), daemon=True, name="msmd-studio-manifest").start()
-        with suppress(TimeoutError):
-            first.result(PATIENCE)
+        self._report: tuple[tuple[int, int], Report] | None = None
+        self.first: Future[State] = Future()  # what was read first
+        threading.Thread(target=self._read_first, daemon=True, name="msmd-studio-manifest").start()
+        if stamp_of(self.path)[1] < LARGE:
+            with suppress(TimeoutError):
+                self.first.result(PATIENCE)
 
-    def _read_first(self, first: Future[State]) -> None:
+    def _read_first(self) -> None:
         """Read the manifest for whoever opens it; what is wrong later is said to whoever asks."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(TURNS)  # the page is served meanwhile
         try:
-            first.set_result(self.state)
+            self.first.set_result(self.state)
         except BaseException as error:
-            first.set_exception(error)
+            self.first.set_exception(error)
+        finally:
+            sys.setswitchinterval(usual)
 
     @property
     def state(self) -> State:
@@ -250,20 +268,29 @@ class Project:
         """Those of the manifest that have lines, by name."""
         return {line.character.name: line.character for line in self.state.manifest.lines if line.character is not None}
 
-    def records(self) -> dict[str, dict[str, Any]]:
-        """Line id -> what OUT's report says of it; empty where there is none that can be read."""
+    def report(self) -> Report:
+        """What OUT's report says; nothing where there is none that can be read."""
         path = self.out / REPORT
         stamp = stamp_of(path)
-        if self._records is None or self._records[0] != stamp:
-            found: dict[str, dict[str, Any]] = {}
+        if self._report is None or self._report[0] != stamp:
+            found = Report({}, {})
             try:
                 with uncollected():
-                    lines = json.loads(path.read_text(encoding="utf-8"))["lines"]
-                found = {line["id"]: line for line in lines}
-            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                    said = json.loads(path.read_text(encoding="utf-8"))
+                ours = said["settings"].get("manifest") == os.path.realpath(self.path)
+                found = Report({line["id"]: line for line in said["lines"]}, redone_in(said) if ours else {})
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 pass
-            self._records = stamp, found
-        return self._records[1]
+            self._report = stamp, found
+        return self._report[1]
+
+    def redone(self, line_id: str) -> dict[str, Any]:
+        """The keys with which a redo made a line that is in OUT, as far as the manifest does not say them; none for a
+        take of several, of which the manifest cannot say anything alone."""
+        entries = self.report().redone.get(line_id, ())
+        if not entries or line_id not in self.state.places:
+            return {}
+        return redone_keys(entries, self.state.places[line_id], self.path.absolute().parent)
 
     @property
     def stamp(self) -> tuple[int, int]:

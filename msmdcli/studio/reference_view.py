@@ -7,7 +7,9 @@ compared with what the performer did.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,25 +26,38 @@ from msmdcli.studio.making import MadeLine, Performer
 LONGEST = 60.0  # seconds of a clip that are sent
 
 
-def reference_view(made: MadeLine, performers: list[Performer], curves: CurveMap | None) -> dict[str, Any]:
+Film = dict[str, Any]  # see `msmdcli.studio.films`
+
+
+def reference_view(
+    made: MadeLine,
+    performers: list[Performer],
+    curves: CurveMap | None,
+    films: Mapping[str, Sequence[Film | None]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """What the page shows beside a line.
 
     Args:
         made: the line.
         performers: of its styles.
         curves: of its character, if its head knows no other channels.
+        films: name of a style -> the video of each of its clips.
     """
 
     def shown(motion: Motion) -> dict[str, Any]:
         return curves_of(motion if curves is None else curves.apply(motion.clip()))
 
     clips = [
-        {"name": one.name if len(one.clips) == 1 else f"{one.name} {number}", "curves": shown(cut(clip))}
+        {
+            "name": one.name if len(one.clips) == 1 else f"{one.name} {number}",
+            "curves": shown(cut(clip)),
+            "film": dict(enumerate(films.get(one.name, ()), start=1)).get(number),
+        }
         for one in performers
         for number, clip in enumerate(one.clips, start=1)
     ]
-    step, plays = in_step(made, performers)
-    return {"clips": clips, "step": None if step is None else shown(step), "plays": plays}
+    step, plays, source = in_step(made, performers)
+    return {"clips": clips, "step": None if step is None else shown(step), "plays": plays, "source": source}
 
 
 def cut(clip: Motion) -> Motion:
@@ -50,14 +65,19 @@ def cut(clip: Motion) -> Motion:
     return clip.slice(0, min(clip.frames, max(1, round(LONGEST * float(clip.fps)))))
 
 
-def in_step(made: MadeLine, performers: list[Performer]) -> tuple[Motion | None, list[list[Any]]]:
-    """The clips at the moments that play, [T, D] at the line's frames, and from when on which plays: seconds on the
-    line, name, seconds in the clip. Nothing where no clip is performed."""
+def in_step(
+    made: MadeLine, performers: list[Performer]
+) -> tuple[Motion | None, list[list[Any]], dict[str, list[Any]] | None]:
+    """The clips at the moments that play, [T, D] at the line's frames; from when on which plays: seconds on the line,
+    name, seconds in the clip; and of each frame which of all clips plays, at which second, and whether mirrored.
+    Nothing where no clip is performed."""
     performance = made.performance
     group, sources = (None, []) if performance is None else shown_group(performance, performers)
     if performance is None or group is None:
-        return None, []
+        return None, [], None
     motion = made.drawn
+    before = {id(one): sum(len(other.clips) for other in performers[:k]) for k, one in enumerate(performers)}
+    source: dict[str, list[Any]] = {"clip": [], "seconds": [], "mirrored": []}  # each [T]
     times = np.arange(motion.frames) / float(motion.fps)
     values = np.zeros((motion.frames, performance.rig.size), np.float32)
     plays: list[list[Any]] = []
@@ -75,7 +95,10 @@ def in_step(made: MadeLine, performers: list[Performer]) -> tuple[Motion | None,
         found = sample(there, slopes(there), at * float(clip.fps))
         values[mine] = mirrored(found, performance.rig.channels) if stretch.mirrored else found
         plays.append([round(float(times[mine[0]]), 3), one.name, round(float(at[0]), 2)])
-    return replace(motion, values=values, rig=performance.rig, meta={}), plays
+        source["clip"] += [before[id(one)] + stretch.take] * len(mine)
+        source["seconds"] += at.round(3).tolist()
+        source["mirrored"] += [stretch.mirrored] * len(mine)
+    return replace(motion, values=values, rig=performance.rig, meta={}), plays, source
 
 
 def shown_group(performance: Performance, performers: list[Performer]) -> tuple[str | None, list[Performer]]:

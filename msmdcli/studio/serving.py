@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
 import socket
 import threading
@@ -35,11 +36,13 @@ def serve(given: Path, out: Path | None, options: BatchOptions, port: int, brows
         UsageError: a package is missing, the manifest is wrong, or the port is taken.
         MsmdError: the model cannot be used here.
     """
+    if importlib.util.find_spec("ruamel") is None:  # it is imported with the first line that is kept
+        raise UsageError("msmd studio needs ruamel.yaml", hint=install_command("cpu,studio"))
     try:
-        import ruamel.yaml  # noqa: F401
         import uvicorn
 
-        from msmdcli.studio.app import Studio, studio_app
+        from msmdcli.studio.answers import Studio
+        from msmdcli.studio.app import studio_app
         from msmdcli.studio.guard import Guard
     except ImportError as error:
         raise UsageError(f"msmd studio needs {error.name}", hint=install_command("cpu,studio")) from None
@@ -58,7 +61,6 @@ def serve(given: Path, out: Path | None, options: BatchOptions, port: int, brows
         port = listening.getsockname()[1]
         token = secrets.token_urlsafe(24)
         app, policy = studio_app(studio, token)
-        studio.work.submit(studio.maker.load)
         address = f"http://{HERE}:{port}/{token}/"
         console.event("studio", address=address, manifest=str(manifest), out=str(found_out))
         console.result(address)

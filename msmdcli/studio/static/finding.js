@@ -11,7 +11,7 @@ const FILTERS = [
   ["character", "any character", (line) => (line.character ? [line.character] : [])],
   ["style", "any style", (line) => [line.style]],
   ["language", "any language", (line) => (line.language ? [line.language] : [])],
-  ["approved", "any approval", (line) => [line.approved ? "approved" : "not approved"]],
+  ["approved", "any approval", (line) => [line.approved ? "approved" : "not approved", ...(line.redone ? ["redone"] : [])]],
 ];
 
 function filters() {
@@ -50,12 +50,16 @@ export function counts() {
 export async function refresh(asked = get("lines")) {
   const { columns, rows, stamp } = await asked;
   page.stamp = JSON.stringify(stamp); // of the manifest that these lines are from
-  const lines = rows.map((row) => Object.fromEntries(columns.map((name, k) => [name, row[k]])));
+  const lines = rows.map((row) => {
+    const line = {};
+    for (let k = 0; k < columns.length; k += 1) line[columns[k]] = row[k];
+    return line;
+  });
   page.lines = new Map(lines.map((line) => [line.id, line]));
   page.list.fill(lines);
   filters();
   filter();
-  page.list.choose(page.current);
+  if (page.current) page.list.choose(page.current);
 }
 
 export async function watch() {

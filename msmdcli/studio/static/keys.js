@@ -9,7 +9,7 @@ export const KEYS = [
   ["[ ]", "slower, faster"], ["L", "loop"], ["I, O", "the range begins, ends here"], ["Esc", "no range"],
   ["R", "the range anew: another take of it"], ["N", "another take: another seed"], ["C", "choose this take of the line"],
   ["S, G, P", "a new segment, gesture, pin here"], [", .", "the block before, the next"], ["Alt + Left, Right", "the block a frame back, on"],
-  ["Delete", "take the block away"], ["V", "the performance that it follows, beside it"], ["B", "the take before, and back"],
+  ["Delete", "take the block away"], ["V", "the performance that it follows, beside it; again: its picture"], ["B", "the take before, and back"],
   ["F, T", "front, three-quarter"], ["Up, Down", "the line before, the next"], ["/", "search"], ["D", "choose a file as a take"],
   ["A", "keep and approve"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["Ctrl+S", "keep in the manifest"],
 ];
@@ -39,7 +39,7 @@ export function pressed(event) {
       l: () => loop(!page.player.loop), i: () => edge(0), o: () => edge(1), r: retake, c: choose, b: compare, d: () => $("file").click(),
       s: () => add("segments"), g: () => add("gestures"), p: () => add("pins"), ",": () => beside(-1), ".": () => beside(1),
       n: () => document.querySelector('#controls [data-key="seed"] button:not(.reset):not(:disabled)')?.click(),
-      "/": () => find(), f: () => page.head?.look("front"), t: () => page.head?.look("quarter"), v: () => page.reference.toggle(),
+      "/": () => find(), f: () => page.head?.look("front"), t: () => page.head?.look("quarter"), v: () => page.reference.next(),
       a: () => $("approved").click(), "?": () => $("keys").showModal(),
     }[key.length === 1 ? key.toLowerCase() : key];
     if (!does) return;

@@ -25,7 +25,7 @@ export async function open(id) {
   $("words").textContent = $("said").textContent = line.text || "";
   $("approved").checked = line.approved;
   $("note").value = line.note;
-  for (const name of ["fixed", "take"]) $(name).hidden = true;
+  for (const name of ["fixed", "take", "redone"]) $(name).hidden = true;
   const here = () => page.opened === opened;
   const view = await trying(() => made(id, {}, here, described));
   if (!here()) return;
@@ -62,6 +62,11 @@ function described(view) {
   $("take").hidden = !view.take || Boolean(view.fixed);
   $("take").firstElementChild.textContent = view.take ? `Take ${view.take} of ${view.written}. A change holds for all its takes.` : "";
   $("choose").disabled = !view.choosing;
+  const mine = change();
+  if (Object.keys(view.redone).length && !mine.redone) {
+    mine.redone = view.redone; // what OUT holds is shown, as a change that is not kept yet
+    if (!mine.undo.length && !Object.keys(mine.keys).length) Object.assign(mine, { keys: { ...view.redone }, undo: [{}] });
+  }
   controls();
   block();
 }
@@ -184,6 +189,7 @@ export async function keep() {
       for (const name of ["undo", "redo"]) mine[name] = mine[name].map((before) => rebased(before, keys, page.line.own, kept.own));
       mine.keys = rebased(mine.keys, keys, page.line.own, kept.own); // what was changed while it was written
       page.line.own = kept.own;
+      mine.redone = null;
     } else page.changes.delete(id);
     await refresh();
     controls();
@@ -209,7 +215,7 @@ export async function mark() {
   given.id = page.current;
   if (!(await trying(() => post("mark", given)))) return undone();
   const line = page.lines.get(given.id);
-  Object.assign(line, { approved: given.approved, note: given.note.trim() });
+  Object.assign(line, { approved: given.approved, note: given.note.trim(), words: undefined });
   page.list.redraw();
   counts();
 }
@@ -255,8 +261,12 @@ export function draw(time, playing) {
   $("retake").disabled = !player.range || page.lists.fixed();
 }
 
+// Whether a line is as a redo left it.
+export const asRedone = ({ keys, redone }) => Boolean(redone) && JSON.stringify(keys) === JSON.stringify(redone);
+
 export function buttons() {
   const { keys, undo, redo } = change();
+  $("redone").hidden = !asRedone(change());
   $("undo").disabled = !undo.length;
   $("redo").disabled = !redo.length;
   $("keep").disabled = !Object.keys(keys).length || !page.now;

@@ -22,14 +22,17 @@ export class List {
 
   fill(lines) {
     this.all = lines;
-    for (const line of lines) {
-      line.words = [line.id, line.text, line.style, line.character, line.language, line.note].join(" ").toLowerCase();
-    }
+  }
+
+  // What of a line is searched.
+  words(line) {
+    line.words ??= [line.id, line.text, line.style, line.character, line.language, line.note].join(" ").toLowerCase();
+    return line.words;
   }
 
   filter(words, wanted) {
     const parts = words.toLowerCase().split(/\s+/).filter(Boolean);
-    this.shown = this.all.filter((line) => parts.every((part) => line.words.includes(part)) && wanted(line));
+    this.shown = this.all.filter((line) => parts.every((part) => this.words(line).includes(part)) && wanted(line));
     this.redraw();
   }
 
@@ -73,7 +76,7 @@ export class List {
     else if (line.status === "failed") part("mark bad", "failed");
     else if (line.concerns.length) part("mark warn", line.concerns.length === 1 ? "1 concern" : `${line.concerns.length} concerns`);
     else part("mark quiet", line.status === "new" ? "new" : "");
-    part("more", [line.style, line.character, line.text].filter(Boolean).join(" · "));
+    part("more", [line.redone ? "redone" : "", line.style, line.character, line.text].filter(Boolean).join(" · "));
     row.title = [line.text, ...line.concerns, line.note].filter(Boolean).join("\n");
     this.inside.append(row);
     return row;

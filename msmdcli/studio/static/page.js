@@ -12,6 +12,7 @@ export const page = {
   holding: false, // a slider is moving: one step of undo
   changes: new Map(), // id -> {keys, undo, redo}
   latencies: [], // milliseconds from a change to the picture of it
+  listed: 0, // when the list was seen, in milliseconds since 1970
   head: null, list: null, player: null, timeline: null, refine: null, lists: null, reference: null,
 };
 window.studio = page; // for tests, and the curious

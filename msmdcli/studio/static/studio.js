@@ -5,9 +5,8 @@ import { Lane } from "./blocks.js";
 import { listen } from "./dropping.js";
 import { lists, remove } from "./editing.js";
 import { filter, refresh, watch } from "./finding.js";
-import { Head } from "./head.js";
 import { KEYS, loop, pressed, side } from "./keys.js";
-import { choose, compare, draw, keep, mark, open, retake, set, travel, usualHead } from "./line.js";
+import { asRedone, choose, compare, draw, keep, mark, open, retake, set, travel, usualHead } from "./line.js";
 import { List } from "./list.js";
 import { $, change, page, say, trying } from "./page.js";
 import { Pins } from "./pins.js";
@@ -29,20 +28,25 @@ function parts() {
   page.timeline.lanes = ["segments", "gestures", "pins"].map((name) => new Lane(name, lists));
   page.timeline.pins = new Pins(lists);
   page.timeline.onRange = () => draw(page.player.time, page.player.playing);
+  page.reference = new Reference();
+  page.list = new List($("list"), $("rows"), open);
+}
+
+// What draws heads is large, so the list comes before it.
+async function headed() {
+  const { Head } = await import("./head.js");
   try {
     page.head = new Head($("view"));
   } catch (error) {
     $("view").textContent = "This browser draws no heads (no WebGL); sound and curves work.";
     console.warn(error);
   }
-  page.reference = new Reference();
-  page.list = new List($("list"), $("rows"), open);
 }
 
 function mouse() {
   const clicks = {
     play: () => trying(() => page.player.toggle()), back: () => page.player.step(-1), on: () => page.player.step(1), retake, compare, keep, choose,
-    undo: () => travel("undo", "redo"), redo: () => travel("redo", "undo"), help: () => $("keys").showModal(), beside: () => page.reference.toggle(),
+    undo: () => travel("undo", "redo"), redo: () => travel("redo", "undo"), help: () => $("keys").showModal(), beside: () => page.reference.next(),
     open: () => $("file").click(), remove,
   };
   for (const [id, does] of Object.entries(clicks)) $(id).addEventListener("click", does);
@@ -65,7 +69,7 @@ function mouse() {
   document.addEventListener("keydown", pressed);
   listen();
   addEventListener("beforeunload", (event) => {
-    if ([...page.changes.values()].some(({ keys }) => Object.keys(keys).length)) event.preventDefault();
+    if ([...page.changes.values()].some((mine) => Object.keys(mine.keys).length && !asRedone(mine))) event.preventDefault();
   });
 }
 
@@ -84,9 +88,12 @@ async function start() {
   const told = (commit) => (key, value) => set(key, value, commit);
   page.refine = new Refine($("controls"), page.about, { onInput: told(false), onCommit: told(true) });
   const read = await trying(() => refresh(lines).then(() => true));
-  if (page.head) usualHead().catch(() => {}); // while the first line is made
   if (!read) $("count").textContent = "no lines: correct the manifest, and they appear here";
+  await new Promise((seen) => requestAnimationFrame(() => setTimeout(seen)));
+  page.listed = performance.timeOrigin + performance.now();
   document.body.dataset.listed = "";
+  usualHead().catch(() => {}); // while the first line is made
+  await headed();
   if (read) await open(page.list.shown[0]?.id);
   document.body.dataset.ready = "";
   setInterval(watch, WATCH);

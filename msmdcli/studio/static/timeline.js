@@ -1,7 +1,6 @@
 // Waveform and curves under one time axis: click to go there, drag to choose a range, click a region to open it.
 
-import { LANE } from "./blocks.js";
-
+const FONT = "12px system-ui, sans-serif";
 const LABEL = 118; // pixels for names, left of the curves
 const WAVE = 58;
 const REGION = 40;
@@ -74,7 +73,7 @@ export class Timeline {
         return;
       }
       canvas.setPointerCapture(event.pointerId);
-      drag = row?.lane?.down(this.time(event.offsetX), this) ?? (row?.inner && this.pins?.down(event, row, this)) ?? null;
+      drag = row?.lane?.down(this.time(event.offsetX), this, event.offsetY - row.top) ?? (row?.inner && this.pins?.down(event, row, this)) ?? null;
       drag ||= this.ranging(event.offsetX);
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -87,7 +86,7 @@ export class Timeline {
     });
     canvas.addEventListener("dblclick", (event) => {
       const row = canvas === this.sheet ? this.row(event) : null;
-      if (row?.lane && event.offsetX >= LABEL && !row.lane.lists.fixed() && !row.lane.at(this.time(event.offsetX), this)) row.lane.add(this.time(event.offsetX));
+      if (row?.lane && event.offsetX >= LABEL && !row.lane.lists.fixed() && !row.lane.at(this.time(event.offsetX), this, event.offsetY - row.top)) row.lane.add(this.time(event.offsetX));
     });
     canvas.addEventListener("pointerleave", () => (this.hover.hidden = true));
   }
@@ -121,7 +120,13 @@ export class Timeline {
   // What is under the pointer: channel, time and value.
   point(event) {
     const row = this.row(event);
-    this.sheet.style.cursor = event.offsetX < LABEL ? "pointer" : row?.lane?.at(this.time(event.offsetX), this) ? "grab" : row?.inner && this.pins?.near(event, row, this).close ? "ns-resize" : "text";
+    const block = event.offsetX >= LABEL && row?.lane?.at(this.time(event.offsetX), this, event.offsetY - row.top);
+    this.sheet.style.cursor = event.offsetX < LABEL ? "pointer" : block ? "grab" : row?.inner && this.pins?.near(event, row, this).close ? "ns-resize" : "text";
+    if (block) {
+      this.hover.hidden = false;
+      this.hover.textContent = `${block.label} at ${block.from.toFixed(2)} s`;
+      return;
+    }
     if (!row || row.lane || event.offsetX < LABEL) return void (this.hover.hidden = true);
     const { motion } = this;
     const frame = Math.min(motion.frames - 1, Math.floor(this.time(event.offsetX) * motion.fps));
@@ -146,7 +151,7 @@ export class Timeline {
     }
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    pen.font = "12px system-ui, sans-serif";
+    pen.font = FONT;
     return pen;
   }
 
@@ -214,7 +219,9 @@ export class Timeline {
       this.rows.push(row);
       top += row.height;
     };
-    for (const lane of this.lanes ?? []) add({ lane, label: lane.name, channels: [], height: LANE });
+    const measure = this.sheet.getContext("2d");
+    measure.font = FONT;
+    for (const lane of this.lanes ?? []) add({ lane, label: lane.name, channels: [], height: lane.height(this, measure) });
     for (const [region, channels] of Object.entries(motion.regions)) {
       const open = this.open.has(region);
       const most = this.most(channels);

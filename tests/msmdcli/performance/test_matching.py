@@ -8,8 +8,9 @@ import pytest
 from msmdcli.motion.motion import load_npz
 from msmdcli.paths import shipped_styles
 from msmdcli.performance import matching
-from msmdcli.performance.matching import AHEAD, Chosen, Pool, Searched, Way, costs, places_of
+from msmdcli.performance.matching import Chosen, Pool, costs, places_of
 from msmdcli.performance.reference import Reference
+from msmdcli.performance.searched import AHEAD, Searched, Way
 from msmdcli.performance.stretches import FPS
 
 

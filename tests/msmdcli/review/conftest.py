@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,18 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 from batch_project import Project
+from studio_page import browser  # noqa: F401  a fixture
 
 from msmdcli.formats.registry import write_motion
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
 RIG = Rig.load("arkit52")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 300_000  # ms, for whatever takes one second where the machine has nothing else to do
-BROWSER_OPTIONS = [
-    *("--headless", "--no-sandbox", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"),
-    *("--disable-gpu", "--enable-unsafe-swiftshader"),
-]
 
 
 @pytest.fixture
@@ -81,14 +75,3 @@ def write_batch(folder: Path, count: int, seconds: float = 1.0, fps: int = 25) -
 def made_batch() -> Callable[..., Path]:
     """See `write_batch`."""
     return write_batch
-
-
-@pytest.fixture(scope="module")
-def browser() -> Any:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if BROWSER is None:
-        pytest.skip("needs Chromium")
-    with sync_api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS, timeout=PATIENCE)
-        yield running
-        running.close()

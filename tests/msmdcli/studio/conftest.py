@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,13 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from batch_project import Project
+from studio_page import browser  # noqa: F401  a fixture
 
 PATIENCE = 300  # seconds, for whatever takes one where the machine has nothing else to do
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-BROWSER_OPTIONS = [
-    *("--headless", "--no-sandbox", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"),
-    *("--disable-gpu", "--enable-unsafe-swiftshader"),  # WebGL by the processor, pages as without it
-]
 
 
 @pytest.fixture
@@ -107,14 +102,3 @@ def serve(project: Project) -> Iterator[Callable[..., Served]]:
         for stream in (one.process.stdout, one.process.stderr):
             if stream is not None:
                 stream.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Any:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if BROWSER is None:
-        pytest.skip("needs Chromium")
-    with sync_api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS, timeout=PATIENCE * 1000)
-        yield running
-        running.close()

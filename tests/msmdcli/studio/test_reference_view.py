@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from batch_project import Project as BatchProject
 
 from msmdcli.motion.motion import Motion, save_npz
@@ -28,9 +29,11 @@ def made_of(project: BatchProject, keys: dict) -> tuple[Maker, MadeLine]:
 def test_in_step_is_what_the_line_performs(project: BatchProject) -> None:
     maker, made = made_of(project, {})
     performers = maker.performers(made)
-    step, plays = in_step(made, performers)
+    step, plays, source = in_step(made, performers)
     assert step is not None and step.frames == made.drawn.frames and [one.name for one in performers] == ["neutral"]
     assert plays[0][0] == 0.0 and all(name == "neutral" for _, name, _ in plays)
+    assert source is not None and {len(values) for values in source.values()} == {step.frames}
+    assert source["seconds"][0] == pytest.approx(plays[0][2], abs=0.01) and set(source["clip"]) == {0}
     clip = performers[0].clips[0].values
     assert (step.values >= clip.min(axis=0) - 0.6).all() and (step.values <= clip.max(axis=0) + 0.6).all()
     performance = made.performance
@@ -60,7 +63,12 @@ def test_without_a_performance_the_clip_alone(project: BatchProject) -> None:
     view = reference_view(made, maker.performers(made), None)
     assert view["step"] is None and view["plays"] == [] and len(view["clips"]) == 1
     maker, made = made_of(project, {"style": "none"})
-    assert reference_view(made, maker.performers(made), None) == {"clips": [], "step": None, "plays": []}
+    assert reference_view(made, maker.performers(made), None) == {
+        "clips": [],
+        "step": None,
+        "plays": [],
+        "source": None,
+    }
 
 
 def test_time_runs_to_and_fro_and_sides_change() -> None:

@@ -98,7 +98,7 @@ def test_a_dub_is_changed_and_kept(project: BatchProject, manifest: str) -> None
 
 def test_a_retake_of_a_take_is_of_that_take_alone(project: BatchProject, manifest: str) -> None:
     pytest.importorskip("starlette")
-    from msmdcli.studio.app import Studio
+    from msmdcli.studio.answers import Studio
 
     write_sound(project.folder / "audio/line2.wav", 2.7, seed=2)
     studio = Studio(Project(project.options))
