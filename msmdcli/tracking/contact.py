@@ -15,7 +15,6 @@ from msmdcli.tracking.neutral_face import NeutralFace, lip_gaps
 NEAR, FAR = 0.5, 3.0  # mm: lips nearer than NEAR are met exactly, beyond FAR the fit stands
 TOUCH = 0.7  # mm by which the landmarks of lips that touch are apart at times
 WITNESS = 3.0  # mm for each mm that the lips are apart by MediaPipe's scores: where these touch, they touch
-SHUT_SHARE = 0.15  # of the opening at rest, that MediaPipe's lids keep when the eye is shut (a median over 500 blinks)
 BLINK_FROM = 0.6  # of the way: a short dip that comes this far was a blink between two pictures
 BLINK_SECONDS = 0.5  # longest time from open to open
 
@@ -51,19 +50,6 @@ def meet_lips(
     pressed = -(weights[:, pressing] @ by[pressing])
     weights[:, pressing] *= (1.0 - np.minimum(through / np.maximum(pressed, 1e-6), 1.0))[:, None]
     return weights
-
-
-def lid_closures(points: np.ndarray, neutral: NeutralFace, shut: np.ndarray | None = None) -> np.ndarray:
-    """[T, 2] how far the left and the right eye are closed: 0 as at rest, 1 shut, below 0 wider than at rest.
-
-    Args:
-        points: [T, V, 3] landmarks.
-        neutral: the performer's.
-        shut: [2] mm between the lids of shut eyes; by default `SHUT_SHARE` of the opening at rest.
-    """
-    rest = lid_gaps(neutral.points)  # [2]
-    shut = SHUT_SHARE * rest if shut is None else shut
-    return np.asarray((rest - lid_gaps(points)) / np.maximum(rest - shut, 1e-3))
 
 
 def lid_gaps(points: np.ndarray) -> np.ndarray:
