@@ -14,9 +14,10 @@ both streams alike). Picture i is shown at its own presentation time. Constant o
 recording brought along (``corpus.yaml``) are removed by moving the motion; at the end the last pose is held.
 
 Tracking. MediaPipe's 52 scores, as the corpus stores them, are 51 ARKit channels after ``_neutral``; ``tongueOut``
-stays 0. Head angles (degrees; pitch, yaw, roll) become radians. ``--tracks`` takes channels solved from landmarks
-instead (``training.faces.solve_landmarks``); a clip without such a track is left out. Lost frames at either end are cut
-off with their sound, lost frames inside are interpolated; a clip with more than 20 % lost is left out.
+stays 0. Head angles (degrees; pitch, yaw, roll) become radians. Channels solved from landmarks take their place where a
+folder of such tracks (``training.faces.solve_landmarks``) is named, or lies as ``tracks/`` beside the corpus; a clip
+without such a track is left out then. Lost frames at either end are cut off with their sound, lost frames inside are
+interpolated; a clip with more than 20 % lost is left out.
 
 Splits hold whole persons and depend on names only (``split_of``): ``train``, ``val``, ``test``, and ``style`` for
 silent emotional clips that serve as style references in tests.
@@ -209,6 +210,12 @@ def corpus_rows(corpus: Path) -> Iterator[dict[str, str]]:
         ) from error
 
 
+def tracks_beside(corpus: Path) -> Path | None:
+    """The folder of tracks solved from landmarks that lies beside a corpus, if there is one."""
+    folder = corpus.parent / "tracks"
+    return folder if folder.is_dir() else None
+
+
 def build_corpus(
     corpus: Path,
     out: Path,
@@ -354,8 +361,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="leave the audio-picture offsets of single recordings in (corpus.yaml says what they are)",
     )
     parser.add_argument(
-        "--tracks", type=Path, metavar="DIR", help="channels solved from landmarks instead of MediaPipe's scores"
+        "--tracks", type=Path, metavar="DIR", help="channels solved from landmarks (default: tracks/ beside the corpus)"
     )
+    parser.add_argument("--scores", action="store_true", help="take MediaPipe's scores all the same")
     options = parser.parse_args(arguments)
     notes = CorpusNotes.load()
     if options.source_offsets_only:
@@ -366,7 +374,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise MsmdError(
                 "the shared material was not found", hint="set MSMD_SHARED to the folder that holds corpus/"
             )
-        records = build_corpus(shared / "corpus", options.out, options.sources, notes, options.tracks)
+        tracks = None if options.scores else options.tracks or tracks_beside(shared / "corpus")
+        records = build_corpus(shared / "corpus", options.out, options.sources, notes, tracks)
     except MsmdError as error:
         print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)
         return error.exit_code

@@ -14,7 +14,7 @@ from msmdcli.media.mp4 import write_mp4
 from msmdcli.motion.motion import Motion, load_npz, save_npz
 from msmdcli.motion.rig import Rig
 from training.data.clip_track import ClipTrack
-from training.data.corpus import CorpusNotes, build_corpus, shift_earlier, split_of
+from training.data.corpus import CorpusNotes, build_corpus, shift_earlier, split_of, tracks_beside
 from training.data.records import read_index
 
 RIG = Rig.load("arkit52")
@@ -144,8 +144,10 @@ def test_a_small_corpus(small_corpus: Path, tmp_path: Path) -> None:
 
 
 def test_tracks_solved_from_landmarks_take_the_place_of_scores(small_corpus: Path, tmp_path: Path) -> None:
-    tracks = tmp_path / "tracks"
+    tracks = small_corpus.parent / "tracks"
+    assert tracks_beside(small_corpus) is None
     tracks.mkdir()
+    assert tracks_beside(small_corpus) == tracks  # the default of the command and of recipes
     values = np.zeros((60, RIG.size), np.float32)
     values[:, RIG.index("noseSneerLeft")] = np.arange(60) * 0.01
     found = np.arange(60) >= 3
