@@ -111,7 +111,8 @@ def capture(
     seen, scores = landmarks.seen, landmarks.scores_of(solved)
     if neutral is None:
         neutral = performer.neutral if performer is not None else neutral_of_frames(landmarks, known=False)
-    solution = LandmarkSolver(neutral.points, face).solve(seen, relative_scores(scores, neutral.scores))
+    lasting = None if neutral.known else neutral.taken_out
+    solution = LandmarkSolver(neutral.points, face).solve(seen, relative_scores(scores, neutral.scores), lasting)
     weights = solution.weights
     if performer is not None:
         weights = np.clip(weights * performer.gains, 0.0, 1.0)

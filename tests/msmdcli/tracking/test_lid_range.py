@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from msmdcli.tracking.contact import meet_lids
+from msmdcli.tracking.face_correspondence import shipped_correspondence
 from msmdcli.tracking.lid_range import SHUT_SHARE, lid_range
 
 REST = np.array([9.0, 9.0])
@@ -47,3 +49,15 @@ def test_eyes_that_stay_shut_are_shut() -> None:
     lids = lid_range(gaps, shut, np.full((20, 2), 0.3), REST)
     np.testing.assert_allclose(lids.rest, REST)
     assert (lids.closures(gaps) > 0.9).all()
+
+
+def test_wide_eyes_stay_wide() -> None:
+    face = shipped_correspondence()
+    names = ("eyeBlinkLeft", "eyeWideLeft", "eyeBlinkRight", "eyeWideRight")
+    wide = np.array([[0.0, 0.9, 0.0, 0.9]])
+    by = face.lid_gap_by[[face.index(name) for name in names]]  # [4, 2] mm
+    full = -face.lid_gap_by[face.index("eyeBlinkLeft"), 0]
+    measured = -(wide @ by) / full  # [1, 2] closures below 0
+    np.testing.assert_allclose(meet_lids(wide, names, measured, face), wide)  # nothing closes what is open
+    narrower = meet_lids(wide, names, np.zeros((1, 2)), face)
+    np.testing.assert_allclose(narrower @ by, 0.0, atol=1e-9)  # lids that are at rest are at rest
