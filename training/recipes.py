@@ -27,7 +27,7 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
     folders = []
     if recipe.corpus:
         notes = hashlib.sha256(CORPUS_NOTES.read_bytes()).hexdigest()[:8]  # other offsets or splits: another data set
-        folders.append(_corpus(cache / f"corpus-{notes}", talk))
+        folders.append(_corpus(cache, f"corpus-{notes}", talk))
     if recipe.performed_hours:
         folders.append(_performed(cache / f"performed-{recipe.speech_seed}", recipe, talk))
     if recipe.speech_hours:
@@ -63,10 +63,13 @@ def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk) -> Tr
     return replace(config, data=replace(config.data, sources=None, validation_without=()))
 
 
-def _corpus(folder: Path, talk: Talk) -> Path:
-    from training.data.corpus import build_corpus
+def _corpus(cache: Path, name: str, talk: Talk) -> Path:
+    """The corpus, with tracks solved from landmarks where they lie beside it."""
+    from training.data.corpus import build_corpus, tracks_beside
 
     shared = shared_dir()
+    tracks = None if shared is None else tracks_beside(shared / "corpus")
+    folder = cache / (name if tracks is None else f"{name}-tracks")
     if (folder / "index.jsonl").is_file():
         return folder
     if shared is None or not (shared / "corpus").is_dir():
@@ -75,7 +78,7 @@ def _corpus(folder: Path, talk: Talk) -> Path:
             hint="Set MSMD_SHARED to the folder that holds it, or give your own data set with --data.",
         )
     talk(f"Reading the corpus into {folder}")
-    build_corpus(shared / "corpus", folder)
+    build_corpus(shared / "corpus", folder, tracks=tracks)
     return folder
 
 

@@ -9,12 +9,12 @@ motion's meta; a value of 0 there means nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from msmdcli.motion.rotation import quaternions_of_matrices
-from msmdcli.tracking.contact import complete_blinks, lid_closures, lid_gaps, lip_openings, meet_lids, meet_lips
+from msmdcli.tracking.contact import complete_blinks, lid_gaps, lip_openings, meet_lids, meet_lips
 from msmdcli.tracking.face_correspondence import (
     GAZE,
     FaceCorrespondence,
@@ -23,6 +23,7 @@ from msmdcli.tracking.face_correspondence import (
 )
 from msmdcli.tracking.gaze import gaze_angles, look_channels, resting_gaze
 from msmdcli.tracking.landmark_solver import LandmarkSolver, relative_scores, solved_channels
+from msmdcli.tracking.lid_range import LidRange, lid_range
 from msmdcli.tracking.neutral_face import NeutralFace, find_neutral
 from msmdcli.tracking.performer import Performer, gains_of
 from msmdcli.tracking.sharp_smoothing import smooth
@@ -110,15 +111,18 @@ def capture(
     seen, scores = landmarks.seen, landmarks.scores_of(solved)
     if neutral is None:
         neutral = performer.neutral if performer is not None else neutral_of_frames(landmarks, known=False)
-    solution = LandmarkSolver(neutral.points, face).solve(seen, relative_scores(scores, neutral.scores))
+    lasting = None if neutral.known else neutral.taken_out
+    solution = LandmarkSolver(neutral.points, face).solve(seen, relative_scores(scores, neutral.scores), lasting)
     weights = solution.weights
     if performer is not None:
         weights = np.clip(weights * performer.gains, 0.0, 1.0)
     weights = smooth(weights, landmarks.fps)
     openings = lip_openings(solution.points, neutral, landmarks.scores_of(face.channels) @ face.lip_gap_by)
     weights = meet_lips(weights, solved, openings, face)
-    shut = None if performer is None else performer.shut
-    closures = complete_blinks(lid_closures(solution.points, neutral, shut), landmarks.fps)
+    lids = lids_of(landmarks, lid_gaps(solution.points), neutral)
+    if performer is not None:
+        lids = replace(lids, shut=performer.shut)
+    closures = complete_blinks(lids.closures(lid_gaps(solution.points)), landmarks.fps)
     closures = smooth(closures, landmarks.fps, most=LID_JITTER)
     angles = gaze_angles(seen, solution.pose, neutral.points, closures, face, landmarks.fps)
     rest = resting_gaze(angles)
@@ -146,6 +150,12 @@ def capture(
         float(solution.error.mean()),
         float(solution.still_error.mean()),
     )
+
+
+def lids_of(landmarks: Landmarks, gaps: np.ndarray, neutral: NeutralFace) -> LidRange:
+    """The range of the lids in a take whose lids are `gaps` [T, 2] mm apart."""
+    blinks, squints = (landmarks.scores_of((f"{kind}Left", f"{kind}Right")) for kind in ("eyeBlink", "eyeSquint"))
+    return lid_range(gaps, blinks, squints, lid_gaps(neutral.points), known=neutral.known)
 
 
 def side_seen(rotation: np.ndarray, face: FaceCorrespondence) -> np.ndarray:

@@ -15,7 +15,7 @@ from msmdcli.tracking.neutral_face import NeutralFace, lip_gaps
 NEAR, FAR = 0.5, 3.0  # mm: lips nearer than NEAR are met exactly, beyond FAR the fit stands
 TOUCH = 0.7  # mm by which the landmarks of lips that touch are apart at times
 WITNESS = 3.0  # mm for each mm that the lips are apart by MediaPipe's scores: where these touch, they touch
-SHUT_SHARE = 0.15  # of the opening at rest, that MediaPipe's lids keep when the eye is shut (a median over 500 blinks)
+AJAR = 0.5  # mm by which lids that are open pass their rest at times
 BLINK_FROM = 0.6  # of the way: a short dip that comes this far was a blink between two pictures
 BLINK_SECONDS = 0.5  # longest time from open to open
 
@@ -51,19 +51,6 @@ def meet_lips(
     pressed = -(weights[:, pressing] @ by[pressing])
     weights[:, pressing] *= (1.0 - np.minimum(through / np.maximum(pressed, 1e-6), 1.0))[:, None]
     return weights
-
-
-def lid_closures(points: np.ndarray, neutral: NeutralFace, shut: np.ndarray | None = None) -> np.ndarray:
-    """[T, 2] how far the left and the right eye are closed: 0 as at rest, 1 shut, below 0 wider than at rest.
-
-    Args:
-        points: [T, V, 3] landmarks.
-        neutral: the performer's.
-        shut: [2] mm between the lids of shut eyes; by default `SHUT_SHARE` of the opening at rest.
-    """
-    rest = lid_gaps(neutral.points)  # [2]
-    shut = SHUT_SHARE * rest if shut is None else shut
-    return np.asarray((rest - lid_gaps(points)) / np.maximum(rest - shut, 1e-3))
 
 
 def lid_gaps(points: np.ndarray) -> np.ndarray:
@@ -112,7 +99,7 @@ def _feet(side: np.ndarray, peak: int) -> tuple[int, int]:
 def meet_lids(
     weights: np.ndarray, channels: tuple[str, ...], closures: np.ndarray, face: FaceCorrespondence
 ) -> np.ndarray:
-    """Weights [T, C] under which the lids of the ICT head are closed by `closures` [T, 2], by eyeBlink alone.
+    """Weights [T, C] under which the lids of the ICT head are closed by `closures` [T, 2]: by eyeBlink, or eyeWide.
 
     `channels` may hold eyeLook channels, which move the lids, too.
     """
@@ -121,12 +108,17 @@ def meet_lids(
     for number, side in enumerate(("Left", "Right")):
         blink = channels.index(f"eyeBlink{side}")
         full = -face.lid_gap_by[face.index(f"eyeBlink{side}"), number]  # mm
-        wanted = np.clip(closures[:, number], 0.0, 1.0) * full
+        wanted = np.minimum(closures[:, number], 1.0) * full  # below 0: wider than at rest
         closed = -(weights @ face.lid_gap_by[rows, number])
         # Shut is shut: then nothing holds the lids open.
         wide = channels.index(f"eyeWide{side}")
         opened = weights[:, wide] * np.clip((closures[:, number] - 0.5) / 0.4, 0.0, 1.0)
         closed += opened * face.lid_gap_by[face.index(f"eyeWide{side}"), number]
         weights[:, wide] -= opened
-        weights[:, blink] = np.clip(weights[:, blink] + (wanted - closed) / full, 0.0, 1.0)
+        blinked = np.clip(weights[:, blink] + (wanted - closed) / full, 0.0, 1.0)
+        closed += (blinked - weights[:, blink]) * full
+        weights[:, blink] = blinked
+        # What the lids open beyond rest is a wide eye's.
+        missing = np.maximum(closed - wanted - AJAR, 0.0) / face.lid_gap_by[face.index(f"eyeWide{side}"), number]
+        weights[:, wide] = np.minimum(weights[:, wide] + missing, 1.0)
     return weights

@@ -45,8 +45,14 @@ WORDS = {
 LIKE = (  # pairs that share so much of a look that one is not held against the other
     *({"afraid", "surprised"}, {"happy", "surprised"}),
     *({"angry", "disgusted"}, {"sad", "disgusted"}, {"sad", "afraid"}),
+    {"angry", "sad"},  # who weeps draws the brows down and bares the teeth
 )
-CLEAR = 0.25  # a look this strong is one
+CLEAR = 0.3  # a look this strong is one
+# Without a known neutral face low brows and wide eyes may be the person's own; a smile is hardly ever (channels of
+# smiles keep their size without a known neutral, those of brows and lids do not: `benchmarks/capture.md`).
+CLEAR_OF_A_STRANGER = 0.6
+OWN_IN_NO_FACE = ("happy",)
+FOUND = "found in the take"  # what a motion's meta says of a neutral face that nobody named
 FAR = 2.5  # times: another look so much stronger than the word's is a contradiction
 
 
@@ -100,7 +106,9 @@ def contradiction(word: str, motion: Motion) -> str | None:
     strengths = look_strengths(motion)
     best = max(strengths, key=lambda emotion: strengths[emotion])
     own = max(strengths[meant[0]], 0.0)
-    if best == meant[0] or {best, meant[0]} in LIKE or strengths[best] < CLEAR or strengths[best] < FAR * own:
+    stranger = motion.meta.get("neutral", FOUND) == FOUND and best not in OWN_IN_NO_FACE
+    clear = CLEAR_OF_A_STRANGER if stranger else CLEAR
+    if best == meant[0] or {best, meant[0]} in LIKE or strengths[best] < max(clear, FAR * own):
         return None
     return (
         f"it is called {meant[0]} and looks {best} ({strengths[best]:.2f} against {own:.2f}); "

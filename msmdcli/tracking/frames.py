@@ -22,6 +22,7 @@ from msmdcli.motion.rotation import (
     smooth_rotation,
 )
 from msmdcli.tracking.capture import Landmarks, capture
+from msmdcli.tracking.expression import FOUND
 from msmdcli.tracking.face_correspondence import UNSEEN
 from msmdcli.tracking.face_geometry import box_of, confidence_of, turn_of
 from msmdcli.tracking.landmark_solver import VERSION as SOLVER_VERSION
@@ -241,7 +242,7 @@ def _source(options: TrackOptions) -> str:
     """Where the resting face comes from, in words."""
     if options.neutral not in (None, "clip"):
         return str(options.neutral) if is_seconds(str(options.neutral)) else Path(str(options.neutral)).name
-    return "profile" if options.performer is not None and options.neutral is None else "found in the take"
+    return "profile" if options.performer is not None and options.neutral is None else FOUND
 
 
 def is_seconds(text: str) -> bool:

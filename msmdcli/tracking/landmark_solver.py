@@ -33,7 +33,7 @@ from msmdcli.tracking.face_correspondence import (
 )
 from msmdcli.tracking.rigid_pose import Pose, small_motions
 
-VERSION = 2  # of this procedure
+VERSION = 3  # of this procedure
 NOISE = 1.0  # mm, of a landmark in the picture
 DEPTH_NOISE = 4.5  # times NOISE, along the camera's axis: MediaPipe guesses depth
 INDEPENDENT = 60.0  # landmarks err together: 468 say as much as so many that err each for itself
@@ -72,6 +72,10 @@ DEAD = (
 )
 TRUST, LITTLE_TRUST = 20.0, 5.0
 TRUST_SHARE, LITTLE_SHARE = 0.3, 0.1  # of what the landmarks say of a channel themselves, at least
+# Raised brows and wide eyes last for a take more often than not; where the resting face was found in the take itself,
+# what was found of them there stands for the scores (sparsity would take the small ones for none).
+RAISED = ("browInnerUp", "browOuterUp", "eyeWide")
+RAISED_TRUST, RAISED_SHARE = 10.0, 0.3
 # Pairs that undo each other, and how hard they exclude each other (share of the geometric mean of their curvatures).
 RIVALS = (
     ("eyeWide", "eyeBlink", 0.6),
@@ -136,13 +140,17 @@ class LandmarkSolver:
         self._moving = _gram(self.motions, self.motions, self._scaled)  # [3, 3, 7, 7]
         self._rivalry = _rivalry(self.channels, np.sqrt(np.einsum("iicc->c", self._square[:2, :2])))
 
-    def solve(self, seen: np.ndarray, scores: np.ndarray) -> Solution:
+    def solve(self, seen: np.ndarray, scores: np.ndarray, lasting: np.ndarray | None = None) -> Solution:
         """Weights and pose of frames.
 
         Args:
             seen: [T, >= V, 3] landmarks before the camera (`face_correspondence.camera_points`).
             scores: [T, C] MediaPipe's scores beyond the performer's neutral ones, 0..1.
+            lasting: [C] the expression that a take lastingly has; `RAISED` channels are drawn to it.
         """
+        if lasting is not None:
+            raised = [name.startswith(RAISED) for name in self.channels]
+            scores = np.where(raised, lasting, scores)
         seen = seen[:, : len(self.neutral)]
         pose = Pose.of(self.neutral, seen, stable_weights())
         weights = np.zeros((len(seen), len(self.channels)))
@@ -153,7 +161,7 @@ class LandmarkSolver:
             for start in range(0, len(seen), CHUNK):
                 part = slice(start, start + CHUNK)
                 weights[part], motion[part], certainty[part] = self._solve(
-                    points[part], pose.rotation[part], scores[part], weights[part]
+                    points[part], pose.rotation[part], scores[part], weights[part], lasting is not None
                 )
             pose = pose.moved(motion, self.centre)
         points = pose.to_head(seen)
@@ -162,7 +170,7 @@ class LandmarkSolver:
         return Solution(self.channels, weights, certainty, pose, points, error, self._in_picture(rest, pose))
 
     def _solve(
-        self, points: np.ndarray, rotation: np.ndarray, scores: np.ndarray, start: np.ndarray
+        self, points: np.ndarray, rotation: np.ndarray, scores: np.ndarray, start: np.ndarray, lasting: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights [T, C], motion [T, 7] and certainty [T, C] of frames whose pose is nearly known."""
         count = len(self.channels)
@@ -176,7 +184,7 @@ class LandmarkSolver:
         through = mixed @ inverse  # [T, C, 7]
         square = square - through @ mixed.transpose(0, 2, 1)
         linear = linear - np.einsum("tcm,tm->tc", through, moved)
-        trust = trust_in_scores(self.channels, np.einsum("tcc->c", square) / len(square))
+        trust = trust_in_scores(self.channels, np.einsum("tcc->c", square) / len(square), lasting)
         ridge = RIDGE * float(np.einsum("tcc->", square)) / square[..., 0].size
         square = square + np.diag(trust + ridge)
         certainty = certainty_of(square)
@@ -196,11 +204,16 @@ def sparsity(channels: tuple[str, ...]) -> np.ndarray:
     return np.array([SPARSE * SPARSER.get(name, 1.0) for name in channels])
 
 
-def trust_in_scores(channels: tuple[str, ...], curvature: np.ndarray) -> np.ndarray:
-    """[C] how hard each weight is pulled to its score; `curvature` [C] is how hard the landmarks pull."""
+def trust_in_scores(channels: tuple[str, ...], curvature: np.ndarray, lasting: bool = False) -> np.ndarray:
+    """[C] how hard each weight is pulled to its score; `curvature` [C] is how hard the landmarks pull.
+
+    `lasting`: what stands in the place of the scores of `RAISED` channels is what they lastingly are.
+    """
     return np.array(
         [
-            0.0
+            max(RAISED_TRUST, RAISED_SHARE * own)
+            if lasting and name.startswith(RAISED)
+            else 0.0
             if name.startswith(DEAD)
             else max(TRUST, TRUST_SHARE * own)
             if name.startswith(TRUSTED)

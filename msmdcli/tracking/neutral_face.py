@@ -9,7 +9,7 @@ be told apart, which landmarks alone leave open; the likeliest answer is taken (
 identity has the covariance of resting faces (`shipped/faces/neutral.npz`, made by `training.faces.neutral_faces`), the
 weights w are non-negative and sparse and are drawn to MediaPipe's scores. Identity and motion are eliminated
 (Woodbury), w is a non-negative least squares, and what w does not explain is the person. Lowered brows keep three
-quarters of their size this way, wide eyes a third, and calm people get 0.07 a channel (`benchmarks/capture.md`): name a
+quarters of their size this way, wide eyes half, and calm people get 0.07 a channel (`benchmarks/capture.md`): name a
 neutral, or calibrate, where the size of an expression matters.
 """
 

@@ -33,14 +33,14 @@ class MeasureSettings:
 
     Attributes:
         face_model: sha256 of the face model.
-        tracker: version of the tracking procedure.
+        tracker: versions of the tracking procedure and of the solver.
         sync_model: what identifies the model that judges synchronisation.
         max_height: larger pictures are made smaller before they are tracked.
         version: `VERSION`.
     """
 
     face_model: str
-    tracker: int
+    tracker: str
     sync_model: str
     max_height: int = 720
     version: int = VERSION

@@ -119,11 +119,13 @@ def measure_clips(
     """Leave a record of each clip, and the shard's list."""
     from msmdcli.system.files import sha256_of
     from msmdcli.tracking.face_model import find_face_model
+    from msmdcli.tracking.landmark_solver import VERSION as SOLVER
     from msmdcli.tracking.tracker import VERSION as TRACKER
     from training.curation.sync import model_key
 
     _need_packages()
-    settings = MeasureSettings(sha256_of(find_face_model(options.face_model)), TRACKER, model_key())
+    tracker = f"{TRACKER}, landmarks {SOLVER}"
+    settings = MeasureSettings(sha256_of(find_face_model(options.face_model)), tracker, model_key())
     face_model = options.face_model.resolve() if options.face_model else None
     tasks = [
         ClipTask(c.id, c.video, c.facts.sound, store.folder.resolve(), settings, options.limits, face_model)

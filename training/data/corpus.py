@@ -1,7 +1,7 @@
 """The shared research corpus as a training data set.
 
-``python -m training.data.corpus --out DIR [--sources grid|research|all]`` reads the corpus of talking-face clips
-(``corpus/`` of the shared folder: mp4 clips, ``metadata.csv``, one tracked npz per clip) and writes
+``python -m training.data.corpus --out DIR [--sources grid|research|all] [--tracks DIR]`` reads the corpus of
+talking-face clips (``corpus/`` of the shared folder: mp4 clips, ``metadata.csv``, one tracked npz per clip) and writes
 
     DIR/index.jsonl          one JSON object per clip (fields: ``ClipRecord``)
     DIR/audio/<id>.flac      sound, 16 kHz mono; absent (``"audio": null``) for silent clips
@@ -13,8 +13,10 @@ sound that starts later is preceded by silence (AAC priming is already removed b
 both streams alike). Picture i is shown at its own presentation time. Constant offsets between picture and sound that a
 recording brought along (``corpus.yaml``) are removed by moving the motion; at the end the last pose is held.
 
-Tracking. MediaPipe's 52 scores are 51 ARKit channels after ``_neutral``; ``tongueOut`` stays 0. Head angles (degrees;
-pitch, yaw, roll) become radians. Lost frames at either end are cut off with their sound, lost frames inside are
+Tracking. MediaPipe's 52 scores, as the corpus stores them, are 51 ARKit channels after ``_neutral``; ``tongueOut``
+stays 0. Head angles (degrees; pitch, yaw, roll) become radians. Channels solved from landmarks take their place where a
+folder of such tracks (``training.faces.solve_landmarks``) is named, or lies as ``tracks/`` beside the corpus; a clip
+without such a track is left out then. Lost frames at either end are cut off with their sound, lost frames inside are
 interpolated; a clip with more than 20 % lost is left out.
 
 Splits hold whole persons and depend on names only (``split_of``): ``train``, ``val``, ``test``, and ``style`` for
@@ -44,13 +46,12 @@ from msmdcli.motion.motion import Motion, frame_count, save_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
 from msmdcli.system.files import write_text
-from msmdcli.system.npz_file import read_npz
+from training.data.clip_track import ClipTrack
 from training.data.records import ClipRecord, counts, unit_hash
 
 FPS = Fraction(25)
 AUDIO_RATE = 16000
 MAX_LOST = 0.2  # share of frames without a face above which a clip is left out
-HEAD_CHANNELS = ("headPitch", "headYaw", "headRoll")  # order of the tracker's head_euler_deg
 SourceSet = Literal["grid", "research", "all"]
 SOURCE_SETS: dict[str, str] = {
     "grid": "the GRID clips only (CC BY 4.0: a model trained on them may be released)",
@@ -182,33 +183,6 @@ def _read_audio(path: Path, start: Fraction) -> np.ndarray | None:
     return np.clip(soxr.resample(mono, rate, AUDIO_RATE, quality="HQ"), -1.0, 1.0).astype(np.float32)
 
 
-def motion_from_track(track: dict[str, np.ndarray], times: np.ndarray, fps: Fraction, rig: Rig) -> tuple[Motion, float]:
-    """Tracked MediaPipe scores as motion at the clip's own picture rate.
-
-    Args:
-        track: arrays of a tracked npz: ``blendshapes`` [T, 52] with ``names`` [52], ``head_euler_deg`` [T, 3],
-            ``found`` [T].
-        times: [T] seconds of each picture after the first (see read_clip).
-        fps: nominal picture rate; pictures that came at irregular times are interpolated onto its grid.
-        rig: arkit52.
-
-    Returns:
-        (motion [T', D] of the part between the first and the last found frame, seconds cut off at its beginning).
-    """
-    values = np.zeros((len(track["found"]), rig.size))  # [T, D]
-    for column, name in enumerate(track["names"].tolist()):
-        if name != "_neutral":
-            values[:, rig.index(name)] = track["blendshapes"][:, column]
-    for column, name in enumerate(HEAD_CHANNELS):
-        values[:, rig.index(name)] = np.unwrap(np.radians(track["head_euler_deg"][:, column].astype(np.float64)))
-
-    found = np.flatnonzero(track["found"])
-    first, last = int(found[0]), int(found[-1])
-    grid = np.arange(np.floor((times[last] - times[first]) * float(fps) + 0.5) + 1) / float(fps) + times[first]
-    values = np.stack([np.interp(grid, times[found], column) for column in values[found].T], axis=1)  # [T', D]
-    return Motion(values=values.astype(np.float32), fps=fps, rig=rig, meta={}), float(times[first])
-
-
 def shift_earlier(values: np.ndarray, frames: float) -> np.ndarray:
     """values [T, D] moved `frames` earlier (negative: later); the edge pose is held. Exact for whole frames."""
     if frames == 0:
@@ -236,8 +210,18 @@ def corpus_rows(corpus: Path) -> Iterator[dict[str, str]]:
         ) from error
 
 
+def tracks_beside(corpus: Path) -> Path | None:
+    """The folder of tracks solved from landmarks that lies beside a corpus, if there is one."""
+    folder = corpus.parent / "tracks"
+    return folder if folder.is_dir() else None
+
+
 def build_corpus(
-    corpus: Path, out: Path, sources: SourceSet = "all", notes: CorpusNotes | None = None
+    corpus: Path,
+    out: Path,
+    sources: SourceSet = "all",
+    notes: CorpusNotes | None = None,
+    tracks: Path | None = None,
 ) -> list[ClipRecord]:
     """Write the data set (module docstring) and return its index.
 
@@ -246,14 +230,17 @@ def build_corpus(
         out: data set folder, created when absent; files of the same names are overwritten.
         sources: which licence group (SOURCE_SETS).
         notes: offsets, persons and splits; default: ``corpus.yaml``.
+        tracks: folder of tracks solved from landmarks; by default MediaPipe's scores are taken.
 
     Raises:
-        MsmdError: the corpus is absent or a clip cannot be decoded.
+        MsmdError: the corpus or the folder of tracks is absent, or a clip cannot be decoded.
     """
     import soundfile
 
     notes = notes or CorpusNotes.load()
     rig = Rig.load("arkit52")
+    if tracks is not None and not tracks.is_dir():
+        raise MsmdError(f"{tracks} is no folder", hint="python -m training.faces.solve_landmarks writes one of tracks")
     for folder in ("audio", "motion"):
         (out / folder).mkdir(parents=True, exist_ok=True)
 
@@ -266,9 +253,14 @@ def build_corpus(
         if clip in notes.left_out:
             left_out[clip] = notes.left_out[clip]
             continue
-        members = ("blendshapes", "names", "head_euler_deg", "found", "fps")
-        track = read_npz(corpus / "tracked" / f"{clip}.npz", members)
-        found = float(track["found"].mean())
+        if tracks is None:
+            track = ClipTrack.of_scores(corpus / "tracked" / f"{clip}.npz", rig)
+        elif (tracks / f"{clip}.npz").is_file():
+            track = ClipTrack.of_landmarks(tracks / f"{clip}.npz", rig)
+        else:
+            left_out[clip] = "no track"
+            continue
+        found = float(track.found.mean())
         if 1.0 - found > MAX_LOST:
             left_out[clip] = f"no face in {1.0 - found:.0%} of the frames"
             continue
@@ -276,10 +268,10 @@ def build_corpus(
         # Sound of silent style clips is absent or not the speech that moves the face (music, hiss).
         silent = _silent(row)
         times, stream_fps, samples = read_clip(corpus / row["path"], want_audio=not silent)
-        fps = _native_rate(float(track["fps"]), stream_fps)
-        if len(times) != len(track["found"]):
-            times = np.arange(len(track["found"])) / float(fps)
-        motion, cut = motion_from_track(track, times, fps, rig)
+        fps = _native_rate(track.fps, stream_fps)
+        if len(times) != len(track.found):
+            times = np.arange(len(track.found)) / float(fps)
+        motion, cut = track.motion(times, fps, rig)
 
         person = notes.person(row["speaker"])
         offset = notes.offset(source, person)
@@ -293,7 +285,7 @@ def build_corpus(
             values=shift_earlier(motion.values, offset),
             fps=FPS,
             rig=rig,
-            meta={"clip": clip, "source": source, "tracker": "MediaPipe FaceLandmarker"},
+            meta={"clip": clip, "source": source, "tracker": track.tracker},
         ).clip()
 
         save_npz(out / "motion" / f"{clip}.npz", motion)
@@ -323,7 +315,7 @@ def build_corpus(
     _write_lines(out / "index.jsonl", (json.dumps(asdict(record), ensure_ascii=False) for record in records))
     summary = {
         "format_version": 1,
-        "made_by": f"python -m training.data.corpus --sources {sources}",
+        "made_by": f"python -m training.data.corpus --sources {sources}" + (" --tracks" if tracks else ""),
         "counts": counts(records),
         "av_offset_frames": {**notes.offsets, **notes.recording_offsets},
         "left_out": left_out,
@@ -368,6 +360,10 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="leave the audio-picture offsets of single recordings in (corpus.yaml says what they are)",
     )
+    parser.add_argument(
+        "--tracks", type=Path, metavar="DIR", help="channels solved from landmarks (default: tracks/ beside the corpus)"
+    )
+    parser.add_argument("--scores", action="store_true", help="take MediaPipe's scores all the same")
     options = parser.parse_args(arguments)
     notes = CorpusNotes.load()
     if options.source_offsets_only:
@@ -378,7 +374,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise MsmdError(
                 "the shared material was not found", hint="set MSMD_SHARED to the folder that holds corpus/"
             )
-        records = build_corpus(shared / "corpus", options.out, options.sources, notes)
+        tracks = None if options.scores else options.tracks or tracks_beside(shared / "corpus")
+        records = build_corpus(shared / "corpus", options.out, options.sources, notes, tracks)
     except MsmdError as error:
         print(f"Error: {error.message}\nHint: {error.hint}", file=sys.stderr)
         return error.exit_code

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from msmdcli.errors import MsmdError
+from msmdcli.motion.motion import Motion
+from msmdcli.motion.rig import Rig
 from msmdcli.motion.rotation import euler_from_quaternion, matrix_of_quaternion, quaternion_from_euler
 from msmdcli.tracking.capture import Capture, Landmarks, calibrate, capture, neutral_of_frames
 from msmdcli.tracking.contact import complete_blinks
@@ -219,10 +222,6 @@ def test_a_profile_comes_back_and_a_wrong_file_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_take_is_told_in_words_and_a_wrong_word_is_noticed() -> None:
-    from fractions import Fraction
-
-    from msmdcli.motion.motion import Motion
-    from msmdcli.motion.rig import Rig
 
     rig = Rig.load("arkit52")
     values = np.zeros((30, rig.size), np.float32)
@@ -233,6 +232,17 @@ def test_a_take_is_told_in_words_and_a_wrong_word_is_noticed() -> None:
     assert any(line.startswith("mouth: mouthSmile") for line in lines) and "tongueOut" in lines[-1]
     assert "looks happy" in str(contradiction("furious_take_3", motion))
     assert contradiction("happy", motion) is None and contradiction("take_3", motion) is None
+
+
+def test_low_brows_of_a_stranger_are_no_anger() -> None:
+    rig = Rig.load("arkit52")
+    values = np.zeros((30, rig.size), np.float32)
+    for name in ("browDownLeft", "browDownRight", "noseSneerLeft", "noseSneerRight"):
+        values[:, rig.index(name)] = 0.4
+    found, known = (Motion(values, Fraction(25), rig, {"neutral": how}) for how in ("found in the take", "2.4"))
+    assert contradiction("happy", found) is None  # they may be the person's own
+    assert "looks angry" in str(contradiction("happy", known))
+    assert contradiction("crying", known) is None  # who weeps scowls, too
 
 
 def test_the_files_that_ship_say_how_they_were_made() -> None:

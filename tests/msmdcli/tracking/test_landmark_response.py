@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from msmdcli.tracking.face_correspondence import shipped_correspondence
-from msmdcli.tracking.landmark_response import ALONG, BROWS, LOWERED, SNEER
+from msmdcli.tracking.landmark_response import ALONG, BROWS, LOWERED, PUCKER, SNEER
 
 FACE = shipped_correspondence()
 
@@ -25,8 +25,9 @@ def test_sides_mirror_each_other() -> None:
 
 
 def test_all_other_channels_are_the_skin_s() -> None:
+    shares = {"noseSneerLeft": SNEER, "noseSneerRight": SNEER, "mouthPucker": PUCKER}
     for i, name in enumerate(FACE.channels):
-        if name.startswith("noseSneer"):
-            np.testing.assert_allclose(FACE.seen_deltas[i], SNEER * FACE.deltas[i])
+        if name in shares:
+            np.testing.assert_allclose(FACE.seen_deltas[i], shares[name] * FACE.deltas[i])
         elif not name.startswith("browDown"):
             np.testing.assert_array_equal(FACE.seen_deltas[i], FACE.deltas[i])

@@ -11,9 +11,10 @@ import pytest
 
 from msmdcli.errors import MsmdError
 from msmdcli.media.mp4 import write_mp4
-from msmdcli.motion.motion import load_npz
+from msmdcli.motion.motion import Motion, load_npz, save_npz
 from msmdcli.motion.rig import Rig
-from training.data.corpus import CorpusNotes, build_corpus, motion_from_track, shift_earlier, split_of
+from training.data.clip_track import ClipTrack
+from training.data.corpus import CorpusNotes, build_corpus, shift_earlier, split_of, tracks_beside
 from training.data.records import read_index
 
 RIG = Rig.load("arkit52")
@@ -33,8 +34,13 @@ def track(frames: int, found: np.ndarray | None = None) -> dict[str, np.ndarray]
     return {"blendshapes": blendshapes, "names": np.array(NAMES), "head_euler_deg": euler, "found": found}
 
 
-def test_scores_become_channels_and_degrees_radians() -> None:
-    motion, cut = motion_from_track(track(10), np.arange(10) / 25, Fraction(25), RIG)
+def seen(folder: Path, arrays: dict[str, np.ndarray]) -> ClipTrack:
+    np.savez(folder / "seen.npz", fps=25.0, **arrays)
+    return ClipTrack.of_scores(folder / "seen.npz", RIG)
+
+
+def test_scores_become_channels_and_degrees_radians(tmp_path: Path) -> None:
+    motion, cut = seen(tmp_path, track(10)).motion(np.arange(10) / 25, Fraction(25), RIG)
     assert cut == 0
     np.testing.assert_allclose(motion.values[:, RIG.index("jawOpen")], np.arange(10) * 0.01, atol=1e-4)
     np.testing.assert_allclose(motion.values[:, RIG.index("headYaw")], np.radians(np.arange(10)), atol=1e-6)
@@ -42,19 +48,19 @@ def test_scores_become_channels_and_degrees_radians() -> None:
     assert (rest == 0).all()  # _neutral went nowhere
 
 
-def test_lost_frames_are_interpolated_inside_and_cut_off_at_the_ends() -> None:
+def test_lost_frames_are_interpolated_inside_and_cut_off_at_the_ends(tmp_path: Path) -> None:
     found = np.ones(12, bool)
     found[[0, 1, 5, 6, 11]] = False
-    motion, cut = motion_from_track(track(12, found), np.arange(12) / 25, Fraction(25), RIG)
+    motion, cut = seen(tmp_path, track(12, found)).motion(np.arange(12) / 25, Fraction(25), RIG)
     assert cut == pytest.approx(2 / 25)
     np.testing.assert_allclose(motion.values[:, RIG.index("jawOpen")], np.arange(2, 11) * 0.01, atol=1e-4)
 
 
-def test_pictures_at_irregular_times_come_onto_the_grid() -> None:
+def test_pictures_at_irregular_times_come_onto_the_grid(tmp_path: Path) -> None:
     times = np.delete(np.arange(11) / 25, 4)  # the fifth picture was dropped, all others are at their own time
     scores = track(11)
     dropped = {name: np.delete(scores[name], 4, axis=0) for name in ("blendshapes", "head_euler_deg", "found")}
-    motion, _ = motion_from_track({**scores, **dropped}, times, Fraction(25), RIG)
+    motion, _ = seen(tmp_path, {**scores, **dropped}).motion(times, Fraction(25), RIG)
     np.testing.assert_allclose(motion.values[:, RIG.index("jawOpen")], np.arange(11) * 0.01, atol=1e-4)
 
 
@@ -135,6 +141,27 @@ def test_a_small_corpus(small_corpus: Path, tmp_path: Path) -> None:
         two[inner], one[inner + 2], atol=1e-3
     )  # GRID's picture is late, so its motion comes earlier
     assert (records["one"].commercial, records["two"].commercial) == (False, True)
+
+
+def test_tracks_solved_from_landmarks_take_the_place_of_scores(small_corpus: Path, tmp_path: Path) -> None:
+    tracks = small_corpus.parent / "tracks"
+    assert tracks_beside(small_corpus) is None
+    tracks.mkdir()
+    assert tracks_beside(small_corpus) == tracks  # the default of the command and of recipes
+    values = np.zeros((60, RIG.size), np.float32)
+    values[:, RIG.index("noseSneerLeft")] = np.arange(60) * 0.01
+    found = np.arange(60) >= 3
+    motion = Motion(values, Fraction(30), RIG, {"solver": "landmarks 3"})
+    save_npz(tracks / "one.npz", motion, {"found": found})
+    (record,) = build_corpus(small_corpus, tmp_path / "data", tracks=tracks)  # the other clip has no track
+    made = load_npz(tmp_path / "data" / record.motion)
+    inner = np.arange(5, 40)
+    sneer = made.values[:, RIG.index("noseSneerLeft")]
+    np.testing.assert_allclose(sneer[inner], (3 + inner / 25 * 30) * 0.01, atol=1e-3)  # lost frames are cut off
+    assert "landmarks 3" in made.meta["tracker"] and record.found == pytest.approx(57 / 60)
+    save_npz(tracks / "one.npz", motion)
+    with pytest.raises(MsmdError, match="does not say in which frames"):
+        build_corpus(small_corpus, tmp_path / "again", tracks=tracks)
 
 
 def test_source_sets_are_licence_groups(small_corpus: Path, tmp_path: Path) -> None:
