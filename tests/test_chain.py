@@ -102,7 +102,8 @@ def test_the_chain_of_the_guide(tmp_path: Path, tiny_whisper: Path) -> None:
     sizes = "{width: 32, layers: 2, heads: 2, feedforward: 64, style_width: 32, style_layers: 1, style_heads: 2}"
     (tmp_path / "small.yaml").write_text(
         f"preset: starter\nmodel: {sizes}\naudio: {{path: {tiny_whisper}}}\n"
-        "ear: {rank: 12, width: 8, iterations: 4, batch: 2, seconds: 2.0}\noptimiser: {batch: 2}\nschedule: {validate_every: 2, checkpoint_every: 2}\n"
+        "ear: {rank: 12, width: 8, iterations: 4, batch: 2, seconds: 2.0}\n"
+        "optimiser: {batch: 2}\nschedule: {validate_every: 2, checkpoint_every: 2}\n"
     )
     soundfile.write(tmp_path / "line.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
     for command in (

@@ -43,8 +43,8 @@ def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk) -> Tr
     """The configuration for data sets that the user names, which may hold other sources than the preset's recipe makes.
 
     A preset's `data.sources` say how its own material is mixed, and would leave every other source out. So they count
-    only for data sets that hold nothing else; a configuration file's own `data.sources` always count. An ear learns from
-    all tracked mouths where no phones are known, and a rig without jaw and lips has no mouth to hear.
+    only for data sets that hold nothing else; a configuration file's own `data.sources` always count. An ear learns
+    from all tracked mouths where no phones are known, and a rig without jaw and lips has no mouth to hear.
     """
     if config.ear.width and not any(record.mouth for folder in folders for record in read_index(folder)):
         config = replace(config, ear=replace(config.ear, real=("*",)))

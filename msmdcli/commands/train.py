@@ -13,7 +13,9 @@ from msmdcli.console import reports_errors
 
 @reports_errors
 def train(
-    preset: Annotated[str | None, typer.Option(help="starter, quick, research, paper or tiny. (default: starter)")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="starter, quick, research, paper or tiny. (default: starter)")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings over a preset's.", metavar="FILE")] = None,
     data: Annotated[
         list[Path] | None,

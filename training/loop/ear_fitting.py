@@ -66,7 +66,8 @@ def fit_ear(config: EarConfig, records: Sequence[Sounding], cache: FeatureCache,
         raise MsmdError("no clip to teach the ear with", hint="make performed speech, or set `ear: {width: 0}`")
     if config.rank > cache.encoder.dim:
         raise UsageError(
-            f"ear.rank: {config.rank} axes are more than the {cache.encoder.dim} features of the encoder", hint="lower it"
+            f"ear.rank: {config.rank} axes are more than the {cache.encoder.dim} features of the encoder",
+            hint="lower it",
         )
     known_mouths = [folder / record.mouth for folder, record in taught if record.mouth]
     torch.manual_seed(0)
