@@ -119,8 +119,8 @@ function swap(take, at) {
   page.player.set(take.motion.fps, take.motion.frames);
   draw(page.player.time, page.player.playing);
   page.head?.draw(); // the face at once, all else after it
-  show(true);
   requestAnimationFrame(() => setTimeout(() => page.latencies.push(performance.now() - at))); // the picture is handed over
+  show(true);
   page.reference.refresh();
 }
 
