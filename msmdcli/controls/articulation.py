@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from msmdcli.controls.mood import mood_columns, slow
 from msmdcli.documents.nodes import number_in
 from msmdcli.errors import MsmdError, did_you_mean
-from msmdcli.motion.easing import smooth_step
+from msmdcli.motion.easing import smooth_step, soft_end
 from msmdcli.motion.lip_contact import LipContact
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
@@ -36,6 +36,7 @@ MAX_GAIN = 3.0
 MouthSizeSource = Literal["reference", "generated"]
 MOUTH_SIZES: tuple[MouthSizeSource, ...] = get_args(MouthSizeSource)
 WIDE = {"jawOpen": 0.8, "mouthPucker": 0.6, "mouthFunnel": 0.6}  # from here on a gain counts less and less
+WIDE |= {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8}
 LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
 EXPRESSION = ("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # no dial on these
 MEET, APART = 0.6, 1.4  # mm: lips with a smaller gap meet, with a larger one they do not
@@ -139,7 +140,7 @@ def articulate(
         if name in rig.channels:
             column = rig.channels.index(name)
             before = np.minimum(result[:, column], values[:, column])  # what was as wide stays so
-            result[:, column] = np.maximum(_softly(result[:, column], wide), before)
+            result[:, column] = np.maximum(soft_end(result[:, column], wide), before)
     if "jawOpen" in rig.channels and "mouthClose" in rig.channels:
         jaw, close = rig.channels.index("jawOpen"), rig.channels.index("mouthClose")
         opened = values[:, jaw] > LEAST_OPEN
@@ -160,12 +161,6 @@ def _keep_closed(result: NDArray[np.float64], values: NDArray[np.float64], rig: 
     parted = np.maximum(contact.middle(result) - gap, 0)
     close = rig.channels.index("mouthClose")
     result[:, close] = np.minimum(result[:, close] - meeting * parted / contact.parted("mouthClose", rig.channels), 1)
-
-
-def _softly(values: NDArray[np.float64], wide: float) -> NDArray[np.float64]:
-    """Values of 0 to 1 and beyond, those above `wide` led into 1 without a corner."""
-    room = 1 - wide
-    return np.where(values > wide, wide + room * np.tanh(np.maximum(values - wide, 0) / room), values)
 
 
 def _dialled(rig: Rig, region: str) -> list[int]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.controls.performance import PerformanceOptions
+from msmdcli.motion.easing import soft_end
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.performance.blinks import LineBlink, choose_blinks, lay_blinks
@@ -32,6 +33,7 @@ from msmdcli.performance.stretches import Stretch, along
 
 Array = NDArray[np.float64]
 
+WIDE = 0.8  # from here on a mood counts less and less
 RESTING = ("cheeks",)  # groups that may rest in a face that lives
 
 
@@ -121,9 +123,9 @@ class Performance:
                 performed = base + share * amount * self.movements[group].seen(times, fps)
             if group == "corners":
                 mood = self.options.amount("cheeks") * (performed - base)
-                values[:, columns] = np.clip(
-                    values[:, columns] + mood, self.rig.lower[columns], self.rig.upper[columns]
-                )
+                moved = soft_end(values[:, columns] + mood, WIDE)
+                moved = np.where(mood > 0, np.maximum(moved, values[:, columns]), values[:, columns] + mood)
+                values[:, columns] = np.clip(moved, self.rig.lower[columns], self.rig.upper[columns])
                 continue
             performed = np.clip(performed, self.rig.lower[columns], self.rig.upper[columns])
             values[:, columns] = performed + (1 - share) * generated

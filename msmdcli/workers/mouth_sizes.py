@@ -50,8 +50,9 @@ from msmdcli.workers.recordings import EncodedRecording, encoded
 
 TRIAL_SPEECH = SHIPPED / "speech"  # made by `python -m training.speech.make_trial_speech`
 SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.speech.make_mouth_sizes`
-VERSION = 2  # raise it when a change of the program changes gains
-ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact
+VERSION = 3  # raise it when a change of the program changes gains
+ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact ...
+NEAR = 1.25  # ... but nearly: none is further from its first, or closures alone would drive it to its bound
 PLAIN = Articulation()
 
 Gains = NDArray[np.float32]  # [D] per channel of a rig, 1 where there is none
@@ -101,11 +102,13 @@ class MouthSizes:
         if reference.seconds > 0:
             size = self._trial_in(style, sampling, closures)
             plain = size(found)
-            wanted = plain.spread * gains_of(reference, plain, rig)
+            first = gains_of(reference, plain, rig)
+            wanted = plain.spread * first
             for _ in range(ROUNDS):
                 now = size(found).spread[columns]
                 step = np.where(now > 0, wanted[columns] / np.where(now > 0, now, 1.0), 1.0)
-                found[columns] = bounded(rig, found[columns] * step, columns)
+                near = np.clip(found[columns] * step, first[columns] / NEAR, first[columns] * NEAR)
+                found[columns] = bounded(rig, near, columns)
         return np.asarray(found, np.float32)
 
     def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> SizeOf:
