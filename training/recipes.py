@@ -12,7 +12,6 @@ from msmdcli.motion.rig import Rig
 from msmdcli.paths import shared_dir
 from training.config import RecipeConfig, TrainConfig, load_config, preset_names
 from training.data.records import read_index
-from training.loop.mouth_line import mouth_columns
 
 CORPUS_NOTES = Path(__file__).with_name("corpus.yaml")
 Talk = Callable[[str], None]
@@ -44,12 +43,12 @@ def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk) -> Tr
 
     A preset's `data.sources` say how its own material is mixed, and would leave every other source out. So they count
     only for data sets that hold nothing else; a configuration file's own `data.sources` always count. An ear learns
-    from all tracked mouths where no phones are known, and a rig without jaw and lips has no mouth to hear.
+    from all tracked mouths where no phones are known, and a rig without ARKit's jaw and lips has no mouth to hear.
     """
     if config.ear.width and not any(record.mouth for folder in folders for record in read_index(folder)):
         config = replace(config, ear=replace(config.ear, real=("*",)))
-    if config.model.mouth_width and not mouth_columns(Rig.load(config.data.rig)):
-        talk(f"{config.data.rig} has neither jaw nor lips: all of it is sampled")
+    if config.model.mouth_width and not {"jawOpen", "mouthClose"} <= set(Rig.load(config.data.rig).channels):
+        talk(f"{config.data.rig} has no ARKit jaw and lips: all of it is sampled")
         model, loss = replace(config.model, mouth_width=0), replace(config.loss, gap=0.0, mouth_added=0.0)
         config = replace(config, model=model, loss=loss, ear=replace(config.ear, width=0))
     shares = config.data.sources
