@@ -1,6 +1,6 @@
 """How long a change of a line in the studio takes, from the event on the page to the picture of it.
 
-    python benchmarks/studio_latency.py [--times 20] [--threads 1] > table.md
+    python benchmarks/studio_latency.py [--times 20] [--threads 0] > table.md
 
 A studio serves one line of six seconds, cut from an example recording; Chromium without a display (the head is drawn by
 the processor) does each kind of change several times, by the page's own controls. A change counts from the event until
@@ -159,7 +159,7 @@ def measure(times: int, threads: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=0)
     asked = parser.parse_args()
     load = os.getloadavg()[0]
     rows = measure(asked.times, asked.threads)

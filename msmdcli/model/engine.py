@@ -42,6 +42,7 @@ class Engine:
         threads: per operator of conditioner and denoiser; 0 leaves it to ONNX Runtime (one per core).
         max_batch: rows per ONNX call; None chooses by device. It does not change a byte of the result.
         sampling: how to solve; None takes what the bundle recommends.
+        spinning: whether threads that wait keep their core busy. It does not change a byte of the result.
 
     Attributes:
         graphs: the bundle's graphs.
@@ -56,10 +57,11 @@ class Engine:
         threads: int = 0,
         max_batch: int | None = None,
         sampling: Sampling | None = None,
+        spinning: bool = True,
     ) -> None:
         self.bundle = bundle
         self.sampling = (sampling or Sampling()).resolve(bundle)
-        self.runtime = OnnxRuntime(device, threads)
+        self.runtime = OnnxRuntime(device, threads, spinning)
         self.graphs = Graphs(bundle, self.runtime, max_batch)
         self.style_encoder = StyleEncoder(self.graphs)
         self.solver = Solver(self.graphs)

@@ -217,11 +217,12 @@ class OnnxRuntime:
         captures: whether graphs that ask for it may be captured (`Graph.run_captured`): with CUDA, where `CUDA_GRAPHS`
             is 1.
         threads: threads within one operator (0: ONNX Runtime decides).
+        spinning: whether threads that wait keep their core busy, which starts the next operator sooner.
         version: of ONNX Runtime.
         graph_store: where optimised graphs are kept.
     """
 
-    def __init__(self, device: str = "auto", threads: int = 0) -> None:
+    def __init__(self, device: str = "auto", threads: int = 0, spinning: bool = True) -> None:
         if device not in DEVICES:
             raise UsageError(f"device {device!r} is not known", hint=f"choose one of: {', '.join(DEVICES)}")
         if threads < 0:
@@ -229,6 +230,7 @@ class OnnxRuntime:
         check_one_build()
         self._asked = device
         self.threads = threads
+        self.spinning = spinning
         try:
             import onnxruntime
         except ImportError as error:
@@ -291,6 +293,8 @@ class OnnxRuntime:
             made = self._ort.SessionOptions()
             made.intra_op_num_threads = self.threads if threads is None else threads
             made.inter_op_num_threads = 1
+            if not self.spinning:
+                made.add_session_config_entry("session.intra_op.allow_spinning", "0")
             made.log_severity_level = QUIET
             made.use_deterministic_compute = True
             made.enable_cpu_mem_arena = not varying

@@ -8,11 +8,13 @@ here, by a factor that no eye sees.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.performance.joins import Movement
+from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import RATE
 from msmdcli.performance.stretches import Stretch
 
@@ -40,14 +42,22 @@ def evening(movement: Movement, stretches: Sequence[Stretch], seconds: float) ->
     return float(np.clip(usual / made, *BOUNDS)) if made > STILL and usual > STILL else 1.0
 
 
+_OWN: WeakKeyDictionary[Reference, dict[tuple[tuple[int, ...], float], float]] = WeakKeyDictionary()
+
+
 def _own(movement: Movement, number: int) -> float:
-    """How much a reference moves in its takes, as it is performed here."""
-    sizes, weights = [], []
-    for take in movement.references[number].takes:
-        times = np.arange(int(take.seconds * float(RATE)) + 1) / float(RATE)
-        sizes.append(_size(take.at(times, movement.columns) * movement.gains[number]))
-        weights.append(len(times))
-    return float(np.average(sizes, weights=weights))
+    """How much a reference moves in its takes, as it is performed here; kept as long as the reference is."""
+    reference, columns, gain = movement.references[number], movement.columns, movement.gains[number]
+    known = _OWN.setdefault(reference, {})
+    key = tuple(columns), gain
+    if key not in known:
+        sizes, weights = [], []
+        for take in reference.takes:
+            times = np.arange(int(take.seconds * float(RATE)) + 1) / float(RATE)
+            sizes.append(_size(take.at(times, columns) * gain))
+            weights.append(len(times))
+        known[key] = float(np.average(sizes, weights=weights))
+    return known[key]
 
 
 def _size(curves: Array) -> float:

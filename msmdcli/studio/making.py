@@ -107,7 +107,8 @@ class Maker:
     """
 
     def __init__(self, options: BatchOptions, bundle: Bundle) -> None:
-        self.engine = Engine(bundle, options.device, options.threads, options.batch_size, options.sampling)
+        # Threads that wait give their core away: between two lines the browser draws.
+        self.engine = Engine(bundle, options.device, options.threads, options.batch_size, options.sampling, False)
         self._known = Tasks()
         self._worker = LineWorker(self.engine, self._known.styles, self._known.clips)
         self._sampled: Recent[Motion] = Recent()

@@ -1,6 +1,7 @@
 // The head: posed here, shaded as our films are (msmdcli/drawing/scene.py), and turned with the mouse.
 
 import * as THREE from "three";
+import { drawnByProcessor, Smoothing } from "./smoothing.js";
 import { OrbitControls } from "./vendor/OrbitControls.js";
 
 const TYPES = { "<f4": Float32Array, "<i2": Int16Array, "<u4": Uint32Array, "|u1": Uint8Array };
@@ -80,9 +81,12 @@ function material(look, shared, picture = null) {
 }
 
 export class Head {
-  constructor(box) {
+  // `busy` says whether its motion is being made anew.
+  constructor(box, busy = () => false) {
     this.box = box;
-    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true });
+    const slow = drawnByProcessor();
+    this.renderer = new THREE.WebGLRenderer({ antialias: !slow, alpha: true });
+    this.smoothing = slow ? new Smoothing(this.renderer, busy) : null;
     this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     box.append(this.renderer.domElement);
     this.scene = new THREE.Scene();
@@ -256,5 +260,6 @@ export class Head {
     this.asked = false;
     this.drawn += 1;
     this.renderer.render(this.scene, this.camera);
+    this.smoothing?.soon(this.scene, this.camera);
   }
 }

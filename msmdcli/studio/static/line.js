@@ -94,7 +94,9 @@ const taken = (view) => {
 
 let making = false;
 let waiting = null;
+let retaking = false;
 page.making = () => making;
+page.busy = () => making || retaking; // another picture comes
 
 async function remake(at = performance.now()) {
   const asked = { id: page.current, keys: { ...change().keys }, at };
@@ -166,7 +168,9 @@ export async function retake() {
   if (!range || page.lists.fixed()) return;
   const at = performance.now();
   const asked = { id: page.current, keys: { ...change().keys }, start: range[0], end: range[1] };
+  retaking = true;
   const found = await trying(() => post("retake", asked));
+  retaking = false;
   if (!found || asked.id !== page.current) return;
   const meanwhile = making || JSON.stringify(asked.keys) !== JSON.stringify(change().keys);
   setAll(found.keys, true, () => (meanwhile ? remake(at) : swap(taken(found), at)));

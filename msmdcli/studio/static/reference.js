@@ -49,7 +49,7 @@ export class Reference {
     $("reference").hidden = !this.on;
     $("beside").classList.toggle("on", this.on);
     if (this.on && !this.head) {
-      this.head = new page.head.constructor($("performer"));
+      this.head = new page.head.constructor($("performer"), () => page.busy());
       if (this.pack) this.wear(this.pack);
     }
     page.head.fit();

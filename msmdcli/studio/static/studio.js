@@ -36,7 +36,7 @@ function parts() {
 async function headed() {
   const { Head } = await import("./head.js");
   try {
-    page.head = new Head($("view"));
+    page.head = new Head($("view"), () => page.busy());
   } catch (error) {
     $("view").textContent = "This browser draws no heads (no WebGL); sound and curves work.";
     console.warn(error);

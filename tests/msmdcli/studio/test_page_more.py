@@ -209,6 +209,37 @@ def test_sound_and_picture_stay_in_step_for_a_minute(browser: Any, project: Proj
 
 
 @pytest.mark.slow
+def test_a_picture_that_stays_has_smooth_edges(browser: Any, project: Project, serve: Callable) -> None:
+    studio = serve(str(project.manifest), "--out", str(project.out))
+    tab, errors = opened(browser, studio.address)
+    if tab.evaluate("studio.head.smoothing === null"):
+        pytest.skip("a graphics card draws smooth edges at once")
+    soft = """(draws) => {
+        const { head } = studio;
+        draws === "smooth" ? head.smoothing.render(head.scene, head.camera) : head.draw();
+        const pen = head.renderer.getContext();
+        const { drawingBufferWidth: width, drawingBufferHeight: height } = pen;
+        const pixels = new Uint8Array(4 * width * height);
+        pen.readPixels(0, 0, width, height, pen.RGBA, pen.UNSIGNED_BYTE, pixels);
+        return [pixels.some((x) => x > 0), pixels.filter((x, i) => i % 4 === 3 && x > 0 && x < 255).length];
+    }"""
+    assert tab.evaluate(soft, "plain") == [True, 0]
+    something, edge = tab.evaluate(soft, "smooth")
+    assert something and edge > 50, "pixels that the head covers in part"
+    smooth = "studio.head.smoothing.drawn"
+    before = tab.evaluate(f"studio.head.smoothing.busy = () => true, studio.head.draw(), {smooth}")
+    tab.wait_for_timeout(700)
+    assert tab.evaluate(smooth) == before, "another picture comes"
+    tab.evaluate("studio.head.smoothing.busy = studio.busy")
+    tab.wait_for_function(f"{smooth} > {before}")
+    drawn, smoothed = tab.evaluate(f"[studio.head.drawn, {smooth}]")
+    tab.wait_for_timeout(700)
+    assert tab.evaluate(f"[studio.head.drawn, {smooth}]") == [drawn, smoothed], "nothing is drawn at rest"
+    assert errors == []
+    tab.close()
+
+
+@pytest.mark.slow
 def test_a_wrong_manifest_is_told_and_followed(browser: Any, project: Project, serve: Callable) -> None:
     studio = serve(str(project.manifest), "--out", str(project.out))
     tab, _ = opened(browser, studio.address)
