@@ -1,4 +1,4 @@
-"""Training configuration: dataclasses, three presets, strict YAML.
+"""Training configuration: dataclasses, presets, strict YAML.
 
 A preset is a YAML file in `training/presets`; a user's file (`--config`) may name one as its `preset` and overrides
 single values of it. Unknown keys and values of a wrong type are errors that name the file, the key and the nearest
