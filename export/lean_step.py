@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.network.model import AudioAttention, Condition, DecoderLayer, Denoiser, SelfAttention, sinusoidal
+from training.network.layers import AudioAttention, SelfAttention, sinusoidal
+from training.network.model import Condition, DecoderLayer, Denoiser
 
 UNHEARD = -1e9  # added to the scores of padded frames
 
@@ -73,12 +74,7 @@ class LeanStep(nn.Module):
             h = self._rest(layer, h[:, skipped:], heard, condition.memory[:, i], skipped)
         out = net.head(net.norm(h))  # [B, N, D + K]
         primary, alpha = out[..., :D], out[..., D:]
-        if not config.basis_size:
-            return net.decided(primary + condition.offset[:, None], condition), alpha
-        weighted = alpha @ condition.basis  # [B, N, D], eq. 4
-        constant = condition.basis.sum(1, keepdim=True)  # [B, 1, D]
-        styled = weighted * net.face + constant * (1.0 - net.face)
-        return net.decided(primary + styled + condition.offset[:, None], condition), alpha
+        return net.joined(x, t, mask, primary, alpha, condition), alpha
 
     def _rest(self, layer: DecoderLayer, x: Tensor, heard: Tensor, memory: Tensor, skipped: int) -> Tensor:
         """What comes after a layer's self-attention: tokens x and heard [B, 1 + P + N - skipped, W], the same out."""

@@ -158,6 +158,7 @@ def describe(
     else:
         sampling = {"sampler": "dpmpp-2m", "steps": steps or DEFAULT_STEPS}
         del told["distil"]
+    told["from_run"] = Path(config.from_run).name
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     return {
         "format_version": BUNDLE_FORMAT,

@@ -22,7 +22,7 @@ from msmdcli.model.samplers import Schedule, spaced_timesteps
 from training.config import DistilConfig, TrainConfig
 from training.network.losses import motion_losses
 from training.network.model import Model, Style
-from training.network.objective import Batch, Objective
+from training.network.objective import Batch, Objective, held
 
 SAMPLER = "ddim"  # what a student is to be sampled with: it has learned these steps and no others
 
@@ -57,7 +57,7 @@ class DistilObjective(Objective):
         grid = fine_grid(config, device)
         start = step * config.distil.substeps  # [2B] its place in the grid
         t = grid.t[start]
-        x = self.model.denoiser.schedule.noise(x0, t, torch.randn_like(x0)) * mask[..., None]
+        x = self.model.denoiser.schedule.noise(held(x0, mask), t, torch.randn_like(x0))
         with torch.no_grad():
             target = self._target(teacher, batch, style, (audio_null, style_null), x, start, grid)
         condition = self.model.denoiser.condition(
