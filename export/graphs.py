@@ -146,11 +146,12 @@ class PlacedDenoiserGraph(nn.Module):
         expected: Tensor,
         spread: Tensor,
         follows: Tensor,
+        following: Tensor,
         distinct: Tensor,
         twin: Tensor,
     ) -> tuple[Tensor, Tensor]:
         condition = Condition(style_token, previous_tokens, memory, basis, offset, mouth, expected, spread, follows)
-        out: tuple[Tensor, Tensor] = self.step(x, t, mask, condition, distinct, twin)
+        out: tuple[Tensor, Tensor] = self.step(x, t, mask, condition, distinct, twin, following)
         return out
 
 
@@ -210,6 +211,7 @@ def bundle_graphs(config: TrainConfig, model: Model, encoder: WhisperFeatures | 
         "t": torch.tensor([999, 10]),
         "mask": mask,
         **dict(zip(names, condition, strict=True)),
+        **({"following": torch.tensor([500, -1])} if c.prior else {}),
         "distinct": torch.tensor([1, 0]),  # crossed, so that both are used
         "twin": torch.tensor([1, 0]),
     }

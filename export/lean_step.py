@@ -42,13 +42,21 @@ class LeanStep(nn.Module):
         self.denoiser = denoiser
 
     def forward(
-        self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition, distinct: Tensor, twin: Tensor
+        self,
+        x: Tensor,
+        t: Tensor,
+        mask: Tensor,
+        condition: Condition,
+        distinct: Tensor,
+        twin: Tensor,
+        following: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One network evaluation.
 
         Args:
             x, t, mask: x_t [B, N, D], steps [B], [B, N] with 1 for real frames.
             distinct: [U] rows that differ in more than their sound.
+            following: [B] steps that come after; see `Denoiser.step`.
             twin: [B] which of `distinct` each row is like, sound apart.
 
         Returns:
@@ -74,7 +82,7 @@ class LeanStep(nn.Module):
             h = self._rest(layer, h[:, skipped:], heard, condition.memory[:, i], skipped)
         out = net.head(net.norm(h))  # [B, N, D + K]
         primary, alpha = out[..., :D], out[..., D:]
-        return net.joined(x, t, mask, primary, alpha, condition), alpha
+        return net.joined(x, t, mask, primary, alpha, condition, following), alpha
 
     def _rest(self, layer: DecoderLayer, x: Tensor, heard: Tensor, memory: Tensor, skipped: int) -> Tensor:
         """What comes after a layer's self-attention: tokens x and heard [B, 1 + P + N - skipped, W], the same out."""

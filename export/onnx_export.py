@@ -156,7 +156,8 @@ def describe(
         sampling = {"sampler": STUDENT_SAMPLER, "steps": steps or distil.steps}
         told["distil"]["teacher"] = Path(distil.teacher).name  # no folders of this machine
     else:
-        sampling = {"sampler": "dpmpp-2m", "steps": steps or DEFAULT_STEPS}
+        # DDIM is exact in a prior, so that two steps keep the spread of its movement (`training.network.prior`).
+        sampling = {"sampler": "ddim" if config.model.prior else "dpmpp-2m", "steps": steps or DEFAULT_STEPS}
         del told["distil"]
     told["from_run"] = Path(config.from_run).name
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))

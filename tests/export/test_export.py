@@ -85,6 +85,7 @@ def test_graphs_and_lines_agree_with_pytorch(
     bundle = Bundle.load(tmp_path / "bundle")
     assert bundle.model["variant"] == variant and (bundle.normalisation.std[-1] == 0)
     assert bundle.defaults["guidance"] == {"audio": 0.3, "style": 0.0}
+    assert bundle.defaults["sampler"] == ("ddim" if changes.get("prior") else "dpmpp-2m")
 
 
 @pytest.mark.parametrize("prior", [False, True])

@@ -1,6 +1,9 @@
-"""The covariance of movement over frames, measured on the training data for `training.network.prior`."""
+"""The correlation of movement over frames, measured on the training data for `training.network.prior`."""
 
 from __future__ import annotations
+
+from collections import Counter
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,42 +12,55 @@ from training.data.dataset import PairBatches
 from training.network.prior import LEAST
 
 WINDOWS = 2560
+HALF = 0.1  # variance, in units of the movement, from which on windows count nearly alike
 
 
-def movement_covariance(batches: PairBatches, columns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How alike two frames are, by how far they lie apart.
+def movement_correlation(batches: PairBatches, columns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How alike two frames are, by how far they lie apart: their correlation.
 
-    Frames are taken relative to a reference's mean and in units of its deviation, as the network meets them: half of
-    the references are the window itself, half its neighbour. Windows of much movement count most.
+    It comes from the differences between frames (the variogram, Matheron 1963), not from their products: faces are
+    slow, and what is left of the difference of two products would be the error of either. Windows that hold a channel
+    still say little of it; those that were cut short say nothing.
 
     Args:
         batches: the training data, in normalised channels; its first windows are looked at, as they are augmented.
         columns: [D'] the channels.
 
     Returns:
-        [D', P + N] covariance of frames 0, 1, ... apart.
+        [D', P + N] of frames 0, 1, ... apart.
     """
     P, N = batches.previous, batches.window
-    length = 2 * (P + N)  # of the Fourier transform: no frame meets another around the end
-    products = np.zeros((len(columns), P + N))
-    pairs, sizes, frames = np.zeros(P + N), np.zeros(len(columns)), 0.0
+    apart, counted = np.zeros((P + N, len(columns))), np.zeros((P + N, len(columns)))
     for index in range(min(len(batches), -(-WINDOWS // (2 * batches.batch)))):
         batch = batches[index]
-        motion = np.concatenate([batch["previous"], batch["motion"]], axis=1)[..., columns].astype(np.float64)
-        before = np.repeat(1.0 - batch["start"][:, None], P, axis=1)
-        mask = np.concatenate([before, batch["mask"]], axis=1)[..., None]  # [2B, P + N, 1]
-        within = batch["mask"][..., None].astype(np.float64)
-        mean = (motion[:, P:] * within).sum(1) / within.sum(1)  # [2B, D']
-        square = ((motion[:, P:] - mean[:, None]) ** 2 * within).sum(1) / within.sum(1) + LEAST**2
-        for other in (0, batches.batch):  # itself, the window beside it
-            away = (motion - np.roll(mean, other, axis=0)[:, None]) * mask
-            size = np.roll(square, other, axis=0)  # [2B, D']
-            # Weighed by the reference's variance: windows that hold a channel still tell nothing of its movement.
-            spectrum = np.abs(np.fft.rfft(away, length, axis=1)) ** 2
-            products += np.fft.irfft(spectrum, length, axis=1)[:, : P + N].sum(0).T
-            seen = np.abs(np.fft.rfft(mask[..., 0], length, axis=1)) ** 2
-            together = np.fft.irfft(seen, length, axis=1)[:, : P + N].sum(0)
-            pairs += together
-            sizes += (size * mask.sum(1)).sum(0)
-            frames += float(mask.sum())
-    return (products / np.maximum(pairs, 1.0)) / (sizes / frames)[:, None]
+        full = batch["mask"].all(axis=1)
+        motion = np.concatenate([batch["previous"], batch["motion"]], axis=1)[full][..., columns].astype(np.float64)
+        follows = batch["start"][full] < 0.5
+        size = motion[:, P:].var(axis=1) + LEAST**2  # [R, D']
+        weight = 1.0 / (size + HALF)
+        for lag in range(1, P + N):
+            square = (motion[:, lag:] - motion[:, :-lag]) ** 2 / 2  # [R, P + N - lag, D']
+            whole = square[follows].sum(axis=1)
+            square = square[~follows, P:]  # without frames before, the first P are none
+            apart[lag] += (whole * weight[follows]).sum(0) + (square.sum(1) * weight[~follows]).sum(0)
+            frames = np.where(follows, P + N - lag, max(N - lag, 0))[:, None]
+            counted[lag] += (frames * size * weight).sum(0)
+    differing = apart / np.maximum(counted, 1e-9)  # [P + N, D']
+    sill = np.median(differing[N // 2 :], axis=0)  # where frames have nothing to do with each other any more
+    return 1.0 - (differing / np.maximum(sill, 1e-9)).T
+
+
+def leading_source(batches: PairBatches) -> PairBatches:
+    """The same batches with clips of the one source that is drawn most.
+
+    Sources differ in what they add to movement, and a tracker's tremble is none: a few minutes of tracked video among
+    hours of made motion would make every sample tremble.
+    """
+    drawn: Counter[str] = Counter()
+    for clip, probability in zip(batches.clips, batches.probability, strict=True):
+        drawn[clip.source] += probability
+    ((leading, _),) = drawn.most_common(1)
+    share = batches.probability * [clip.source == leading for clip in batches.clips]
+    found = copy(batches)
+    found.probability = share / share.sum()
+    return found

@@ -52,7 +52,7 @@ from training.data.records import read_index
 from training.loop.audio_directions import fit_audio_directions
 from training.loop.ear_fitting import prepared_ear
 from training.loop.earlier_run import freeze_kept, start_from
-from training.loop.motion_prior import movement_covariance
+from training.loop.motion_prior import leading_source, movement_correlation
 from training.loop.mouth_line import fit_mouth_line, mouth_columns
 from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
@@ -254,9 +254,9 @@ class Run:
         if self.config.model.audio_directions == "fitted" and not resume and self.teacher is None:
             self._fit_audio_directions(*audio)
         if self.config.model.prior and not resume and self.teacher is None:
-            covariance = movement_covariance(self.training, self.model.denoiser.sampled.cpu().numpy())
+            correlation = movement_correlation(leading_source(self.training), self.model.denoiser.sampled.cpu().numpy())
             for model in (self.model, self.averaged):
-                model.denoiser.prior.fit(covariance)
+                model.denoiser.prior.fit(correlation)
         if self.config.model.mouth_heard:
             known = resume or self.teacher is not None or self.config.from_run
             line = None if known else self._mouth_line(*audio)

@@ -347,9 +347,15 @@ class Denoiser(nn.Module):
             made.spread = (deviation.square() + LEAST**2).sqrt()[:, self.sampled]
         return made
 
-    def step(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
+    def step(
+        self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition, following: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One network evaluation: x_t [B, N, D], t [B] in 0..T-1, mask [B, N] (1 = real frame) -> x0_hat [B, N, D],
-        alpha [B, N, K]."""
+        alpha [B, N, K].
+
+        `following` [B] is the step that the prediction is for, see `msmdcli.model.samplers.Sampler`; only a prior asks
+        for it.
+        """
         config = self.config
         B, _, D = x.shape
         scale = self.schedule.alpha[t][:, None, None]  # the mean of x_t is scale x_0, so b_0's share of it is scale b_0
@@ -363,10 +369,17 @@ class Denoiser(nn.Module):
             h = layer(h, condition.memory[:, i], self_bias, self.audio_bias)
         out = self.head(self.norm(h[:, 1 + config.previous :]))  # [B, N, D + K]
         primary, alpha = out[..., :D], out[..., D:]
-        return self.joined(x, t, mask, primary, alpha, condition), alpha
+        return self.joined(x, t, mask, primary, alpha, condition, following), alpha
 
     def joined(
-        self, x: Tensor, t: Tensor, mask: Tensor, primary: Tensor, alpha: Tensor, condition: Condition
+        self,
+        x: Tensor,
+        t: Tensor,
+        mask: Tensor,
+        primary: Tensor,
+        alpha: Tensor,
+        condition: Condition,
+        following: Tensor | None = None,
     ) -> Tensor:
         """Eq. 4: x0_hat [B, N, D] from x_t, t [B], mask [B, N], dX [B, N, D] and alpha [B, N, K].
 
@@ -382,18 +395,33 @@ class Denoiser(nn.Module):
         primary, styled = primary * mask[..., None], styled * mask[..., None]
         if torch.is_autocast_enabled(x.device.type):  # what is kept of x at little noise needs all its digits
             with torch.autocast(x.device.type, enabled=False):
-                return self.placed(x, t, primary.float(), styled.float(), condition)
-        return self.placed(x, t, primary, styled, condition)
+                return self.placed(x, t, primary.float(), styled.float(), condition, following)
+        return self.placed(x, t, primary, styled, condition, following)
 
-    def placed(self, x: Tensor, t: Tensor, primary: Tensor, styled: Tensor, condition: Condition) -> Tensor:
+    def placed(
+        self,
+        x: Tensor,
+        t: Tensor,
+        primary: Tensor,
+        styled: Tensor,
+        condition: Condition,
+        following: Tensor | None,
+    ) -> Tensor:
         """x0_hat [B, N, D] from the prior and what the network adds to it."""
         assert condition.expected is not None and condition.spread is not None and condition.follows is not None
         offset = condition.offset[:, None]
         scale, sigma = self.schedule.alpha[t], self.schedule.sigma[t]
+        onto = None
+        if following is not None:
+            clean, place = following < 0, following.clamp(min=0)
+            onto = (
+                torch.where(clean, 1.0, self.schedule.alpha[place]),
+                torch.where(clean, 0.0, self.schedule.sigma[place]),
+            )
         relative = x - scale[:, None, None] * offset
         relative, styled, primary = (part[..., self.sampled] for part in (relative, styled, primary))
         made = self.prior.denoise(
-            relative, styled, primary, condition.expected, condition.spread, condition.follows, scale, sigma
+            relative, styled, primary, condition.expected, condition.spread, condition.follows, scale, sigma, onto
         )
         return self.decided(made @ self.sampled_places + offset, condition)
 
@@ -407,8 +435,10 @@ class Denoiser(nn.Module):
         """A prediction [B, N, D] with the mouth of its own path, where there is one."""
         return x0 if condition.mouth is None else x0 * (1.0 - self.given) + condition.mouth
 
-    def forward(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> Tensor:
-        return self.step(x, t, mask, condition)[0]
+    def forward(
+        self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition, following: Tensor | None = None
+    ) -> Tensor:
+        return self.step(x, t, mask, condition, following)[0]
 
 
 class Model(nn.Module):

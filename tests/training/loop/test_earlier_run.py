@@ -47,7 +47,7 @@ def test_the_denoiser_learns_on_and_mouth_and_styles_stay(anchored: TrainConfig,
     basis = after["denoiser.prior.basis"]
     turned = basis @ basis.mT
     torch.testing.assert_close(turned, torch.eye(basis.shape[-1]).expand_as(turned), atol=1e-4, rtol=0)
-    assert (after["denoiser.prior.variance"] < 1.0).all()  # measured: white noise of variance 1 is what it starts as
+    assert (after["denoiser.prior.variance"] != 1.0).all()  # measured: it starts as white noise
 
 
 def test_stopped_and_resumed_it_is_the_undisturbed_run(anchored: TrainConfig, tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_another_model_is_refused(anchored: TrainConfig, tmp_path: Path) -> None
         train(onwards(wider, run), [data], tmp_path / "new")
 
 
-def test_the_prior_s_covariance_is_that_of_the_movement() -> None:
-    from training.loop.motion_prior import movement_covariance
+def test_the_prior_s_correlation_is_that_of_the_movement() -> None:
+    from training.loop.motion_prior import movement_correlation
 
     class Made:
         """An autoregressive channel, twice as large in every second window, and one that never moves."""
@@ -105,8 +105,6 @@ def test_the_prior_s_covariance_is_that_of_the_movement() -> None:
             start = (np.arange(rows) % 4 == 0).astype(np.float32)
             return {"previous": x[:, : self.previous], "motion": x[:, self.previous :], "mask": mask, "start": start}
 
-    found = movement_covariance(Made(), np.array([0, 1]))  # type: ignore[arg-type]
-    lags = np.arange(6)
-    # A window's mean wanders with 1/4 of the variance: 3/4 are left about its own, 5/4 about its neighbour's.
-    np.testing.assert_allclose(found[0, :6] / found[0, 0], np.exp(-lags / 5.0), atol=0.12)
-    assert found[0, 0] == pytest.approx((0.75 + 1.25) / 2 / 0.75, abs=0.1) and (np.abs(found[1]) < 1e-6).all()
+    found = movement_correlation(Made(), np.array([0, 1]))  # type: ignore[arg-type]
+    np.testing.assert_allclose(found[0, :12], np.exp(-np.arange(12) / 5.0), atol=0.06)
+    assert (found[1] > 0.99).all()  # what never moves is what it was
