@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from msmdcli.performance.matching import SHORTEST, USUAL, Chosen, Pool, costs, places_of
 from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import Rhythm
-from msmdcli.performance.searched import HORIZON, Searched
+from msmdcli.performance.searched import HORIZON, Searched, Way
 from msmdcli.performance.stretches import FPS, Stretch
 
 Array = NDArray[np.float64]
@@ -32,7 +32,12 @@ FIRST_CHANCE = 0.6  # of the first stretch: lines begin alike (a silence, a stre
 
 
 def place(
-    references: Sequence[Reference], weights: Array, rhythm: Rhythm, seconds: float, rng: np.random.Generator
+    references: Sequence[Reference],
+    weights: Array,
+    rhythm: Rhythm,
+    seconds: float,
+    rng: np.random.Generator,
+    from_start: bool = False,
 ) -> list[Stretch]:
     """Cover a line with stretches.
 
@@ -43,6 +48,7 @@ def place(
         rhythm: of the line.
         seconds: its duration.
         rng: of the line.
+        from_start: whether the line begins as its first reference does.
     """
     pools = [Pool(Searched.of(reference)) for reference in references]
     frames = max(1, int(np.ceil(seconds * FPS)))
@@ -50,7 +56,8 @@ def place(
     pause = rhythm.longer(frames + 1).pause
     weights = np.pad(weights, ((0, 0), (0, max(0, frames + 1 - weights.shape[1]))), mode="edge")
     used = np.zeros(len(references))
-    moved, lasted = 0.0, 0.0
+    moved: Array | float = 0.0
+    lasted = 0.0
     chain: list[Chosen] = []
     now: Chosen | None = None
     while True:
@@ -66,7 +73,9 @@ def place(
             which = _whose(weights[:, min(int(cuts[len(cuts) // 2]), frames)], used)
         pool = pools[which]
         ways, places = pool.reference.ways, places_of(pool.reference, rng)
-        cost = costs(pool, cuts, places, line, now, which, moved, lasted)  # [ways, cuts, places]
+        if now is None and from_start:
+            ways, places = [Way(1.0, False)], np.array([0])
+        cost = costs(pool, cuts, places, line, now, which, moved, lasted)[: len(ways)]  # [ways, cuts, places]
         if now is not None:
             usual = LENGTH * np.square((cuts - now.start - wanted) / (1.5 * FPS))
             cost += (usual - IN_PAUSE * pause[np.minimum(cuts, len(pause) - 1)])[:, None]
