@@ -55,7 +55,7 @@ ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is n
 NEAR = 1.25  # ... but nearly: none is further from its first, or closures alone would drive it to its bound
 NATURAL = {  # a person's voice moves these channels so much less than the trial speech does, by the same model:
     # about what all tags lack in speed on six recordings in as many languages
-    "mouthPucker": 1.2,
+    "mouthPucker": 1.15,
     "mouthFunnel": 1.1,
     "mouthLowerDownLeft": 1.06,
     "mouthLowerDownRight": 1.06,
