@@ -21,6 +21,7 @@ from msmdcli.performance.stretches import Stretch
 Array = NDArray[np.float64]
 
 BOUNDS = (0.75, 1.3)  # of a factor: beyond, a gesture is not the performer's
+GAZE_LEAST = 0.9  # ... but of a gaze, which jumps to where somebody looks: how fast it is says little of how large
 SMOOTH = 5  # frames at `RATE`: a tracker's tremble is no movement
 KEPT = 0.98  # share of the steps that count: a jump is none either
 STILL = 1e-5  # per frame: less is no movement
@@ -41,7 +42,8 @@ def evening(movement: Movement, stretches: Sequence[Stretch], seconds: float) ->
         shown[stretch.reference] += max(end - stretch.start, 0.0)
     own = [_own(movement, number) for number in range(len(shown))]
     usual = float(np.average(own, weights=shown)) if shown.sum() > 0 else 0.0
-    return float(np.clip(usual / made, *BOUNDS)) if made > STILL and usual > STILL else 1.0
+    least, most = BOUNDS if movement.group != "gaze" else (GAZE_LEAST, BOUNDS[1])
+    return float(np.clip(usual / made, least, most)) if made > STILL and usual > STILL else 1.0
 
 
 _OWN: WeakKeyDictionary[Reference, dict[tuple[tuple[int, ...], float], float]] = WeakKeyDictionary()
