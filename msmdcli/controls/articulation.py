@@ -35,8 +35,14 @@ from msmdcli.motion.rig import Rig
 MAX_GAIN = 3.0
 MouthSizeSource = Literal["reference", "generated"]
 MOUTH_SIZES: tuple[MouthSizeSource, ...] = get_args(MouthSizeSource)
-WIDE = {"jawOpen": 0.8, "mouthPucker": 0.6, "mouthFunnel": 0.6}  # from here on a gain counts less and less
-WIDE |= {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8}
+WIDE = {  # from where on a gain counts less and less, and how far it takes a channel: lips that are said to be round
+    # are no kiss
+    "jawOpen": (0.8, 1.0),
+    "mouthPucker": (0.5, 0.75),
+    "mouthFunnel": (0.5, 0.75),
+    "mouthSmileLeft": (0.8, 1.0),
+    "mouthSmileRight": (0.8, 1.0),
+}
 LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
 EXPRESSION = ("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # no dial on these
 MEET, APART = 0.6, 1.4  # mm: lips with a smaller gap meet, with a larger one they do not
@@ -136,11 +142,12 @@ def articulate(
     for column in (rig.channels.index(name) for name in PARTING if name in rig.channels):
         below = values[:, column] <= closed[:, column]
         result[below, column] = np.minimum(result[below, column], values[below, column])
-    for name, wide in WIDE.items():
+    for name, (wide, widest) in WIDE.items():
         if name in rig.channels:
             column = rig.channels.index(name)
-            before = np.minimum(result[:, column], values[:, column])  # what was as wide stays so
-            result[:, column] = np.maximum(soft_end(result[:, column], wide), before)
+            before = np.minimum(result[:, column], values[:, column])  # what was as wide stays so, but for a kiss
+            before = before if widest == 1 else 0.0
+            result[:, column] = np.maximum(soft_end(result[:, column], wide, widest), before)
     if "jawOpen" in rig.channels and "mouthClose" in rig.channels:
         jaw, close = rig.channels.index("jawOpen"), rig.channels.index("mouthClose")
         opened = values[:, jaw] > LEAST_OPEN

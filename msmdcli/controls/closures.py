@@ -25,9 +25,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.controls.nuclei import find_nuclei, open_nuclei
 from msmdcli.controls.pins import Pinned
 from msmdcli.errors import MsmdError
-from msmdcli.motion.lip_contact import LipContact
+from msmdcli.motion.lip_contact import LipContact, turn
 from msmdcli.motion.motion import Motion
 
 Array = NDArray[np.float64]
@@ -35,6 +36,7 @@ Stretch = tuple[float, float]  # start and stop in seconds
 
 ON, OFF = ("true", "on", "yes"), ("false", "off", "no")
 ATTACK, RELEASE = 0.07, 0.08  # seconds to close and to open again
+ROOM, LATEST = 0.04, 0.02  # seconds from the middle of an open vowel to shut lips; these are so late at the latest
 SOONER, LESS = 0.03, 0.05  # seconds by which lips are shut before the sound is one, and part before it has gone
 MEETING = 0.2  # mm: the gap of lips that meet
 DEEPEST = -0.6  # mm: lips overlap no further
@@ -70,22 +72,34 @@ class Heard:
         bilabial, labiodental: [F] how likely each sounds, 0 to 1.
         rate: rows a second; row i is about the sound at i / rate.
         likely: [2] from where on a bilabial and a labiodental count as heard.
+        open_vowel: [F] how likely an open vowel sounds; None: not listened for.
     """
 
     bilabial: NDArray[np.float32]
     labiodental: NDArray[np.float32]
     rate: float
     likely: tuple[float, float] = (0.5, 0.5)
+    open_vowel: NDArray[np.float32] | None = None
 
     def stretches(self, silent: Sequence[Stretch] = ()) -> tuple[list[Stretch], list[Stretch]]:
-        """(start, stop) in seconds of the bilabials, and of the labiodentals.
+        """(start, stop) in seconds of the bilabials, and of the labiodentals; where both are heard, of the likelier: an
+        f is no p, and lips that meet are not at the teeth.
 
         Args:
             silent: where nobody speaks; what is heard well within is a breath or somebody else.
         """
         first, second = self.likely
-        heard = stretches(self.bilabial, self.rate, first), stretches(self.labiodental, self.rate, second)
+        meets = self.bilabial >= self.labiodental
+        bilabial, labiodental = np.where(meets, self.bilabial, 0), np.where(meets, 0, self.labiodental)
+        heard = stretches(bilabial, self.rate, first), stretches(labiodental, self.rate, second)
         return _spoken(heard[0], silent), _spoken(heard[1], silent)
+
+    def nuclei(self, silent: Sequence[Stretch] = ()) -> list[float]:
+        """Seconds of the middles of open vowels that are spoken; `silent` as above."""
+        if self.open_vowel is None:
+            return []
+        found = find_nuclei(self.open_vowel, np.maximum(self.bilabial, self.labiodental), self.rate)
+        return [at for at, _ in _spoken([(at, at) for at in found], silent)]
 
 
 def stretches(likely: NDArray[np.floating], rate: float, threshold: float) -> list[Stretch]:
@@ -106,19 +120,29 @@ def _spoken(found: Sequence[Stretch], silent: Sequence[Stretch]) -> list[Stretch
     return [stretch for stretch, lost in zip(found, within, strict=True) if not lost]
 
 
-def closing_curve(found: Sequence[Stretch], fps: float, frames: int) -> Array:
+def closing_curve(found: Sequence[Stretch], fps: float, frames: int, nuclei: Sequence[float] = ()) -> Array:
     """[T] how far the mouth is closed, 0 to 1: fully throughout each stretch of sound as the lips make it, and on one
-    frame at least."""
+    frame at least; a little later or shorter where an open vowel in `nuclei` [seconds] needs the time."""
     times = np.arange(frames) / fps
     opening = np.ones(frames)
-    for start, stop in found:
-        start, stop = start - SOONER, stop - LESS
+    for sound in found:
+        start, stop = _made_room(sound, nuclei)
         middle, half = (start + stop) / 2, max(stop - start, 1 / fps) / 2
         rise = (times - (middle - half - ATTACK)) / ATTACK
         fall = ((middle + half + RELEASE) - times) / RELEASE
         u = np.minimum(rise, fall).clip(0, 1)
         opening *= 1 - u * u * (3 - 2 * u)
     return 1 - opening
+
+
+def _made_room(sound: Stretch, nuclei: Sequence[float]) -> Stretch:
+    """From when to when lips are shut for a sound: ahead of it, unless that takes a vowel its middle."""
+    start, stop = sound[0] - SOONER, sound[1] - LESS
+    middle = (sound[0] + sound[1]) / 2
+    before = max((n for n in nuclei if n <= middle), default=-np.inf) + ROOM
+    after = min((n for n in nuclei if n > middle), default=np.inf) - ROOM
+    start = max(start, min(before, sound[0] + LATEST))
+    return start, max(start, min(stop, after))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +174,10 @@ def close_lips(motion: Motion, heard: Heard, pinned: Pinned | None = None, silen
     free = np.ones(values.shape) if pinned is None else 1 - _near(pinned, motion)  # [T, D]
     yielding = free[:, rig.indices("lips")].min(axis=1) if "lips" in rig.regions else np.ones(motion.frames)
     bilabial, labiodental = heard.stretches(silent)
+    nuclei, fps = heard.nuclei(silent), float(motion.fps)
+    open_nuclei(values, rig.channels, contact, nuclei, fps, free * yielding[:, None])
     for found, shape in ((labiodental, bitten), (bilabial, sealed)):
-        weight = closing_curve(found, float(motion.fps), motion.frames) * yielding
+        weight = closing_curve(found, fps, motion.frames, nuclei) * yielding
         at = np.flatnonzero(weight)
         if len(at):
             closed = shape(values[at], rig.channels, contact, free[at])
@@ -172,7 +198,7 @@ def sealed(values: Array, channels: Sequence[str], contact: LipContact, free: Ar
     pose = _yielded(values, channels, BILABIAL_KEPT, BILABIAL_LEAST, free)
     gap = contact.middle(pose)
     excess = np.maximum(gap - MEETING, 0) + np.minimum(gap - DEEPEST, 0)
-    _turn(pose, channels, "mouthClose", excess / -contact.parted("mouthClose", channels), free)
+    turn(pose, channels, "mouthClose", excess / -contact.parted("mouthClose", channels), free)
     return pose
 
 
@@ -181,12 +207,12 @@ def bitten(values: Array, channels: Sequence[str], contact: LipContact, free: Ar
     pose = _yielded(values, channels, LABIODENTAL_KEPT, LABIODENTAL_LEAST, free)
     least, most = BITE
     too_low = np.maximum(least - contact.bites(pose), 0)
-    _turn(pose, channels, "mouthClose", too_low / contact.lifted("mouthClose", channels), free)
+    turn(pose, channels, "mouthClose", too_low / contact.lifted("mouthClose", channels), free)
     for name in ("mouthClose", "jawOpen"):
         too_high = np.minimum(most - contact.bites(pose), 0)
-        _turn(pose, channels, name, too_high / contact.lifted(name, channels), free)
+        turn(pose, channels, name, too_high / contact.lifted(name, channels), free)
         too_near = np.maximum(APART - contact.middle(pose), 0)
-        _turn(pose, channels, name, too_near / contact.parted(name, channels), free)
+        turn(pose, channels, name, too_near / contact.parted(name, channels), free)
     return pose
 
 
@@ -204,13 +230,6 @@ def _yielded(
             pose[:, column] = np.maximum(pose[:, column], value)
     changed: Array = values + free * (pose - values)
     return changed
-
-
-def _turn(pose: Array, channels: Sequence[str], name: str, by: Array, free: Array | float) -> None:
-    """Add to a channel within its range, as far as it is free; in place."""
-    column = channels.index(name)
-    share = free[:, column] if isinstance(free, np.ndarray) else free
-    pose[:, column] += share * ((pose[:, column] + by).clip(0, 1) - pose[:, column])
 
 
 def _near(pinned: Pinned, motion: Motion) -> Array:

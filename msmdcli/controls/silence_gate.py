@@ -3,7 +3,7 @@
 Silence is found in the sound's energy, with hysteresis (it takes 6 dB more to end a silence than to keep it) and a
 shortest length, so the mouth does not flutter at the threshold. The mouth starts to close a moment after the sound has
 ended and is open again before the next begins; both are smooth steps, so nothing pops. The pose it goes to keeps the
-expression that the line has there, but is open no further than the style's own resting mouth.
+expression that the line has there, but is neither further open nor pressed harder than the style's own resting mouth.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ABOVE_NOISE, NOISE_BELOW_SPEECH = 6.0, 25.0  # a steady noise floor is silence, 
 HYSTERESIS = 6.0  # dB
 SHORTEST_SOUND = 0.06  # seconds: shorter bursts (clicks) do not end a silence
 SHORTEST_SILENCE = 0.3  # seconds
-HANG, CLOSING = 0.08, 0.24  # seconds: the mouth starts to close after the sound's end, and takes so long
+HANG, CLOSING = 0.05, 0.2  # seconds: the mouth starts to close after the sound's end, and takes so long
 OPENING, AHEAD = 0.2, 0.04  # seconds: it takes so long to open, and is done before the sound begins
 STRENGTH = 0.8  # share of the way to rest; the rest keeps a still face from looking frozen
 OPENERS = (
@@ -41,6 +41,13 @@ OPENERS = (
     "mouthLowerDownRight",
     "mouthUpperUpLeft",
     "mouthUpperUpRight",
+)
+PRESSERS = (
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
 )
 LOWEST_DB, HIGHEST_DB = -90.0, -10.0
 ON, OFF = ("true", "on", "yes"), ("false", "off", "no")
@@ -144,7 +151,7 @@ def gate_motion(
     values = motion.values.astype(np.float64)  # [T, D]
     own = resting_pose(motion) if rest is None else rest
     style = np.broadcast_to(np.asarray(own, np.float64), values.shape)  # [T, D]
-    openers = [rig.channels.index(name) for name in OPENERS if name in rig.channels]
+    bounded = [rig.channels.index(name) for name in (*OPENERS, *PRESSERS) if name in rig.channels]
     result = values.copy()
     for start, stop in stretches:
         at = slice(max(0, int(np.floor(start * fps))), min(motion.frames, int(np.ceil(stop * fps)) + 1))
@@ -153,7 +160,7 @@ def gate_motion(
         inside = values[at]
         order = np.argsort(mouth_opening(inside, rig), kind="stable")[: max(1, len(inside) // 2)]
         pose = np.median(inside[order], axis=0)  # [D] the half of the silence in which the mouth is least open
-        pose[openers] = np.minimum(pose[openers], style[at][:, openers].mean(axis=0))
+        pose[bounded] = np.minimum(pose[bounded], style[at][:, bounded].mean(axis=0))
         weight = STRENGTH * gate_curve([(start, stop)], times[at], max(seconds, float(times[-1])))[:, None]  # [t, 1]
         result[at, mouth] = inside[:, mouth] + weight * (pose[mouth] - inside[:, mouth])
     return replace(motion, values=result.astype(np.float32), meta=dict(motion.meta)), stretches

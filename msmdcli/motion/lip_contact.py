@@ -84,6 +84,13 @@ class LipContact:
         return self.bite + values[:, self.columns].astype(np.float64) @ self.lifting
 
 
+def turn(pose: Array, channels: Sequence[str], name: str, by: Array, free: NDArray[np.floating] | float = 1.0) -> None:
+    """Add to a channel of poses [T, D] within its range of 0 to 1, as far as it is `free` [T, D]; in place."""
+    column = channels.index(name)
+    share = free[:, column] if isinstance(free, np.ndarray) else free
+    pose[:, column] += share * ((pose[:, column] + by).clip(0, 1) - pose[:, column])
+
+
 @lru_cache(maxsize=1)
 def _measured() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(MEASURED.read_text(encoding="utf-8"))

@@ -21,9 +21,12 @@ from msmdcli.performance.stretches import Stretch
 Array = NDArray[np.float64]
 
 BOUNDS = (0.75, 1.3)  # of a factor: beyond, a gesture is not the performer's
+GAZE_LEAST = 0.9  # ... but of a gaze, which jumps to where somebody looks: how fast it is says little of how large
 SMOOTH = 5  # frames at `RATE`: a tracker's tremble is no movement
 KEPT = 0.98  # share of the steps that count: a jump is none either
 STILL = 1e-5  # per frame: less is no movement
+WITHIN = 75  # frames at `RATE` (3 s) within which it is measured how far a movement goes: what is further apart than a
+#              line lasts is no movement of the line
 
 
 def evening(movement: Movement, stretches: Sequence[Stretch], seconds: float) -> float:
@@ -39,7 +42,8 @@ def evening(movement: Movement, stretches: Sequence[Stretch], seconds: float) ->
         shown[stretch.reference] += max(end - stretch.start, 0.0)
     own = [_own(movement, number) for number in range(len(shown))]
     usual = float(np.average(own, weights=shown)) if shown.sum() > 0 else 0.0
-    return float(np.clip(usual / made, *BOUNDS)) if made > STILL and usual > STILL else 1.0
+    least, most = BOUNDS if movement.group != "gaze" else (GAZE_LEAST, BOUNDS[1])
+    return float(np.clip(usual / made, least, most)) if made > STILL and usual > STILL else 1.0
 
 
 _OWN: WeakKeyDictionary[Reference, dict[tuple[tuple[int, ...], float], float]] = WeakKeyDictionary()
@@ -61,10 +65,12 @@ def _own(movement: Movement, number: int) -> float:
 
 
 def _size(curves: Array) -> float:
-    """Of curves [T, C]: the geometric mean of how far they go and how fast, in rig units."""
+    """Of curves [T, C]: the geometric mean of how far they go within some seconds and how fast, in rig units."""
     if len(curves) <= SMOOTH + 1:
         return 0.0
     smooth = np.lib.stride_tricks.sliding_window_view(curves, SMOOTH, axis=0).mean(axis=-1)
     steps = np.sort(np.abs(np.diff(smooth, axis=0)), axis=0)
     fast = steps[: max(1, int(KEPT * len(steps)))].mean()
-    return float(np.sqrt(fast * smooth.std(axis=0).mean()))
+    parts = np.array_split(smooth, max(1, len(smooth) // WITHIN))
+    far = np.average([part.std(axis=0).mean() for part in parts], weights=[len(part) for part in parts])
+    return float(fast**0.75 * far**0.25)

@@ -29,7 +29,7 @@ from msmdcli.performance.joins import Movement
 from msmdcli.performance.placing import place
 from msmdcli.performance.reference import Reference, groups_of
 from msmdcli.performance.rhythm import RATE, Rhythm
-from msmdcli.performance.stretches import Stretch, along
+from msmdcli.performance.stretches import Stretch, along, ending
 
 Array = NDArray[np.float64]
 
@@ -190,10 +190,13 @@ def plan(
             continue
         weights = np.stack([weights_at(part.weight, frames, columns).mean(axis=1) for part in taking])  # [K, F]
         whole = along(references[0].takes[0], rhythm, seconds) if group in kept else None
-        key = (whole is None, weights.round(4).tobytes(), *(id(reference) for reference in references))
+        follows = group in kept and whole is None  # it still begins and ends as the original does
+        key = (whole is None, follows, weights.round(4).tobytes(), *(id(reference) for reference in references))
         if key not in plans:
             rng = stream(seed, name, f"performance {len(plans)}")
-            plans[key] = whole or place(references, weights, rhythm, seconds, rng)
+            plans[key] = whole or place(references, weights, rhythm, seconds, rng, follows)
+            if follows:
+                plans[key] = ending(plans[key], references[0].takes[0], seconds)
         stretches[group] = plans[key]
         gains = [part.intensity for part in taking]
         cuts = movements["gaze"].cuts if group == "lids" and stretches.get("gaze") is plans[key] else None

@@ -29,7 +29,7 @@ FORGETS = 25.0  # seconds after which a stretch is half as familiar
 JOIN, RHYTHM, SEEN, GOES_ON = 0.8, 1.0, 1.6, 0.12  # what things cost
 SPEED, SLOW = 0.35, 0.25  # of a join: that speeds differ, that they are not slow
 OTHER_HAND = 0.15  # of a mirrored stretch that was never seen
-LIVELY = 6.0  # what it costs to move more or less than the reference does
+LIVELY = 3.0  # what it costs to move more or less than the reference does
 NO_ROOM = 50.0  # what it costs to begin where the take ends
 
 
@@ -72,11 +72,11 @@ class Chosen:
         return np.clip(at, reference.first[self.place], reference.last[self.place])
 
     @property
-    def life(self) -> float:
-        """How much is moved in it, in frames of the usual movement."""
+    def life(self) -> Array:
+        """[G] how much each group is moved in it, in frames of its usual movement."""
         moved = self.pool.reference.moved
         there = self.places(np.array([self.start, max(self.end, self.start + 1)]))
-        return float(moved[there[1]] - moved[there[0]])
+        return np.asarray(moved[there[1]] - moved[there[0]])
 
     def remember(self) -> None:
         """Mark what was performed."""
@@ -102,7 +102,14 @@ def places_of(reference: Searched, rng: np.random.Generator) -> Frames:
 
 
 def costs(
-    pool: Pool, cuts: Frames, places: Frames, line: Array, now: Chosen | None, which: int, moved: float, lasted: float
+    pool: Pool,
+    cuts: Frames,
+    places: Frames,
+    line: Array,
+    now: Chosen | None,
+    which: int,
+    moved: Array | float,
+    lasted: float,
 ) -> Array:
     """What it costs to begin at each cut with each place in each way: [ways, cuts, places].
 
@@ -189,15 +196,16 @@ def _familiar(pool: Pool, time: float, places: Frames) -> tuple[Array, Array]:
     return SEEN * np.maximum(plain, 0.55 * other), SEEN * np.maximum(other, 0.55 * plain) + foreign
 
 
-def liveliness(reference: Searched, places: Frames, moved: float, lasted: float) -> Array:
+def liveliness(reference: Searched, places: Frames, moved: Array | float, lasted: float) -> Array:
     """What it costs that all that was performed lately, a usual stretch from each place on included, moves more or less
-    than the reference: [places]. Stretches join where they are slow; without this the slow ones win.
+    than the reference, group by group: [places]. Stretches join where they are slow; without this the slow ones win.
 
     Args:
         reference: that is performed.
         places: frames of it.
-        moved, lasted: what was performed lately, and for how long, in frames.
+        moved, lasted: [G] what was performed lately, and for how long, in frames.
     """
     ahead = np.minimum(places + int(np.mean(USUAL) * FPS), reference.last[places])
-    share = (moved + reference.moved[ahead] - reference.moved[places]) / (lasted + np.maximum(ahead - places, 1))
-    return np.asarray(LIVELY * np.square(share - 1.0))
+    share = moved + reference.moved[ahead] - reference.moved[places]  # [places, G]
+    share = share / (lasted + np.maximum(ahead - places, 1))[:, None]
+    return np.asarray(LIVELY * np.square(share - 1.0) @ reference.counts)

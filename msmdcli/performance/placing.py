@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from msmdcli.performance.matching import SHORTEST, USUAL, Chosen, Pool, costs, places_of
 from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import Rhythm
-from msmdcli.performance.searched import HORIZON, Searched
+from msmdcli.performance.searched import HORIZON, Frames, Searched, Way
 from msmdcli.performance.stretches import FPS, Stretch
 
 Array = NDArray[np.float64]
@@ -28,11 +28,17 @@ CUT_STEP = 3  # frames between the moments that are tried on the line
 LONGEST = 6.5  # seconds of a stretch
 LENGTH, IN_PAUSE, CHANCE = 0.12, 0.15, 0.12  # what things cost
 REMEMBERED = 10.0  # seconds of what was performed that count for how much moves
-FIRST_CHANCE = 0.6  # of the first stretch: lines begin alike (a silence, a stress), and a scene shows many of them
+FIRST_CHANCE = 2.0  # of the first stretch: lines begin alike (a silence, a stress), and a scene shows many of them ...
+ALIKE = 1.0  # ... seconds of a reference that look alike and have one chance together
 
 
 def place(
-    references: Sequence[Reference], weights: Array, rhythm: Rhythm, seconds: float, rng: np.random.Generator
+    references: Sequence[Reference],
+    weights: Array,
+    rhythm: Rhythm,
+    seconds: float,
+    rng: np.random.Generator,
+    from_start: bool = False,
 ) -> list[Stretch]:
     """Cover a line with stretches.
 
@@ -43,6 +49,7 @@ def place(
         rhythm: of the line.
         seconds: its duration.
         rng: of the line.
+        from_start: whether the line begins as its first reference does.
     """
     pools = [Pool(Searched.of(reference)) for reference in references]
     frames = max(1, int(np.ceil(seconds * FPS)))
@@ -50,7 +57,8 @@ def place(
     pause = rhythm.longer(frames + 1).pause
     weights = np.pad(weights, ((0, 0), (0, max(0, frames + 1 - weights.shape[1]))), mode="edge")
     used = np.zeros(len(references))
-    moved, lasted = 0.0, 0.0
+    moved: Array | float = 0.0
+    lasted = 0.0
     chain: list[Chosen] = []
     now: Chosen | None = None
     while True:
@@ -66,12 +74,16 @@ def place(
             which = _whose(weights[:, min(int(cuts[len(cuts) // 2]), frames)], used)
         pool = pools[which]
         ways, places = pool.reference.ways, places_of(pool.reference, rng)
-        cost = costs(pool, cuts, places, line, now, which, moved, lasted)  # [ways, cuts, places]
+        if now is None and from_start:
+            ways, places = [Way(1.0, False)], np.array([0])
+        cost = costs(pool, cuts, places, line, now, which, moved, lasted)[: len(ways)]  # [ways, cuts, places]
         if now is not None:
             usual = LENGTH * np.square((cuts - now.start - wanted) / (1.5 * FPS))
             cost += (usual - IN_PAUSE * pause[np.minimum(cuts, len(pause) - 1)])[:, None]
         chance = rng.random((len(cuts), len(places), len(ways)))
-        cost += (CHANCE if now is not None else FIRST_CHANCE) * chance.transpose(2, 0, 1)
+        cost += CHANCE * chance.transpose(2, 0, 1)
+        if now is None:
+            cost += FIRST_CHANCE * _chance_to_begin(ways, places, rng)[:, None]
         best = np.unravel_index(int(np.argmin(cost)), cost.shape)
         way, cut, place_ = ways[best[0]], int(cuts[best[1]]), int(places[best[2]])
         if now is not None:
@@ -84,6 +96,14 @@ def place(
         chain.append(now)
     chain[-1].end = frames
     return [chosen.stretch(references, rhythm) for chosen in chain]
+
+
+def _chance_to_begin(ways: Sequence[Way], places: Frames, rng: np.random.Generator) -> Array:
+    """[ways, P] 0 to 1, by parts of `ALIKE` seconds and by hand: of chances for each place by itself every part would
+    have a small one somewhere, and the part that fits best would be first in every line."""
+    part = (places / (ALIKE * FPS)).astype(np.int64)
+    chance = rng.random((2, int(part.max()) + 1))
+    return np.stack([chance[int(way.mirrored), part] for way in ways])
 
 
 def _whose(weights: Array, used: Array) -> int:

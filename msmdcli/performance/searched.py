@@ -45,7 +45,8 @@ class Searched:
         features: [F, 3].
         heeds: [F] how much the rhythm counts there: little where the mouth is silent.
         first, last: [F] first and last frame of the frame's take. take: [F] its number.
-        moved: [F + 1] how much has moved before each frame, in frames of the usual movement.
+        moved: [F + 1, G] how much each group has moved before each frame, in frames of its usual movement.
+        counts: [G] how much each counts, together 1.
         mirrored: whether it may be mirrored.
     """
 
@@ -58,6 +59,7 @@ class Searched:
     last: Frames
     take: Frames
     moved: Array
+    counts: Array
     mirrored: bool
 
     @classmethod
@@ -90,14 +92,17 @@ class Searched:
             frame += count
         pose = np.concatenate(poses)
         speed = np.concatenate([np.gradient(part, axis=0) * FPS for part in poses])
-        start = 0
+        start, lengths, counts = 0, [], []
         for name, group in groups.items():
             at = slice(start, start + len(group))
             start += len(group)
             share = COUNTS[name] / sum(COUNTS[n] for n in groups)
             pose[:, at] *= np.sqrt(share / max(float(pose[:, at].var(axis=0).sum()), LEAST))
             speed[:, at] *= np.sqrt(share / max(float(np.square(speed[:, at]).mean(axis=0).sum()), LEAST))
-        length = np.sqrt(np.square(speed).sum(axis=1))  # [F]
+            length = np.sqrt(np.square(speed[:, at]).sum(axis=1))  # [F]
+            usual = float(length.mean())
+            lengths.append(length / max(usual, LEAST))
+            counts.append(share if usual > LEAST else 0.0)
         return cls(
             pose,
             speed,
@@ -107,7 +112,8 @@ class Searched:
             np.concatenate(first),
             np.concatenate(last),
             np.concatenate(takes),
-            np.concatenate([[0.0], np.cumsum(length / max(float(length.mean()), LEAST))]),
+            np.concatenate([np.zeros((1, len(groups))), np.cumsum(np.stack(lengths, axis=1), axis=0)]),
+            np.array(counts) / max(sum(counts), LEAST),
             reference.symmetric,
         )
 

@@ -7,6 +7,7 @@ prosody", Speech Communication 57, 2014). A whole take can be laid along a line 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,6 +29,7 @@ KNOTS = 6  # frames between the knots of a bent stretch
 SLOWEST, FASTEST = 0.7, 1.4  # that time may run in a bend
 STRESSED = 0.4  # a stress worth bending for
 SHORTEST_BENT = 0.8  # seconds
+LAST = 1.0  # seconds of a last stretch at least
 STRETCHED = (0.75, 1.34)  # a whole take may run so many times as fast as it was performed
 
 
@@ -59,22 +61,35 @@ class Stretch:
 
 
 def along(take: Take, rhythm: Rhythm, seconds: float) -> list[Stretch] | None:
-    """A take from its start to its end over the whole line, speech upon speech; None where the lengths differ
-    by too much (`STRETCHED`)."""
-    if take.seconds <= 0 or seconds <= 0 or not STRETCHED[0] <= take.seconds / seconds <= STRETCHED[1]:
+    """A take from its start to its end over the whole line, speech upon speech, as far as it was really performed
+    (a short one is unfolded); None where the lengths differ by too much (`STRETCHED`)."""
+    lasts = min(take.performed, take.seconds)
+    if lasts <= 0 or seconds <= 0 or not STRETCHED[0] <= lasts / seconds <= STRETCHED[1]:
         return None
-    knots, sources = [0.0, seconds], [0.0, take.seconds]
-    spoken, heard = _spoken(take.rhythm, take.seconds), _spoken(rhythm, seconds)
+    knots, sources = [0.0, seconds], [0.0, lasts]
+    spoken, heard = _spoken(take.rhythm, lasts), _spoken(rhythm, seconds)
     for at, (t, s) in enumerate(zip(heard, spoken, strict=True)):
         a, x, b, y = knots[at], sources[at], knots[-1], sources[-1]
-        usual = take.seconds / seconds
+        usual = lasts / seconds
         if all(v > 0.05 and SLOWEST <= d / v / usual <= FASTEST for v, d in ((t - a, s - x), (b - t, y - s))):
             knots.insert(-1, t)
             sources.insert(-1, s)
         else:
-            knots, sources = [0.0, seconds], [0.0, take.seconds]
+            knots, sources = [0.0, seconds], [0.0, lasts]
             break
     return [Stretch(0.0, 0, 0, tuple(knots), tuple(sources))]
+
+
+def ending(stretches: Sequence[Stretch], take: Take, seconds: float) -> list[Stretch]:
+    """The stretches, the last of them such that the line ends as the take does."""
+    kept = list(stretches)
+    while len(kept) > 1 and seconds - kept[-1].start < LAST:
+        kept.pop()
+    start = kept[-1].start
+    source = min(take.performed, take.seconds) - (seconds - start)
+    if source >= 0:
+        kept[-1] = Stretch(start, 0, 0, (start, seconds), (source, source + seconds - start))
+    return kept
 
 
 def _spoken(rhythm: Rhythm, seconds: float) -> tuple[float, float]:

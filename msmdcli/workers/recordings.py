@@ -36,4 +36,4 @@ def encoded(audio: Audio, engine: Engine, store: FeatureStore) -> EncodedRecordi
     likely = hear_closures(ear, features, bundle)  # [F, 3]
     first, second = bundle.closures["likely"]
     rate = float(bundle.fps * bundle.audio_encoder.stack)
-    return EncodedRecording(audio, features, Heard(likely[:, 0], likely[:, 1], rate, (first, second)))
+    return EncodedRecording(audio, features, Heard(likely[:, 0], likely[:, 1], rate, (first, second), likely[:, 2]))

@@ -155,6 +155,15 @@ def test_nothing_is_heard_within_a_silence_but_at_its_edges() -> None:
     assert [len(found) for found in ear.stretches([(0.0, 4.0)])] == [0, 0]
 
 
+def test_of_two_sounds_at_once_the_likelier_is_shown() -> None:
+    bilabial, labiodental = np.zeros((2, 100), np.float32)
+    bilabial[20:26], labiodental[22:26] = (0.9, 0.9, 0.4, 0.3, 0.3, 0.1), (0.3, 0.6, 0.8, 0.8)
+    ear = Heard(bilabial, labiodental, RATE, (0.2, 0.2))
+    ((shut, parted),), ((bites, leaves),) = ear.stretches()
+    assert (shut, parted) == (pytest.approx(19.5 / RATE), pytest.approx(22.5 / RATE))
+    assert (bites, leaves) == (pytest.approx(22.5 / RATE), pytest.approx(25.5 / RATE))
+
+
 def test_pins_have_the_last_word() -> None:
     motion, ear = shout(4), heard((2.0, 2.1, "m"))
     jaw, whole = Pin({"jawOpen": 0.4}), Pin({"lips": 0.3, "jawOpen": 0.4}, time=2.05, hold=0.1, blend=0.2)

@@ -379,6 +379,24 @@ def test_a_dub_of_another_length_is_placed_by_rhythm() -> None:
     assert len(plan_.stretches["head"]) > 3
 
 
+@pytest.mark.parametrize("seconds", [3.2, 8.0])
+def test_a_dub_that_is_much_longer_begins_and_ends_as_the_original(seconds: float) -> None:
+    """Of 3.2 s, too: a short take is unfolded (forwards, backwards) for the search, and once ended as it began."""
+    original = clips("happy")[0].slice(0, round(seconds * 25))
+    line = long_line().slice(0, round(1.65 * original.frames))
+    reference_ = Reference.of([original], True)
+    plan_ = performed([Part(reference_, WHOLE)], line, kept=("head", "brows"))
+    first, last = plan_.stretches["head"][0], plan_.stretches["head"][-1]
+    assert (first.take, first.sources[0], first.mirrored) == (0, 0.0, False)
+    assert last.sources[-1] == pytest.approx(reference_.takes[0].performed)
+    values, columns = plan_.on(line).values, GROUPS["head"]
+    factor = plan_.factors["head"]
+    for there, own in ((0, 0), (-1, -1)):
+        rest = reference_.rest[columns]
+        wanted = rest + factor * (original.values[own, columns] - rest)
+        np.testing.assert_allclose(values[there, columns], wanted, atol=3e-2)
+
+
 def test_rhythm_of_silence_is_all_pause() -> None:
     silent = Motion(np.zeros((50, RIG.size), np.float32), Fraction(25), RIG)
     rhythm = rhythm_of(silent, np.zeros(32000, np.float32), 16000)
