@@ -10,8 +10,9 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse, Response
 
@@ -27,13 +28,14 @@ from msmdcli.studio.choices import about_choices
 from msmdcli.studio.dropped import Dropped
 from msmdcli.studio.films import Films
 from msmdcli.studio.line_view import line_view, lines_table
-from msmdcli.studio.making import Maker
 from msmdcli.studio.manifest_text import keep
 from msmdcli.studio.project import Project
-from msmdcli.studio.reference_view import reference_view
 from msmdcli.studio.retake import Retakes
 from msmdcli.studio.videos import Videos
 from msmdcli.styles.library import StyleLibrary
+
+if TYPE_CHECKING:
+    from msmdcli.studio.making import Maker
 
 PLAYED = {  # suffixes of recordings that every browser plays as they are
     ".flac": "audio/flac",
@@ -56,7 +58,6 @@ class Studio:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.maker = Maker(project.options, project.bundle)
         self.approvals = Approvals(project.out)
         self.retakes = Retakes(project.path)
         self.dropped = Dropped(project.path, project.bundle.rig)
@@ -65,6 +66,15 @@ class Studio:
         self.work = ThreadPoolExecutor(1, thread_name_prefix="msmd-studio")  # lines are made one after the other
         self.reading = ThreadPoolExecutor(2, thread_name_prefix="msmd-studio-read")
         self._heads: dict[tuple[str, tuple[str, ...]], bytes] = {}
+        if project.options.device != "auto":  # one that cannot be used is refused before the page opens
+            _ = self.maker
+
+    @cached_property
+    def maker(self) -> Maker:
+        """What makes lines. The list comes before it: it brings ONNX Runtime along."""
+        from msmdcli.studio.making import Maker
+
+        return Maker(self.project.options, self.project.bundle)
 
     def close(self) -> None:
         """Let what is being made end, drop what waits, and remove what nobody kept."""
@@ -105,7 +115,7 @@ class Studio:
             return table | {"stamp": list(state.stamp)}
         finally:
             with suppress(RuntimeError):  # it is closed already
-                self.work.submit(self.maker.load)  # the list comes before the model
+                self.work.submit(lambda: self.maker.load())  # the list comes before the model
 
     def make(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """A line as it would be with these keys."""
@@ -136,6 +146,8 @@ class Studio:
         planned = self.project.changed(line_id, keys)
         if waiting := self.videos.waiting(planned.references.values()):
             return {"waiting": f"tracking {waiting[0]}", "share": waiting[1]}
+        from msmdcli.studio.reference_view import reference_view
+
         made = self.maker.make(planned)  # it was made just before, so this is a look into what is kept
         curves = planned.curves if self._head_of(planned)[2] == "mapped" else None
         return reference_view(made, self.maker.performers(made), curves, self.films.by_name(planned.references))

@@ -89,7 +89,7 @@ class Project:
         if isinstance(options.manifest, Manifest):
             raise UsageError("the studio needs a manifest in a file", hint="give its path")
         self.path = options.manifest.expanduser()
-        self.bundle = Bundle.load(options.bundle or shipped_bundle())
+        self.bundle = Bundle.load(options.bundle or shipped_bundle(), verify=False)  # whoever makes lines verifies it
         self.options = options.resolved(self.bundle)
         self.out = options.out.absolute()
         self._state: State | None = None
