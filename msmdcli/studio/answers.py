@@ -131,9 +131,9 @@ class Studio:
                 "written": project.written_id(line_id),
                 "take": project.take_number(line_id),
                 "dub": planned.line.dub is not None,
-                "redone": project.redone(line_id),
+                "redone": _exact(project.redone(line_id)),
             }
-            if (chosen := project.choosing(line_id)) and chosen["seed"] <= EXACT:
+            if chosen := _exact(project.choosing(line_id)):
                 about["choosing"] = chosen
         if waiting := self.videos.waiting(planned.references.values()):
             return about | {"waiting": f"tracking {waiting[0]}", "share": waiting[1]}
@@ -227,6 +227,11 @@ class Studio:
         audio, wave = load_audio(path), io.BytesIO()
         soundfile.write(wave, audio.samples, audio.rate, format="WAV", subtype="PCM_16")
         return Response(wave.getvalue(), media_type="audio/wav")
+
+
+def _exact(keys: dict[str, Any]) -> dict[str, Any]:
+    """Keys that a page can give back as they are; none where the seed is too large for that."""
+    return {} if isinstance(seed := keys.get("seed"), int) and seed > EXACT else keys
 
 
 def _head_pack(path: Path, rig: Rig) -> bytes:

@@ -6,6 +6,9 @@ import { counts, refresh } from "./finding.js";
 import { $, change, page, pause, progress, say, shownTake, trying } from "./page.js";
 
 const AGAIN = 400; // milliseconds between questions for a line that waits for a video
+const REDONE = "A redo made this line so. Keep it in the manifest, or the next batch makes it as the manifest says (Undo shows that).";
+const REDONE_TAKE =
+  "A redo made this take so. A manifest says nothing of one take alone: Keep makes it the line, and the other takes go (Undo shows the manifest's).";
 
 // ---- open -------------------------------------------------------------------------------------------------------------
 
@@ -64,6 +67,7 @@ function described(view) {
   $("choose").disabled = !view.choosing;
   const mine = change();
   if (Object.keys(view.redone).length && !mine.redone) {
+    $("redone").textContent = view.take ? REDONE_TAKE : REDONE;
     mine.redone = view.redone; // what OUT holds is shown, as a change that is not kept yet
     if (!mine.undo.length && !Object.keys(mine.keys).length) Object.assign(mine, { keys: { ...view.redone }, undo: [{}] });
   }
