@@ -38,7 +38,7 @@ def load_gltf_head(path: Path, rig: Rig) -> MeshDecoder:
     Raises:
         MsmdError: no such file, no glTF file, no mesh with morph targets of the rig's names.
     """
-    source = _source(path, rig)
+    source = source_of(path, rig)
     cached = cached_arrays(f"{source}.{READING}") if source else None
     if cached is not None:
         return replace(decoder_of_arrays(cached, rig, str(path)), source=source)
@@ -189,7 +189,7 @@ def _material(tree: Mapping[str, Any], number: int | None, part: int) -> tuple[s
     return material.get("name") or f"part{part}", (factor[0], factor[1], factor[2])
 
 
-def _source(path: Path, rig: Rig) -> str:
+def source_of(path: Path, rig: Rig) -> str:
     """Names everything that decides what a .glb file is read as; empty for others, which may lie in several files."""
     if path.suffix.lower() not in (".glb", ".vrm") or not path.is_file():
         return ""

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from msmdcli.drawing import scene as scenery
-from msmdcli.drawing.hair_line import HAIR, hair_of
 from msmdcli.drawing.opengl.film_mesh import FilmMesh, film_mesh, shipped_film, whole
 from msmdcli.drawing.scene import scene_of
 from msmdcli.heads.gltf_texture import Textures, textures_of
@@ -38,9 +37,6 @@ def head_pack(path: Path, rig: Rig) -> bytes:
     camera = scene.camera(SQUARE, SQUARE)
     ours = shipped_film(mesh).is_file()
     film = film_mesh(mesh, None) if ours else whole(mesh)
-    if ours:  # a character's own head has its own hair, or none
-        shade = 1.0 - hair_of(mesh)[:, None] * (1.0 - np.array(HAIR))
-        film = film._replace(colour=film.colour * shade.astype(np.float32))
     painted = None if ours else textures_of(path, mesh.size)
     if painted is not None:
         film = _unpainted(film, mesh, painted)
