@@ -324,6 +324,11 @@ function start() {
   }
   for (const line of lines) Object.assign(line, { concerns: line.concerns ?? [], note: line.note ?? "" });
   list = page.list = new MarkedList($("list"), $("rows"), (id) => open(id));
+  list.onNone = () => {
+    $("search").value = "";
+    for (const box of document.querySelectorAll("#filters select")) box.value = "";
+    filter();
+  };
   refine = new Refine($("controls"), about.choices, { onInput: () => {}, onCommit: choose });
   $("sound").addEventListener("error", () => page.current?.status !== "failed" && say("This recording cannot be played here: it is not beside the page, or of a kind that the browser does not know."));
   $("play").addEventListener("click", () => player.toggle().catch((error) => say(error.message)));

@@ -55,7 +55,7 @@ function valueNow(channel) {
 export function block() {
   const { selected } = lists;
   const item = selected && lists.list(selected.name)[selected.index];
-  $("block").hidden = !item;
+  $("block").hidden = $("whole").hidden = !item;
   if (!item) return void (lists.selected = null);
   $("block").querySelector("h3").textContent = selected.name.slice(0, -1);
   const keys = structuredClone(page.about.blocks[selected.name]);
@@ -66,7 +66,7 @@ export function block() {
     else items[selected.index][key] = value;
     (commit ? lists.commit : lists.live)(selected.name, items);
   };
-  const about = { ...page.about, keys, first: FIRST, usual: { ...page.about.usual, hold: 0, blend: 0.25 }, valueNow };
+  const about = { ...page.about, keys, first: FIRST, later: [], usual: { ...page.about.usual, hold: 0, blend: 0.25 }, valueNow };
   new Refine($("block").querySelector("div"), about, { onInput: told(false), onCommit: told(true) }).show(item, given(selected.name), page.line?.fixed);
 }
 
