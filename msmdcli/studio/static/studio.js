@@ -3,7 +3,7 @@
 import { counted, get } from "./api.js";
 import { Lane } from "./blocks.js";
 import { listen } from "./dropping.js";
-import { lists, remove } from "./editing.js";
+import { free, lists, remove } from "./editing.js";
 import { filter, refresh, showAll, watch } from "./finding.js";
 import { KEYS, loop, pressed, side } from "./keys.js";
 import { choose, compare, draw, keep, keepAll, mark, open, retake, set, travel, usualHead } from "./line.js";
@@ -49,7 +49,7 @@ function mouse() {
   const clicks = {
     play: () => trying(() => page.player.toggle()), back: () => page.player.step(-1), on: () => page.player.step(1), retake, compare, keep, keepall: keepAll, choose,
     undo: () => travel("undo", "redo"), redo: () => travel("redo", "undo"), help: () => $("keys").showModal(), beside: () => page.reference.next(),
-    open: () => $("file").click(), remove,
+    open: () => $("file").click(), remove, free,
   };
   for (const [id, does] of Object.entries(clicks)) $(id).addEventListener("click", does);
   $("sound").addEventListener("error", () => page.current && say("This recording cannot be played by the browser."));
