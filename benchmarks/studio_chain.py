@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -209,6 +210,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=Path)
     asked = parser.parse_args()
     msmd = [asked.msmd] if asked.msmd else [sys.executable, "-m", "msmdcli"]
+    environment = {name: value for name, value in os.environ.items() if not (asked.msmd and name == "PYTHONPATH")}
     said: list[tuple[str, bool]] = []
     with tempfile.TemporaryDirectory() as temporary, chromium() as browser:
         folder = Path(temporary)
@@ -217,7 +219,7 @@ def main() -> int:
         shutil.copy(EXAMPLES / "lines.yaml", manifest)
         comments = [line for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip().startswith("#")]
         command = [*msmd, "studio", str(manifest), "--out", str(out), "--no-browser", "--quiet"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         errors: list[str] = []
@@ -232,7 +234,8 @@ def main() -> int:
         said.append(("a page of another origin gets and writes nothing", hostile(browser, address, manifest)))
         process.send_signal(signal.SIGINT)
         said.append(("Ctrl-C ends it", process.wait(60) == 0))
-        done = subprocess.run([*msmd, "batch", str(manifest), "--out", str(out)], capture_output=True, text=True)
+        batch = [*msmd, "batch", str(manifest), "--out", str(out)]
+        done = subprocess.run(batch, capture_output=True, text=True, env=environment)
         said.append(("msmd batch makes all lines", done.returncode == 0))
         for line_id, values in shown.items():
             said.append(
