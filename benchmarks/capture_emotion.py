@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from msmdcli.tracking.capture import capture, neutral_of_frames
-from msmdcli.tracking.face_correspondence import shipped_correspondence
+from msmdcli.tracking.face_correspondence import landmark_weights, shipped_correspondence
+from msmdcli.tracking.landmark_solver import LandmarkSolver, relative_scores, solved_channels
 from training.faces.landmark_clips import LandmarkClip, read_clips
 from training.faces.solve_landmarks import landmarks_of
 
@@ -66,11 +67,21 @@ def told(features: Features, shrink: float, spread: bool, emotions: tuple[str, .
     return right / count
 
 
-def solve(clip: LandmarkClip, rest: LandmarkClip | None) -> tuple[np.ndarray, float, float]:
-    """What a user gets: all channels [T, 52], lips, lids and gaze included; the solver's error and the neutral's."""
+def solve(clip: LandmarkClip, rest: LandmarkClip | None) -> tuple[np.ndarray, tuple[float, ...]]:
+    """What a user gets: all channels [T, 52], lips, lids and gaze included; and how far the landmarks are, in mm in the
+    picture, from the resting face, from the face under MediaPipe's scores, and from the face that was solved."""
+    sight = landmarks_of(clip)
     neutral = None if rest is None else neutral_of_frames(landmarks_of(rest), known=True)
-    taken = capture(landmarks_of(clip), neutral)
-    return taken.values[clip.found], taken.error, taken.still_error
+    taken = capture(sight, neutral)
+    face, points = shipped_correspondence(), taken.neutral.points
+    solved = solved_channels(face)
+    scores = relative_scores(sight.scores_of(solved), taken.neutral.scores)
+    solution = LandmarkSolver(points, face).solve(sight.seen, scores)
+    deltas = face.seen_deltas[[face.index(name) for name in solved]]
+    by_scores = solution.points - points - np.tensordot(scores, deltas, 1)
+    flat = np.linalg.norm(np.einsum("tij,tvj->tvi", solution.pose.rotation[:, :2], by_scores), axis=-1)
+    weights = landmark_weights()
+    return taken.values[clip.found], (taken.still_error, float((flat @ weights).mean() / len(weights)), taken.error)
 
 
 def main(corpus: Path) -> None:
@@ -81,16 +92,16 @@ def main(corpus: Path) -> None:
     }
     assert len(clips) == 24, f"{len(clips)} of 24 clips"
     kinds: dict[str, Features] = {"scores R": {}, "scores K": {}, "solver R": {}, "solver K": {}}
-    errors: dict[str, list[tuple[float, float]]] = {"solver R": [], "solver K": []}
+    errors: dict[str, list[tuple[float, ...]]] = {"solver R": [], "solver K": []}
     channels = shipped_correspondence().channels
     for (actor, emotion), clip in clips.items():
         rest = clips[actor, "neutral"]
         kinds["scores R"][actor, emotion] = clip.scores[:, 1:]
         kinds["scores K"][actor, emotion] = clip.scores[:, 1:] - rest.scores[:, 1:].mean(axis=0)
         for kind, known in (("solver R", None), ("solver K", rest)):
-            weights, error, still = solve(clip, known)
+            weights, distances = solve(clip, known)
             kinds[kind][actor, emotion] = weights
-            errors[kind].append((still, error))
+            errors[kind].append(distances)
             if "-v" in sys.argv:
                 order = np.argsort(-weights.mean(axis=0))[:10]
                 print(kind, actor, emotion, " ".join(f"{channels[i]} {weights[:, i].mean():.2f}" for i in order))
@@ -100,8 +111,8 @@ def main(corpus: Path) -> None:
         hard = " ".join(f"{told(features, s, True, HARD):.2f}" for s in SHRINK)
         tail = ""
         if kind in errors:
-            still, error = np.mean(errors[kind], axis=0)
-            tail = f"; reprojection {still:.2f} -> {error:.2f} mm"
+            still, by_scores, error = np.mean(errors[kind], axis=0)
+            tail = f"; landmarks are off by {still:.2f} mm at rest, {by_scores:.2f} by the scores, {error:.2f} solved"
         print(f"{kind}: means {means}; means and spreads {spreads}; angry/disgusted/sad {hard}{tail}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,10 @@ def opened(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
 
 def shown(tab: Any) -> np.ndarray:
     """[T, D] what the page shows."""
-    view = tab.evaluate("studio.now.view.curves")
-    values = np.frombuffer(base64.b64decode(view["values"]), np.float32)
-    return values.reshape(view["frames"], len(view["channels"]))
+    return values_of(tab.evaluate("studio.now.view.curves"))
+
+
+def values_of(curves: Mapping[str, Any]) -> np.ndarray:
+    """[T, D] the values of curves as the studio sends them."""
+    values = np.frombuffer(base64.b64decode(curves["values"]), np.float32)
+    return values.reshape(curves["frames"], len(curves["channels"]))

@@ -13,7 +13,7 @@ from msmdcli.paths import shared_dir
 from training.config import RecipeConfig, TrainConfig, load_config, preset_names
 from training.data.records import read_index
 
-CORPUS_NOTES = Path(__file__).with_name("corpus.yaml")
+CORPUS_NOTES = Path(__file__).parent / "data" / "corpus.yaml"
 Talk = Callable[[str], None]
 
 
@@ -26,7 +26,7 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
     folders = []
     if recipe.corpus:
         notes = hashlib.sha256(CORPUS_NOTES.read_bytes()).hexdigest()[:8]  # other offsets or splits: another data set
-        folders.append(_corpus(cache, f"corpus-{notes}", talk))
+        folders.append(_corpus(cache, f"corpus-{notes}", talk, jobs))
     if recipe.performed_hours:
         folders.append(_performed(cache / f"performed-{recipe.speech_seed}", recipe, talk))
     if recipe.speech_hours:
@@ -62,13 +62,15 @@ def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk) -> Tr
     return replace(config, data=replace(config.data, sources=None, validation_without=()))
 
 
-def _corpus(cache: Path, name: str, talk: Talk) -> Path:
-    """The corpus, with tracks solved from landmarks where they lie beside it."""
+def _corpus(cache: Path, name: str, talk: Talk, jobs: int) -> Path:
+    """The corpus, with channels solved from landmarks: of the tracks that lie beside it, else of those that are made
+    once in `cache`. Where they cannot be made, with MediaPipe's scores, and that is said."""
+    from msmdcli.tracking.landmark_solver import VERSION
     from training.data.corpus import build_corpus, tracks_beside
 
     shared = shared_dir()
     tracks = None if shared is None else tracks_beside(shared / "corpus")
-    folder = cache / (name if tracks is None else f"{name}-tracks")
+    folder = cache / (f"{name}-landmarks{VERSION}" if tracks is None else f"{name}-tracks")
     if (folder / "index.jsonl").is_file():
         return folder
     if shared is None or not (shared / "corpus").is_dir():
@@ -76,9 +78,26 @@ def _corpus(cache: Path, name: str, talk: Talk) -> Path:
             "the talking-face corpus is not on this machine",
             hint="Set MSMD_SHARED to the folder that holds it, or give your own data set with --data.",
         )
+    tracks = tracks or _tracks(shared / "corpus", cache / "corpus-landmarks", talk, jobs)
+    if tracks is None:
+        folder = cache / name
+        if (folder / "index.jsonl").is_file():
+            return folder
     talk(f"Reading the corpus into {folder}")
     build_corpus(shared / "corpus", folder, tracks=tracks)
     return folder
+
+
+def _tracks(corpus: Path, out: Path, talk: Talk, jobs: int) -> Path | None:
+    """The corpus tracked with today's solver; None where it cannot be tracked here."""
+    from training.faces.corpus_tracks import make_tracks
+
+    try:
+        return make_tracks(corpus, out, talk, jobs)
+    except MsmdError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        talk(f"The corpus cannot be tracked here, so MediaPipe's scores are taken: {error.message}{hint}")
+        return None
 
 
 def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:

@@ -268,8 +268,11 @@ def _check_outputs(plan: Iterable[PlannedLine], path: Path) -> None:
 
 def folders_of(line_id: str) -> list[str]:
     """The folders below OUT that an id needs, the innermost first: `a/b/c` -> `a/b`, `a`."""
-    cuts = [at for at, letter in enumerate(line_id) if letter == "/"]
-    return [line_id[:at] for at in reversed(cuts)]
+    found = []
+    while "/" in line_id:
+        line_id = line_id.rpartition("/")[0]
+        found.append(line_id)
+    return found
 
 
 def _check_assets(plan: Iterable[PlannedLine], path: Path) -> None:

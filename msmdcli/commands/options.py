@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from msmdcli.console import Console
 
 if TYPE_CHECKING:
-    from msmdcli.batch.planned import BatchOptions
     from msmdcli.heads.mesh import MeshDecoder
     from msmdcli.model.sampling import Sampling
     from msmdcli.motion.motion import Motion
@@ -173,51 +172,6 @@ def asked_sampling(
     chosen = apply_quality(quality, sampler, steps)
     interval = None if guidance_interval is None else parse_interval(guidance_interval)
     return Sampling(chosen.sampler, chosen.steps, guidance_audio, guidance_style, interval, guidance_rescale)
-
-
-def everyday_options(
-    manifest: Path,
-    out: Path,
-    style: str | None,
-    formats: str | None,
-    fps: str | None,
-    quality: str | None,
-    guidance_audio: float | None,
-    guidance_style: float | None,
-    device: str,
-    bundle: Path | None,
-    styles: list[Path] | None,
-    gestures: list[Path] | None,
-    **others: Any,
-) -> BatchOptions:
-    """The options of a batch that `msmd watch` and `msmd studio` take, too; `others` are further fields of it.
-
-    Raises:
-        UsageError: one of them cannot be used.
-    """
-    from msmdcli.batch.planned import BatchOptions
-    from msmdcli.manifest.command_line import parse_choices
-
-    asked: dict[str, Any] = {
-        "style": style,
-        "formats": formats,
-        "fps": fps,
-        "guidance_audio": guidance_audio,
-        "guidance_style": guidance_style,
-        "quality": quality,
-    }
-    return BatchOptions(
-        manifest,
-        out,
-        choices=parse_choices(**asked),
-        asked=asked,
-        sampling=asked_sampling(quality, None, None, guidance_audio, guidance_style, None, None),
-        device=device,
-        bundle=bundle,
-        styles=tuple(styles or ()),
-        gestures=tuple(gestures or ()),
-        **others,
-    )
 
 
 def drawing_head(head: Path | None, motion: Motion, talk: Console, needed: bool) -> MeshDecoder | None:

@@ -7,26 +7,13 @@ from typing import Annotated
 
 import typer
 
-from msmdcli.commands.options import (
-    AsInBatch,
-    BundleFolder,
-    Device,
-    Formats,
-    Fps,
-    GestureFolders,
-    GuidanceAudio,
-    GuidanceStyle,
-    Json,
-    Quality,
-    Quiet,
-    StyleFolders,
-    console,
-    everyday_options,
-)
+from msmdcli.commands.everyday import Everyday, with_everyday_options
+from msmdcli.commands.options import Json, Quiet, console
 from msmdcli.console import reports_errors
 
 
 @reports_errors
+@with_everyday_options
 def studio(
     given: Annotated[
         Path, typer.Argument(help="A manifest, or a folder that `msmd batch` wrote.", metavar="MANIFEST|OUT")
@@ -34,16 +21,8 @@ def studio(
     out: Annotated[Path | None, typer.Option(help="Folder of the outputs. (default: the one given, or out)")] = None,
     port: Annotated[int, typer.Option(help="Port to listen on, on this machine only. 0: a free one.", min=0)] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, open nothing.")] = False,
-    style: AsInBatch = None,
-    formats: Formats = None,
-    fps: Fps = None,
-    quality: Quality = None,
-    guidance_audio: GuidanceAudio = None,
-    guidance_style: GuidanceStyle = None,
-    device: Device = "auto",
-    bundle: BundleFolder = None,
-    styles: StyleFolders = None,
-    gestures: GestureFolders = None,
+    *,
+    everyday: Everyday,
     threads: Annotated[int, typer.Option(help="Threads of the model. 0: as many as there are cores.", min=0)] = 0,
     json_lines: Json = False,
     quiet: Quiet = False,
@@ -60,19 +39,5 @@ def studio(
     """
     from msmdcli.studio.serving import serve
 
-    options = everyday_options(
-        given,
-        out or Path("out"),
-        style,
-        formats,
-        fps,
-        quality,
-        guidance_audio,
-        guidance_style,
-        device,
-        bundle,
-        styles,
-        gestures,
-        threads=threads,
-    )
+    options = everyday.options(given, out or Path("out"), threads=threads)
     serve(given, out, options, port, not no_browser, console(json_lines, quiet=quiet))

@@ -7,43 +7,21 @@ from typing import Annotated
 
 import typer
 
-from msmdcli.commands.options import (
-    AsInBatch,
-    BundleFolder,
-    Device,
-    Formats,
-    Fps,
-    GestureFolders,
-    GuidanceAudio,
-    GuidanceStyle,
-    Json,
-    Out,
-    Quality,
-    Quiet,
-    StyleFolders,
-    console,
-    everyday_options,
-)
+from msmdcli.commands.everyday import Everyday, with_everyday_options
+from msmdcli.commands.options import Json, Out, Quiet, console
 from msmdcli.console import reports_errors
 
 
 @reports_errors
+@with_everyday_options
 def watch(
     manifest: Annotated[
         Path, typer.Argument(help="A manifest (YAML, JSON, CSV), a folder of recordings, or one recording.")
     ],
-    style: AsInBatch = None,
     out: Out = Path("out"),
-    formats: Formats = None,
-    fps: Fps = None,
-    quality: Quality = None,
-    guidance_audio: GuidanceAudio = None,
-    guidance_style: GuidanceStyle = None,
     jobs: Annotated[int | None, typer.Option(help="Workers; as for `msmd batch`.", min=1)] = None,
-    device: Device = "auto",
-    bundle: BundleFolder = None,
-    styles: StyleFolders = None,
-    gestures: GestureFolders = None,
+    *,
+    everyday: Everyday,
     json_lines: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -57,19 +35,5 @@ def watch(
     """
     from msmdcli.batch.watching import watch_batch
 
-    options = everyday_options(
-        manifest,
-        out,
-        style,
-        formats,
-        fps,
-        quality,
-        guidance_audio,
-        guidance_style,
-        device,
-        bundle,
-        styles,
-        gestures,
-        jobs=jobs,
-    )
+    options = everyday.options(manifest, out, jobs=jobs)
     raise typer.Exit(watch_batch(options, console(json_lines, quiet=quiet)))

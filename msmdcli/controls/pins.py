@@ -175,6 +175,19 @@ class Pinned:
                     result[first - start : stop - start, group.columns] = targets[first - at.first : stop - at.first]
         return result
 
+    def held(self, start: int, frames: int, channels: int) -> Array | None:
+        """Frames `start` .. `start` + `frames` where the pins hold every one of so many channels in all of them, [n, D]
+        float32; None where they leave anything open."""
+        if len(self.stretches) < channels:
+            return None
+        found, stop = np.full((frames, channels), np.nan, np.float32), start + frames
+        for group in self._groups:
+            for at, targets in zip(group.times, group.targets, strict=True):
+                low, high = max(at.first, start), min(at.last + 1, stop)
+                if low < high:
+                    found[low - start : high - start, group.columns] = targets[low - at.first : high - at.first]
+        return None if np.isnan(found).any() else found
+
     def nearness(self, frames: int) -> NDArray[np.float64]:
         """[frames, D] 1 at pinned frames, falling to 0 over `blend` on both sides."""
         size = max(self.stretches) + 1 if self.stretches else 0

@@ -12,6 +12,7 @@ MAX_PATH, MAX_NAME = 2000, 255  # characters of a path; bytes of one name in it
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 FORBIDDEN = '<>:"|?*\\'
 INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: control, format, surrogate, line ends
+IN_NO_NAME = re.compile(f"[{re.escape(FORBIDDEN)}]")
 PLAIN = re.compile(r"[ -~]*")  # printable ASCII: nothing of it is invisible, and a character is a byte
 OURS = ("report", "ledger")  # OUT/report.json, OUT/report.html, OUT/ledger.jsonl
 
@@ -22,10 +23,10 @@ def id_problem(line_id: str) -> str | None:
         return "it is empty"
     if len(line_id) > MAX_LENGTH:
         return f"it has more than {MAX_LENGTH} characters"
-    seen = line_id if PLAIN.fullmatch(line_id) is None else ""  # where invisible characters may be
-    bad = next((c for c in line_id if c in FORBIDDEN or (seen and unicodedata.category(c) in INVISIBLE)), None)
+    plain = PLAIN.fullmatch(line_id) is not None  # nothing in it is invisible
+    bad = IN_NO_NAME.search(line_id) if plain else next(filter(_forbidden, line_id), None)
     if bad is not None:
-        return f"{bad!r} cannot be part of a file name everywhere"
+        return f"{bad[0]!r} cannot be part of a file name everywhere"
     if line_id.startswith("/"):
         return "it starts with /, so it would leave the output folder"
     for part in line_id.split("/"):
@@ -63,8 +64,14 @@ def path_problem(text: str) -> str | None:
     return None
 
 
+def _forbidden(character: str) -> bool:
+    return IN_NO_NAME.match(character) is not None or unicodedata.category(character) in INVISIBLE
+
+
 def folded(line_id: str) -> str:
     """The id as a file system that ignores case and Unicode's variants sees it; equal means the same file."""
+    if line_id.isascii():
+        return line_id.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", line_id).casefold())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from msmdcli.errors import MsmdError
 
@@ -19,8 +19,7 @@ class DocumentError(MsmdError):
     """The text is not YAML, JSON or CSV at all. The message begins with file:line:column."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A value and its place.
 
     Attributes:
@@ -57,7 +56,8 @@ class Node:
     @property
     def text(self) -> str | None:
         """A scalar's text; None for lists, mappings and null."""
-        return self.content if isinstance(self.content, str) and not self.is_null else None
+        content = self.content
+        return content if isinstance(content, str) and (self.quoted or content not in NULLS) else None
 
     @property
     def number(self) -> float | None:
@@ -78,8 +78,7 @@ def number_in(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A key of a mapping. Two keys with the same text are different objects, so that a repetition can be reported."""
 
     text: str

@@ -78,10 +78,13 @@ class Reader:
         if not isinstance(node.content, dict):
             self.wrong(node, f"{what} is a mapping of keys, not a {node.kind}", f"keys: {', '.join(keys)}")
             return {}
-        for key, _ in node.entries:
+        found = {}
+        for key, value in node.content.items():
             if key.text not in keys:
                 self.wrong(key, f"unknown key {key.text!r} in {what}", self.hint_for_key(key.text, what, keys))
-        return {key.text: value for key, value in node.entries if key.text in keys and not value.is_null}
+            elif not value.is_null:
+                found[key.text] = value
+        return found
 
     def hint_for_key(self, key: str, what: str, keys: Sequence[str]) -> str:
         """The hint for an unknown key."""
@@ -101,9 +104,10 @@ class Reader:
 
     def text_of(self, node: Node, what: str) -> str | None:
         """Any scalar as the text that was written."""
-        if node.text is None:
+        text = node.text
+        if text is None:
             self.wrong(node, f"{what} is a text, not " + ("empty" if node.is_null else f"a {node.kind}"))
-        return node.text
+        return text
 
     def path_of(self, node: Node, what: str) -> Path | None:
         """A path; a relative one starts from the document's folder."""

@@ -1,4 +1,5 @@
-"""A hair-line painted on a head that has no hair: short hair on the scalp, so that a forehead is seen as one.
+"""A hair-line painted on the head that ships, which has no hair: short hair on the scalp, so that a forehead is seen as
+one. Other heads have hair of their own, or none.
 
 Lengths are in radii of the eyeball from the point between both eyes, as the painted brows' (`msmdcli.drawing.scene`);
 the numbers were drawn on the head that ships.
@@ -8,7 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from msmdcli.heads.gltf_head import source_of
 from msmdcli.heads.mesh import MeshDecoder
+from msmdcli.paths import SHIPPED_HEAD
 
 HAIR = (0.24, 0.22, 0.22)  # that the skin's colour is multiplied with
 # Where the hair begins: how high, at each place from the front to the back of the head.
@@ -17,6 +20,11 @@ HEIGHT = (-4.4, -4.4, -2.8, -0.6, 0.75, 0.75, -0.2, -0.6, 1.3, 2.9, 3.6, 4.1, 4.
 RECEDES = 0.5  # above the temples
 TEMPLES = (2.4, 3.6)  # to the side of the middle
 SOFT = 0.55  # over which it begins
+
+
+def is_bald(mesh: MeshDecoder) -> bool:
+    """Whether a head is the one that ships."""
+    return bool(mesh.source) and mesh.source == source_of(SHIPPED_HEAD, mesh.rig)
 
 
 def hair_of(mesh: MeshDecoder) -> np.ndarray:

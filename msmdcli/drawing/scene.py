@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from msmdcli.drawing.hair_line import HAIR, hair_of, is_bald
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.motion.rotation import matrix_of_quaternion, quaternion_from_euler
 
@@ -119,14 +120,17 @@ class Scene:
 
     @cached_property
     def materials(self) -> tuple[np.ndarray, np.ndarray]:
-        """Colour [V, 3] and gloss [V]: parts' colours, red lips, brows, dark linings, wet eyes and teeth."""
+        """Colour [V, 3] and gloss [V]: parts' colours, red lips, brows, hair, dark linings, wet eyes and teeth."""
         mesh = self.mesh
         colour, gloss = np.empty((mesh.size, 3)), np.full(mesh.size, 0.12)
         for part in mesh.parts:
             colour[part.vertices] = np.array(part.colour) ** DEEPER
             if part.name.lower() != "skin":
                 gloss[part.vertices] = 0.5
-        for strength, tint in ((self._lips, LIPS), (self.brows, BROWS)):
+        painted = [(self._lips, LIPS), (self.brows, BROWS)]
+        if is_bald(mesh):
+            painted.append((hair_of(mesh), HAIR))
+        for strength, tint in painted:
             colour *= 1.0 - strength[:, None] * (1.0 - np.array(tint))
         # Little light falls into the mouth: everything in it darkens with its distance behind the lips.
         line = mesh.neutral[mesh.mouth]

@@ -23,6 +23,8 @@ from msmdcli.heads.raster import rasterise
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 
+LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
+MEETING = (1.5, 3.0, 6.0)  # mm between lips that meet; a drawn character's may stand farther apart at rest
 BROWS = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")  # they move the skin, and neither eyes nor teeth
 ATTRIBUTES = {"mouth_line": "mouth", "mouth_opening": "mid_lips"}  # vertex sets whose attribute has another name
 
@@ -135,12 +137,18 @@ class MeshDecoder:
 
     @cached_property
     def skin(self) -> np.ndarray:
-        """Vertices of the parts that the brows move: skin and its linings, without eyes and teeth. [n] ascending."""
+        """Vertices of the parts that the brows move: skin and its linings, without eyes and teeth. [n] ascending.
+
+        A head whose brows do not move is told by its lids.
+        """
         if any(name not in self.channels for name in BROWS):
             return np.arange(self.size)
-        moved = self.displacement(*BROWS)
-        parts = [part.vertices for part in self.parts if moved[part.vertices].max() > 0.5]
-        return np.concatenate([np.arange(part.start, part.stop) for part in parts]) if parts else np.arange(self.size)
+        for names in (BROWS, [name for name in LIDS if name in self.channels]):
+            moved = self.displacement(*names) if names else np.zeros(self.size)
+            parts = [part.vertices for part in self.parts if moved[part.vertices].max(initial=0.0) > 0.5]
+            if parts:
+                return np.concatenate([np.arange(part.start, part.stop) for part in parts])
+        return np.arange(self.size)
 
     def _seen(self, vertices: np.ndarray) -> np.ndarray:
         """[n] bool: whether these skin vertices [n] are seen from the front at rest (profile slopes included)."""
@@ -200,30 +208,31 @@ class MeshDecoder:
     def mouth(self) -> np.ndarray:
         """Vertices on the line where the lips meet. [n] ascending.
 
-        Skin that has other skin within 1.5 mm at rest from which opening the jaw parts it, by a tenth or more of the
-        farthest that opening the jaw moves any skin.
+        Skin that has other skin within 1.5 mm at rest (else 3, else 6) from which opening the jaw parts it, by a tenth
+        or more of the farthest that opening the jaw moves any skin.
         """
         if "mouth_line" in self.stored:
             return self.stored["mouth_line"]
         self._need("mouth_line", "jawOpen", "mouthRollUpper", "mouthRollLower")
         moved = self.deltas[self.channels.index("jawOpen")]  # [V, 3]
-        near = self.displacement("mouthRollUpper", "mouthRollLower")
-        region = self.skin[near[self.skin] >= 0.1 * near[self.skin].max()]
+        rolled = self.displacement("mouthRollUpper", "mouthRollLower")
+        region = self.skin[rolled[self.skin] >= 0.1 * rolled[self.skin].max()]
         opening = 0.1 * np.linalg.norm(moved[self.skin], axis=1).max()
         place, moved = self.neutral[region], moved[region]  # [n, 3]
         middle = place - place.mean(axis=0)
         square = (middle**2).sum(axis=1)
         on_line = np.zeros(len(region), bool)
-        for rows in np.array_split(np.arange(len(region)), len(region) // 500 + 1):  # keeps [rows, n] small
-            squared = square[rows, None] + square - 2 * middle[rows] @ middle.T  # of distances; rounded
-            first, second = np.nonzero(squared < 1.1 * 1.5**2)
-            first = rows[first]
-            close = np.linalg.norm(place[first] - place[second], axis=1) < 1.5
-            parted = np.linalg.norm(moved[first] - moved[second], axis=1) > opening
-            on_line[first[close & parted]] = True
-        if not on_line.any():
-            raise MsmdError("no mouth found on this head", hint="its jawOpen target must part the lips")
-        return region[on_line]
+        for near in MEETING:
+            for rows in np.array_split(np.arange(len(region)), len(region) // 500 + 1):  # keeps [rows, n] small
+                squared = square[rows, None] + square - 2 * middle[rows] @ middle.T  # of distances; rounded
+                first, second = np.nonzero(squared < 1.1 * near**2)
+                first = rows[first]
+                close = np.linalg.norm(place[first] - place[second], axis=1) < near
+                parted = np.linalg.norm(moved[first] - moved[second], axis=1) > opening
+                on_line[first[close & parted]] = True
+            if on_line.any():
+                return region[on_line]
+        raise MsmdError("no mouth found on this head", hint="its jawOpen target must part the lips")
 
     @cached_property
     def lips(self) -> np.ndarray:

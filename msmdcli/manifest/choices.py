@@ -47,6 +47,7 @@ MAX_TIME = 1e6  # seconds at which a pin or a gesture may be
 
 SEGMENT_KEYS = ("start", "style", "regions", "fade", "intensity")
 GESTURE_KEYS = ("name", "at", "scale", "length", "blend", "fade", "channels")
+KNOWN = frozenset(CHOICES)
 PIN_KEYS = ("time", "hold", "channels", "blend", "file")
 
 
@@ -67,8 +68,7 @@ class ChoicesReader(Reader):
 
     def choices_from(self, entries: Mapping[str, Node]) -> Choices:
         """The choices among the entries of a mapping."""
-
-        if not any(name in entries for name in CHOICES):
+        if KNOWN.isdisjoint(entries):
             return NO_CHOICES
 
         def when(name: str, read: Callable[[Node], T | None]) -> T | None:

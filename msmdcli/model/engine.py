@@ -190,7 +190,9 @@ class Engine:
             for some in ways.values():
                 self._advance(some, on_error)
             return
-        layers = [layer for line in lines for layer in line.layers]
+        layers = [layer for line in lines for layer in line.layers if not layer.done]
+        if not layers:
+            return  # all that is left of them is held
         try:
             solved = self.solver.solve(layers, lines[0].sampling)  # [L, N, D]
         except MsmdError as error:

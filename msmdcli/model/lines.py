@@ -31,6 +31,8 @@ class Job:
         noise: what stands for the id in the seed of its noise: takes of one line share it.
         constrain: called in every step of the sampling with the prediction [n, D] in rig units for the line's frames
             from `first` on (n <= N); what it returns takes the prediction's place. It must depend on nothing else.
+        held: the values [n, D] of n frames from `first` on, in rig units, where `constrain` decides them all, whatever
+            is predicted; None where it leaves anything open. Windows that are held are not sampled.
         watch_alpha: called once per window, after its last step, with alpha [n, K] of eq. 4 for the line's frames from
             `first` on: the coefficients of the style basis, of the first style that has weight there. It changes
             nothing.
@@ -43,6 +45,7 @@ class Job:
     seed: int = 0
     noise: str | None = None
     constrain: Callable[[Array, int], Array] | None = None
+    held: Callable[[int, int], Array | None] | None = None
     watch_alpha: Callable[[Array, int], None] | None = None
     sampling: Sampling | None = None
 
@@ -125,9 +128,19 @@ class Layer:
         return self._sampling.guided
 
     def _go_to(self, index: int) -> None:
+        """Go to a window, or on to the next one that is to be sampled."""
         self.window: Window = window_at(index, len(self.values), self._bundle.window)
+        while (held := self._held()) is not None:
+            self._keep(self._bundle.normalisation.forward(held))
+            self.window = window_at(self.window.index + 1, len(self.values), self._bundle.window)
         self.done = self.window.start >= len(self.values)
         self.rows: list[CallRow] = [] if self.done else self._make_rows()
+
+    def _held(self) -> Array | None:
+        """[n, D] the current window, if nothing in it is to be sampled."""
+        if self.job.held is None or self.job.watch_alpha is not None or self.window.start >= len(self.values):
+            return None
+        return self.job.held(self.window.start, self.window.frames)
 
     @property
     def audio(self) -> Array:
@@ -144,7 +157,12 @@ class Layer:
         x0_hat[:real] = np.where(after == before, x0_hat[:real], normalisation.forward(after))
 
     def accept(self, x: Array) -> None:
-        """Take the solution [N, D] of the current window, carry its last frames over, go to the next.
+        """Take the solution [N, D] of the current window, go to the next."""
+        self._keep(x)
+        self._go_to(self.window.index + 1)
+
+    def _keep(self, x: Array) -> None:
+        """Take the solution of the current window and carry its last frames over.
 
         What is carried over is held within the rig's ranges first, as motion in training was; so an excess in one
         window cannot grow from window to window.
@@ -155,7 +173,6 @@ class Layer:
         tail = values[-self._bundle.previous :]
         if len(tail) == self._bundle.previous:
             self.previous = normalisation.forward(np.clip(tail, rig.lower, rig.upper))
-        self._go_to(self.window.index + 1)
 
     def _make_rows(self) -> list[CallRow]:
         """The predictions that the current window needs, and their factors."""

@@ -165,6 +165,8 @@ def _prepared(
     made, mark = ledger.latest(line["id"]), marks.get(line["id"], Mark())
     entry["key"] = made.key if made is not None else ""
     entry["note"], entry["now"] = mark.note, said.choices.get(line["id"], {})
+    if line["id"] in said.redone:
+        entry["redone"] = True
     entry["approved"] = mark.approved and mark.key in ("", entry["key"])
     if mark.approved and not entry["approved"]:
         entry["stale"] = True  # another take was approved

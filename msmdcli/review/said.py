@@ -6,7 +6,7 @@ controls begin with usual values; the page works all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,12 @@ class Said:
     Attributes:
         about: the keys and what they may be, see `about_choices`.
         choices: line id -> key -> plain value.
+        redone: ids of lines and takes of which a redo has said something.
     """
 
     about: Mapping[str, Any]
     choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    redone: Set[str] = frozenset()
 
 
 def said_of(out: Path, report: Mapping[str, Any]) -> Said:
@@ -59,12 +61,16 @@ def said_of(out: Path, report: Mapping[str, Any]) -> Said:
     except MsmdError:
         bundle = Bundle.load(shipped_bundle())
         tags, gestures = StyleLibrary(()).tags, GestureLibrary(()).names
-        return Said(about_choices(bundle.rig, Sampling().resolve(bundle), tags, gestures))
+        about, choices = about_choices(bundle.rig, Sampling().resolve(bundle), tags, gestures), {}
+    redone = set()
     for line_id, entries in redone_in(report).items():
         for entry in entries:
             try:
                 said = as_plain(parse_yaml(entry.text, "a redo"))
             except MsmdError:
                 continue
-            choices.setdefault(line_id, {}).update({k: v for k, v in said.items() if k in CHOICES})
-    return Said(about, choices)
+            own = {k: v for k, v in said.items() if k in CHOICES} if isinstance(said, dict) else {}
+            choices.setdefault(line_id, {}).update(own)
+            if own:
+                redone.add(line_id)
+    return Said(about, choices, redone)

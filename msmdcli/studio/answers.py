@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.responses import FileResponse, Response
 
@@ -27,13 +27,14 @@ from msmdcli.studio.choices import about_choices
 from msmdcli.studio.dropped import Dropped
 from msmdcli.studio.films import Films
 from msmdcli.studio.line_view import line_view, lines_table
-from msmdcli.studio.making import Maker
 from msmdcli.studio.manifest_text import keep
-from msmdcli.studio.project import Project
-from msmdcli.studio.reference_view import reference_view
+from msmdcli.studio.project import Project, stamp_of
 from msmdcli.studio.retake import Retakes
 from msmdcli.studio.videos import Videos
 from msmdcli.styles.library import StyleLibrary
+
+if TYPE_CHECKING:
+    from msmdcli.studio.making import Maker
 
 PLAYED = {  # suffixes of recordings that every browser plays as they are
     ".flac": "audio/flac",
@@ -47,6 +48,22 @@ PLAIN_WAVES = ("PCM_16", "PCM_24", "PCM_U8", "FLOAT")  # kinds of WAV that they 
 EXACT = 2**53  # the largest whole number that a page has exactly
 
 
+class ShownHead(NamedTuple):
+    """The head that shows a line.
+
+    Attributes:
+        path: of its file.
+        rig: whose motion poses it.
+        name: by which the page knows whether it has it; `mapped` knows the character's own controls.
+        instead: why it stands in for the character's own; empty if it does not.
+    """
+
+    path: Path
+    rig: Rig
+    name: str = "usual"
+    instead: str = ""
+
+
 class Studio:
     """What the addresses share.
 
@@ -56,7 +73,6 @@ class Studio:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.maker = Maker(project.options, project.bundle)
         self.approvals = Approvals(project.out)
         self.retakes = Retakes(project.path)
         self.dropped = Dropped(project.path, project.bundle.rig)
@@ -64,7 +80,16 @@ class Studio:
         self.films = Films()
         self.work = ThreadPoolExecutor(1, thread_name_prefix="msmd-studio")  # lines are made one after the other
         self.reading = ThreadPoolExecutor(2, thread_name_prefix="msmd-studio-read")
-        self._heads: dict[tuple[str, tuple[str, ...]], bytes] = {}
+        self._heads: dict[tuple[Path, tuple[int, int], tuple[str, ...]], bytes | MsmdError] = {}
+        if project.options.device != "auto":  # one that cannot be used is refused before the page opens
+            _ = self.maker
+
+    @cached_property
+    def maker(self) -> Maker:
+        """What makes lines. The list comes before it: it brings ONNX Runtime along."""
+        from msmdcli.studio.making import Maker
+
+        return Maker(self.project.options, self.project.bundle)
 
     def close(self) -> None:
         """Let what is being made end, drop what waits, and remove what nobody kept."""
@@ -105,7 +130,7 @@ class Studio:
             return table | {"stamp": list(state.stamp)}
         finally:
             with suppress(RuntimeError):  # it is closed already
-                self.work.submit(self.maker.load)  # the list comes before the model
+                self.work.submit(lambda: self.maker.load())  # the list comes before the model
 
     def make(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """A line as it would be with these keys."""
@@ -121,23 +146,28 @@ class Studio:
                 "written": project.written_id(line_id),
                 "take": project.take_number(line_id),
                 "dub": planned.line.dub is not None,
-                "redone": project.redone(line_id),
+                "redone": _exact(project.redone(line_id)),
             }
-            if (chosen := project.choosing(line_id)) and chosen["seed"] <= EXACT:
+            if chosen := _exact(project.choosing(line_id)):
                 about["choosing"] = chosen
         if waiting := self.videos.waiting(planned.references.values()):
             return about | {"waiting": f"tracking {waiting[0]}", "share": waiting[1]}
         made = self.maker.make(planned)
-        head = self._head_of(planned)[2]
-        return line_view(made, planned, head) | about | {"head": head}
+        head = self._head_of(planned)
+        view = line_view(made, planned, head.name)
+        if head.instead:
+            view["warnings"].append(f"the character's own head is not shown: {head.instead}")
+        return view | about | {"head": head.name}
 
     def reference(self, line_id: str, keys: dict[str, Any]) -> dict[str, Any]:
         """The performance that a line follows with these keys."""
         planned = self.project.changed(line_id, keys)
         if waiting := self.videos.waiting(planned.references.values()):
             return {"waiting": f"tracking {waiting[0]}", "share": waiting[1]}
+        from msmdcli.studio.reference_view import reference_view
+
         made = self.maker.make(planned)  # it was made just before, so this is a look into what is kept
-        curves = planned.curves if self._head_of(planned)[2] == "mapped" else None
+        curves = planned.curves if self._head_of(planned).name == "mapped" else None
         return reference_view(made, self.maker.performers(made), curves, self.films.by_name(planned.references))
 
     def retake(self, line_id: str, keys: dict[str, Any], start: float, end: float) -> dict[str, Any]:
@@ -172,35 +202,36 @@ class Studio:
 
     def head(self, line_id: str) -> bytes:
         """The head that shows a line."""
-        usual = find_head(), self.project.bundle.rig, "usual"
-        path, rig, _ = self._head_of(self.project.line(line_id)) if line_id else usual
-        key = (str(path), rig.channels)
-        if key not in self._heads:
-            self._heads[key] = _head_pack(path, rig)
-        return self._heads[key]
+        head = self._head_of(self.project.line(line_id)) if line_id else ShownHead(find_head(), self.project.bundle.rig)
+        found = self._packed(head.path, head.rig)
+        if isinstance(found, MsmdError):
+            raise found
+        return found
 
-    def _head_of(self, planned: PlannedLine) -> tuple[Path, Rig, str]:
-        """Path, rig and name of the head of a line: its character's, where that fits, else the usual one."""
-        from msmdcli.heads.loading import load_head
-
+    def _head_of(self, planned: PlannedLine) -> ShownHead:
+        """The head of a line: its character's, where that fits, else the usual one."""
         character, rig = planned.line.character, self.project.bundle.rig
-        given = character.head if character is not None else None
-        if given is not None and given.is_file():
-            if planned.curves is not None and self._fits(given, planned.curves.rig, load_head):
-                return given, planned.curves.rig, "mapped"
-            if self._fits(given, rig, load_head):
-                return given, rig, f"own:{given}"
-        return find_head(), rig, "usual"
+        own = character.head if character is not None else None
+        if own is None:
+            return ShownHead(find_head(), rig)
+        if planned.curves is not None and isinstance(self._packed(own, planned.curves.rig), bytes):
+            return ShownHead(own, planned.curves.rig, "mapped")
+        found = self._packed(own, rig)
+        if isinstance(found, MsmdError):
+            return ShownHead(find_head(), rig, instead=found.message)
+        return ShownHead(own, rig, f"own:{own}:{stamp_of(own)[0]}")
 
-    def _fits(self, path: Path, rig: Rig, load: Callable[[Path, Rig], object]) -> bool:
-        key = (str(path), rig.channels)
-        if key in self._heads:
-            return True
-        try:
-            self._heads[key] = _head_pack(path, rig)
-        except MsmdError:
-            return False
-        return True
+    def _packed(self, path: Path, rig: Rig) -> bytes | MsmdError:
+        """A head as the page gets it, or why it cannot be shown; read again when its file has changed."""
+        from msmdcli.studio.head_pack import head_pack  # the list comes before it
+
+        key = (path, stamp_of(path), rig.channels)
+        if key not in self._heads:
+            try:
+                self._heads[key] = head_pack(path, rig)
+            except MsmdError as error:
+                self._heads[key] = error
+        return self._heads[key]
 
     def sound(self, line_id: str) -> Response:
         """A line's recording, as it is where a browser plays that, else decoded."""
@@ -217,10 +248,9 @@ class Studio:
         return Response(wave.getvalue(), media_type="audio/wav")
 
 
-def _head_pack(path: Path, rig: Rig) -> bytes:
-    from msmdcli.studio.head_pack import head_pack  # the list comes before it
-
-    return head_pack(path, rig)
+def _exact(keys: dict[str, Any]) -> dict[str, Any]:
+    """Keys that a page can give back as they are; none where the seed is too large for that."""
+    return {} if isinstance(seed := keys.get("seed"), int) and seed > EXACT else keys
 
 
 def _is_plain_wave(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from msmdcli.manifest.lines import CHOICES, DEFAULT_SEED
+from msmdcli.manifest.lines import CHOICES, DEFAULT_SEED, SAMPLING
 from msmdcli.manifest.schema import manifest_schema
 from msmdcli.model.sampling import Sampling
 from msmdcli.motion.rig import Rig
@@ -13,6 +13,12 @@ from msmdcli.studio.places import DUB_CHOICES
 from msmdcli.styles.field import DEFAULT_FADE, DEFAULT_INTENSITY
 
 SILENT_KEYS = ("formats", "format_options", "language", "takes")  # choices that change nothing that is seen or heard
+
+FIRST = (  # what is reached for first, in the order in which a face is worked on
+    *("style", "intensity", "seed", "regions", "articulation", "mouth_size", "performance_amount", "performance"),
+    *("head", "blinks", "keep_head_pose", "closures", "smooth", "silence_gate"),
+)
+LATER = ("fps", *SAMPLING)  # set once for a whole project
 
 
 def about_choices(rig: Rig, sampling: Sampling, tags: Iterable[str], gestures: Iterable[str]) -> dict[str, Any]:
@@ -30,6 +36,8 @@ def about_choices(rig: Rig, sampling: Sampling, tags: Iterable[str], gestures: I
     return {
         "tags": list(tags),
         "gestures": list(gestures),
+        "first": list(FIRST),
+        "later": list(LATER),
         "keys": {name: choices[name] for name in shown},
         "dub_keys": {name: dubs[name] for name in of_dubs},
         "usual": {  # what holds where nobody says anything, for controls that show a number

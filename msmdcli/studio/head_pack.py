@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from msmdcli.drawing import scene as scenery
-from msmdcli.drawing.hair_line import HAIR, hair_of
 from msmdcli.drawing.opengl.film_mesh import FilmMesh, film_mesh, shipped_film, whole
 from msmdcli.drawing.scene import scene_of
 from msmdcli.heads.gltf_texture import Textures, textures_of
@@ -24,6 +23,7 @@ from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.motion.rig import Rig
 
 SQUARE = 1000  # pixels of the picture that the page frames the head in, as films do
+EYE = 256  # after the numbers of all pictures: triangles of a painted eye
 UNIT = 0.01  # mm of a displacement's step
 
 
@@ -38,9 +38,6 @@ def head_pack(path: Path, rig: Rig) -> bytes:
     camera = scene.camera(SQUARE, SQUARE)
     ours = shipped_film(mesh).is_file()
     film = film_mesh(mesh, None) if ours else whole(mesh)
-    if ours:  # a character's own head has its own hair, or none
-        shade = 1.0 - hair_of(mesh)[:, None] * (1.0 - np.array(HAIR))
-        film = film._replace(colour=film.colour * shade.astype(np.float32))
     painted = None if ours else textures_of(path, mesh.size)
     if painted is not None:
         film = _unpainted(film, mesh, painted)
@@ -52,6 +49,9 @@ def head_pack(path: Path, rig: Rig) -> bytes:
         eye_of[eyeball] = side
     texture = np.zeros(mesh.size, np.uint8) if painted is None else painted.number
     eye_of[texture > 0] = 0  # its picture has the iris
+    kind = np.where(eye_of > 0, EYE, texture.astype(np.int64))  # [V] the picture that it shows, or that it is an eye's
+    in_order = np.argsort(kind[film.triangles[:, 0]], kind="stable")
+    film = film._replace(triangles=film.triangles[in_order])
     arrays = {
         "neutral": mesh.neutral[drawn].astype("<f4"),  # [K, 3]
         "deltas": np.clip(np.round(mesh.deltas[:, drawn] / UNIT), -32767, 32767).astype("<i2"),  # [C, K, 3]
@@ -70,7 +70,7 @@ def head_pack(path: Path, rig: Rig) -> bytes:
         "tall": SQUARE / camera.scale,
         "rotation": list(rig.rotation or ()),
         "look": look(),
-        "groups": _groups(texture[film.triangles[:, 0]]),
+        "groups": _groups(kind[film.triangles[:, 0]]),
         "pictures": [],
         "arrays": {},
     }
@@ -88,14 +88,11 @@ def head_pack(path: Path, rig: Rig) -> bytes:
     return struct.pack("<I", len(text)) + text + body
 
 
-def _groups(texture: np.ndarray) -> list[list[int]]:
-    """Runs of triangles with one picture: the first triangle, how many, and which picture (0: none)."""
-    edges = np.flatnonzero(np.diff(texture)) + 1
+def _groups(kind: np.ndarray) -> list[list[int]]:
+    """Runs of triangles of one kind: the first triangle, how many, and which picture (0: none, EYE: a painted eye)."""
+    edges = np.flatnonzero(np.diff(kind)) + 1
     starts = [0, *(int(edge) for edge in edges)]
-    return [
-        [start, end - start, int(texture[start])]
-        for start, end in zip(starts, [*starts[1:], len(texture)], strict=True)
-    ]
+    return [[start, end - start, int(kind[start])] for start, end in zip(starts, [*starts[1:], len(kind)], strict=True)]
 
 
 def _unpainted(film: FilmMesh, mesh: MeshDecoder, painted: Textures) -> FilmMesh:
@@ -104,8 +101,7 @@ def _unpainted(film: FilmMesh, mesh: MeshDecoder, painted: Textures) -> FilmMesh
     for part in mesh.parts:
         if painted.number[part.vertices].any():
             colour[part.vertices] = part.colour
-    by_picture = np.argsort(painted.number[film.triangles[:, 0]], kind="stable")
-    return film._replace(colour=colour, triangles=film.triangles[by_picture])
+    return film._replace(colour=colour)
 
 
 def look() -> dict[str, Any]:

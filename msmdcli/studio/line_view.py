@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from msmdcli.batch.planned import PlannedLine
 from msmdcli.motion.health import LIMITS, Health
 from msmdcli.motion.motion import Motion
-from msmdcli.studio.making import MadeLine
 from msmdcli.styles.field import style_words
+
+if TYPE_CHECKING:  # what makes lines is loaded after the list
+    from msmdcli.studio.making import MadeLine
 
 PEAKS = 1200  # of the waveform, at most
 COLUMNS = (

@@ -103,10 +103,14 @@ class Maker:
 
     Args:
         options: of the batch, resolved.
-        bundle: the model.
+        bundle: the model; its files are compared with their sha256 here.
+
+    Raises:
+        MsmdError: it is damaged, or cannot be used here.
     """
 
     def __init__(self, options: BatchOptions, bundle: Bundle) -> None:
+        bundle.verify()
         # Threads that wait give their core away: between two lines the browser draws.
         self.engine = Engine(bundle, options.device, options.threads, options.batch_size, options.sampling, False)
         self._known = Tasks()

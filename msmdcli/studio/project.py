@@ -89,7 +89,7 @@ class Project:
         if isinstance(options.manifest, Manifest):
             raise UsageError("the studio needs a manifest in a file", hint="give its path")
         self.path = options.manifest.expanduser()
-        self.bundle = Bundle.load(options.bundle or shipped_bundle())
+        self.bundle = Bundle.load(options.bundle or shipped_bundle(), verify=False)  # whoever makes lines verifies it
         self.options = options.resolved(self.bundle)
         self.out = options.out.absolute()
         self._state: State | None = None
@@ -285,12 +285,19 @@ class Project:
         return self._report[1]
 
     def redone(self, line_id: str) -> dict[str, Any]:
-        """The keys with which a redo made a line that is in OUT, as far as the manifest does not say them; none for a
-        take of several, of which the manifest cannot say anything alone."""
+        """The keys with which a redo made a line that is in OUT, as far as the manifest does not say them.
+
+        Of one take of several a manifest can say nothing alone: these keys make the take its line.
+        """
         entries = self.report().redone.get(line_id, ())
-        if not entries or line_id not in self.state.places:
+        place = self.state.places.get(self.written_id(line_id)) if line_id in self.state.lines else None
+        if not entries or place is None:
             return {}
-        return redone_keys(entries, self.state.places[line_id], self.path.absolute().parent)
+        keys = redone_keys(entries, place, self.path.absolute().parent)
+        choosing = self.choosing(line_id)
+        if choosing and keys.get("seed") == choosing["seed"]:
+            del keys["seed"]  # the take's own
+        return choosing | keys if keys else {}
 
     @property
     def stamp(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from msmdcli.motion.rotation import quaternions_of_matrices
-from msmdcli.tracking.contact import complete_blinks, lid_gaps, lip_openings, meet_lids, meet_lips
+from msmdcli.tracking.contact import lid_gaps, lip_openings, meet_lids, meet_lips
 from msmdcli.tracking.face_correspondence import (
     GAZE,
     FaceCorrespondence,
@@ -23,12 +23,12 @@ from msmdcli.tracking.face_correspondence import (
 )
 from msmdcli.tracking.gaze import gaze_angles, look_channels, resting_gaze
 from msmdcli.tracking.landmark_solver import LandmarkSolver, relative_scores, solved_channels
+from msmdcli.tracking.lid_closure import lid_closures
 from msmdcli.tracking.lid_range import LidRange, lid_range
 from msmdcli.tracking.neutral_face import NeutralFace, find_neutral
 from msmdcli.tracking.performer import Performer, gains_of
 from msmdcli.tracking.sharp_smoothing import smooth
 
-LID_JITTER = 0.01  # at most: lids are quick
 HALF_SEEN = 35.0  # degrees of yaw at which the far side's channels are trusted half as much as the near side's
 ROM_REST_SHARE = 0.1  # of a range-of-motion take's frames, the quietest: the performer at rest
 
@@ -122,13 +122,15 @@ def capture(
     lids = lids_of(landmarks, lid_gaps(solution.points), neutral)
     if performer is not None:
         lids = replace(lids, shut=performer.shut)
-    closures = complete_blinks(lids.closures(lid_gaps(solution.points)), landmarks.fps)
-    closures = smooth(closures, landmarks.fps, most=LID_JITTER)
+    blinks = landmarks.scores_of(("eyeBlinkLeft", "eyeBlinkRight"))
+    closures = lid_closures(lids.closures(lid_gaps(solution.points)), blinks, landmarks.fps)
     angles = gaze_angles(seen, solution.pose, neutral.points, closures, face, landmarks.fps)
     rest = resting_gaze(angles)
     looks = look_channels(angles - rest if gaze_from_rest else angles)
     names = (*solved, *looks)
     weights = meet_lids(np.column_stack([weights, *looks.values()]), names, closures, face)
+    wide = [names.index(f"eyeWide{side}") for side in ("Left", "Right")]
+    weights[:, wide] = smooth(weights[:, wide], landmarks.fps)  # they are met by openings that tremble
 
     values = np.zeros((len(seen), len(face.channels)))
     confidence = np.zeros_like(values)

@@ -18,6 +18,13 @@ WITNESS = 3.0  # mm for each mm that the lips are apart by MediaPipe's scores: w
 AJAR = 0.5  # mm by which lids that are open pass their rest at times
 BLINK_FROM = 0.6  # of the way: a short dip that comes this far was a blink between two pictures
 BLINK_SECONDS = 0.5  # longest time from open to open
+YIELD = (0.75, 0.95)  # closures between which other channels of the lids give way to the blink
+YIELDS = {
+    "eyeWide": 1.0,
+    "eyeSquint": 1.0,
+    "cheekSquint": 1.0,
+    "eyeLookDown": 0.5,
+}  # by which share of what they do to the lids
 
 
 def lip_openings(points: np.ndarray, neutral: NeutralFace, by_scores: np.ndarray) -> np.ndarray:
@@ -110,11 +117,16 @@ def meet_lids(
         full = -face.lid_gap_by[face.index(f"eyeBlink{side}"), number]  # mm
         wanted = np.minimum(closures[:, number], 1.0) * full  # below 0: wider than at rest
         closed = -(weights @ face.lid_gap_by[rows, number])
-        # Shut is shut: then nothing holds the lids open.
+        # Shut is shut, by the blink: nothing holds the lids open, and what a squint or a look down closes of them on
+        # this head leaves a slit, and on other rigs may do nothing.
+        yielding = np.clip((closures[:, number] - YIELD[0]) / (YIELD[1] - YIELD[0]), 0.0, 1.0)
+        for kind, share in YIELDS.items():
+            if (name := f"{kind}{side}") in channels:
+                closed += (
+                    share * yielding * weights[:, channels.index(name)] * face.lid_gap_by[face.index(name), number]
+                )
         wide = channels.index(f"eyeWide{side}")
-        opened = weights[:, wide] * np.clip((closures[:, number] - 0.5) / 0.4, 0.0, 1.0)
-        closed += opened * face.lid_gap_by[face.index(f"eyeWide{side}"), number]
-        weights[:, wide] -= opened
+        weights[:, wide] *= 1.0 - yielding
         blinked = np.clip(weights[:, blink] + (wanted - closed) / full, 0.0, 1.0)
         closed += (blinked - weights[:, blink]) * full
         weights[:, blink] = blinked

@@ -33,7 +33,7 @@ from msmdcli.tracking.face_correspondence import (
 )
 from msmdcli.tracking.rigid_pose import Pose, small_motions
 
-VERSION = 3  # of this procedure
+VERSION = 4  # of this procedure
 NOISE = 1.0  # mm, of a landmark in the picture
 DEPTH_NOISE = 4.5  # times NOISE, along the camera's axis: MediaPipe guesses depth
 INDEPENDENT = 60.0  # landmarks err together: 468 say as much as so many that err each for itself

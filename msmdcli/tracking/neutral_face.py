@@ -9,8 +9,8 @@ be told apart, which landmarks alone leave open; the likeliest answer is taken (
 identity has the covariance of resting faces (`shipped/faces/neutral.npz`, made by `training.faces.neutral_faces`), the
 weights w are non-negative and sparse and are drawn to MediaPipe's scores. Identity and motion are eliminated
 (Woodbury), w is a non-negative least squares, and what w does not explain is the person. Lowered brows keep three
-quarters of their size this way, wide eyes half, and calm people get 0.07 a channel (`benchmarks/capture.md`): name a
-neutral, or calibrate, where the size of an expression matters.
+quarters of their size this way where more of the face frowns (`company_of_brows`), and are the person's where not; wide
+eyes keep half (`benchmarks/capture.md`): name a neutral, or calibrate, where the size of an expression matters.
 """
 
 from __future__ import annotations
@@ -55,6 +55,18 @@ COMPANIONS = {
     "noseSneer": {"browDown": 0.6, "mouthUpperUp": 0.6},
     "cheekSquint": {"mouthSmile": 0.3, "eyeSquint": 0.3},
 }
+# Low brows are a face as often as a frown. Who frowns for a whole take does so with more of the face: narrowed eyes, a
+# raised or bared mouth, corners drawn down (score beyond the usual from which it counts, and at which it counts fully;
+# what smiles raise is theirs). Lowered brows that have no such company are a frown by what they move.
+LOWERED = "browDown"
+COMPANY = {
+    "eyeSquint": (0.32, 0.46),
+    "mouthUpperUp": (0.08, 0.20),
+    "mouthLowerDown": (0.08, 0.20),
+    "mouthFrown": (0.04, 0.12),
+}
+SMILED = {"mouthUpperUp": 1.0, "mouthLowerDown": 0.25}  # of a smile's score, what it does of these
+ALONE = 100.0  # times as sparse are lasting lowered brows that have no company
 TOUCHING_SHARE, MOST_LIP_GAP = 0.03, 2.0  # people who speak close their lips: their least gap, mm at most
 CLOSED_SHARE = 0.3  # of known neutral frames, those with the lips nearest to each other
 
@@ -158,14 +170,33 @@ def find_neutral(
         sparse = sparsity(channels) * np.where(trust > 0, SPARSE[True], SPARSE[False])
     else:
         rest_scores = np.minimum(np.quantile(scores, QUIET_SHARE, axis=0), usual + spread)
-        prior = expected_weights(relative_scores(scores, usual + spread).mean(axis=0), channels)
+        beyond = relative_scores(scores, usual + spread)
+        lasting = beyond.mean(axis=0)
+        alone = 1.0 - company_of_brows(lasting, channels)
+        lowered = np.array([name.startswith(LOWERED) for name in channels])
+        lasting[lowered] = np.maximum(lasting[lowered] - alone * np.median(beyond[:, lowered], axis=0), 0.0)
+        prior = expected_weights(lasting, channels)
         trust, sparse = np.full(len(channels), TRUST[False]), sparsity(channels) * SPARSE[False]
+        sparse[lowered] *= 1.0 + (ALONE - 1.0) * alone
     middle = np.median(points, axis=0) if known else points.mean(axis=0)
     deltas = face.seen_deltas[[face.index(name) for name in channels]]
     taken = _expression(middle - people.mean, deltas, people, prior, trust, sparse)
     found = middle - np.tensordot(taken, deltas, 1)
     lip_gap = float(np.clip(np.quantile(gaps, TOUCHING_SHARE), 0.0, MOST_LIP_GAP))
     return NeutralFace(with_lip_gap(found, lip_gap), rest_scores, taken, known, lip_gap)
+
+
+def company_of_brows(scores: np.ndarray, channels: tuple[str, ...]) -> float:
+    """How far lasting scores [C] beyond the usual ones show a face that frowns with more than its brows: 0 to 1."""
+
+    def level(kind: str) -> float:
+        return float(np.mean([s for s, name in zip(scores, channels, strict=True) if name.startswith(kind)]))
+
+    smile = level("mouthSmile")
+    return max(
+        float(np.clip((level(kind) - SMILED.get(kind, 0.0) * smile - first) / (full - first), 0.0, 1.0))
+        for kind, (first, full) in COMPANY.items()
+    )
 
 
 def expected_weights(scores: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:

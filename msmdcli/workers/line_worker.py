@@ -10,7 +10,8 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -150,10 +151,12 @@ class LineWorker:
         styles = {key: self.styles[code] for key, code in task.codes.items()}
         bundle, features = self.engine.bundle, recording.features
         entries = task.field.entries(styles, len(features), bundle.fps, bundle.rig)
-        constrain = None
-        if task.controls.pins:
-            constrain = Pinned.of(task.controls.pins, bundle.rig, bundle.fps, len(features)).met_by
-        return Job(task.id, features, entries, task.seed, task.noise, constrain, sampling=task.sampling)
+        job = Job(task.id, features, entries, task.seed, task.noise, sampling=task.sampling)
+        if not task.controls.pins:
+            return job
+        pinned = Pinned.of(task.controls.pins, bundle.rig, bundle.fps, len(features))
+        held = partial(pinned.held, channels=bundle.rig.size)
+        return replace(job, constrain=pinned.met_by, held=held)
 
     def rest(self, task: LineTask, frames: int) -> NDArray[np.float32] | None:
         """[T or 1, D] the pose of the line's styles while their mouths are closed, each with its share; None: not

@@ -166,5 +166,6 @@ def _between_losses(track: Track) -> tuple[Motion, int]:
     smooth = smooth_rotation(quaternion_from_euler(motion.values[:, head].astype(np.float64)), float(motion.fps))
     values = motion.values.copy()
     values[:, head] = np.unwrap(euler_from_quaternion(smooth), axis=0)
-    meta = {"tracker": motion.meta.get("tracker", "MediaPipe FaceLandmarker")}
+    meta = {"tracker": "MediaPipe FaceLandmarker"}
+    meta |= {name: motion.meta[name] for name in ("tracker", "solver") if name in motion.meta}
     return Motion(values, motion.fps, motion.rig, meta).clip(), int(inner[0])

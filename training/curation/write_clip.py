@@ -49,7 +49,8 @@ def write_clip(task: WriteTask) -> float:
     motion, sound = aligned(data.motion, data.sound, Fraction(task.offset).limit_denominator(1000) / FPS)
     seconds = Fraction(len(sound), RATE)
     motion = motion.resample(FPS, frames=frame_count(seconds, FPS))
-    meta = {"clip": task.id, "source": task.source, "tracker": "MediaPipe FaceLandmarker"}
+    tracker = ", ".join(data.motion.meta[name] for name in ("tracker", "solver") if name in data.motion.meta)
+    meta = {"clip": task.id, "source": task.source, "tracker": tracker or "MediaPipe FaceLandmarker"}
     motion = Motion(motion.values, FPS, motion.rig, meta).clip()
 
     flac = io.BytesIO()

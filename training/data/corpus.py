@@ -15,9 +15,10 @@ recording brought along (``corpus.yaml``) are removed by moving the motion; at t
 
 Tracking. MediaPipe's 52 scores, as the corpus stores them, are 51 ARKit channels after ``_neutral``; ``tongueOut``
 stays 0. Head angles (degrees; pitch, yaw, roll) become radians. Channels solved from landmarks take their place where a
-folder of such tracks (``training.faces.solve_landmarks``) is named, or lies as ``tracks/`` beside the corpus; a clip
-without such a track is left out then. Lost frames at either end are cut off with their sound, lost frames inside are
-interpolated; a clip with more than 20 % lost is left out.
+folder of such tracks is named, or lies as ``tracks/`` beside the corpus; a clip without such a track is left out then.
+``python -m training.faces.corpus_tracks --out DIR`` makes them (``DIR/tracks``), and so do recipes. Lost frames at
+either end are cut off with their sound, lost frames inside are interpolated; a clip with more than 20 % lost is left
+out.
 
 Splits hold whole persons and depend on names only (``split_of``): ``train``, ``val``, ``test``, and ``style`` for
 silent emotional clips that serve as style references in tests.
@@ -240,7 +241,7 @@ def build_corpus(
     notes = notes or CorpusNotes.load()
     rig = Rig.load("arkit52")
     if tracks is not None and not tracks.is_dir():
-        raise MsmdError(f"{tracks} is no folder", hint="python -m training.faces.solve_landmarks writes one of tracks")
+        raise MsmdError(f"{tracks} is no folder", hint="python -m training.faces.corpus_tracks makes one of tracks")
     for folder in ("audio", "motion"):
         (out / folder).mkdir(parents=True, exist_ok=True)
 

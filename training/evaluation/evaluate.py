@@ -51,7 +51,7 @@ from training.evaluation.delivered import (
     life_of,
 )
 from training.evaluation.judges import judges_of, shipped_ears, shipped_encoder
-from training.evaluation.material import EvaluateOptions, Material, load_material
+from training.evaluation.material import EvaluateOptions, Material, load_material, trackers
 from training.evaluation.measuring import TRACKED, ComparisonHead, Judging, baseline, measure_clip
 from training.evaluation.one_model import Say, evaluate_model, row_of
 from training.evaluation.report import write_report
@@ -159,6 +159,7 @@ def evaluate(
             "clips": len(material.clips),
             "persons": len({clip.record.speaker for clip in material.clips}),
             "groups": {g: sum(c.group == g for c in material.clips) for g in sorted({c.group for c in material.clips})},
+            "trackers": trackers(material.clips),
         },
         "head": {"file": face.path.name, "face": len(face.mesh.face), "lips": len(face.mesh.lips)},
         "seeds": list(options.seeds),

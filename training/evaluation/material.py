@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,6 +154,11 @@ def load_material(data: Path, options: EvaluateOptions) -> Material:
         ]
     average, key = _average_pose(data, index), _material_key(data, clips)
     return Material(split, clips, _other_persons(clips), styles, lines, average, key)
+
+
+def trackers(clips: Sequence[HeldOutClip]) -> list[str]:
+    """Who tracked the clips that are measured against: numbers on other tracks are not to be held against these."""
+    return sorted({str(clip.motion.meta.get("tracker", "a tracker that is not named")) for clip in clips})
 
 
 def _other_persons(clips: list[HeldOutClip]) -> dict[str, Motion]:

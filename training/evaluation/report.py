@@ -55,7 +55,8 @@ def markdown(report: dict[str, Any], pictures: list[str]) -> str:
     groups = ", ".join(f"{number} {group}" for group, number in data["groups"].items())
     conditions = (
         f"{data['clips']} clips of {data['persons']} persons of the split `{data['split']}` ({groups}), seeds "
-        f"{', '.join(map(str, report['seeds']))}. Head `{head['file']}`: {head['face']} face and {head['lips']} lip "
+        f"{', '.join(map(str, report['seeds']))}. Tracked by {'; '.join(data.get('trackers', ['nobody named']))}. "
+        f"Head `{head['file']}`: {head['face']} face and {head['lips']} lip "
         "vertices, without head motion. Style reference: the other half of the same clip. Means over clips with 95 % "
         "bootstrap intervals; definitions in `training/evaluation/metrics.py`, protocol in "
         "`training/evaluation/evaluate.py`."

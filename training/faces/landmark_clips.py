@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,12 @@ class LandmarkClip:
         return np.stack([self.scores[:, self.names.index(c)] if c in self.names else none for c in channels], axis=1)
 
 
-def read_clips(folder: Path) -> Iterator[LandmarkClip]:
+def read_clips(folder: Path, names: Container[str] | None = None) -> Iterator[LandmarkClip]:
     """The clips with landmarks of a folder, in the order of their names: the shared corpus or tracks.
+
+    Args:
+        folder: with metadata.csv, or with tracks.
+        names: of the clips that are wanted; all by default.
 
     Raises:
         MsmdError: there is no such folder.
@@ -63,17 +67,22 @@ def read_clips(folder: Path) -> Iterator[LandmarkClip]:
     if table.is_file():
         with table.open(encoding="utf-8", newline="") as file:
             for row in sorted(csv.DictReader(file), key=lambda row: row["clip"]):
-                clip = _corpus_clip(folder / "tracked" / f"{row['clip']}.npz", row)
+                if names is not None and row["clip"] not in names:
+                    continue
+                clip = corpus_clip(folder / "tracked" / f"{row['clip']}.npz", row)
                 if clip is not None:
                     yield clip
         return
     for path in sorted(folder.rglob("*.npz")):
-        clip = _track_clip(path)
+        if names is not None and path.stem not in names:
+            continue
+        clip = track_clip(path)
         if clip is not None:
             yield clip
 
 
-def _corpus_clip(path: Path, row: dict[str, str]) -> LandmarkClip | None:
+def corpus_clip(path: Path, row: dict[str, str]) -> LandmarkClip | None:
+    """A clip of the corpus, `row` of its metadata.csv; None where its file holds no landmarks."""
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as file:
@@ -95,7 +104,7 @@ def _corpus_clip(path: Path, row: dict[str, str]) -> LandmarkClip | None:
         )
 
 
-def _track_clip(path: Path) -> LandmarkClip | None:
+def track_clip(path: Path) -> LandmarkClip | None:
     """A track with landmarks; None for any other file. Its name stands for the person."""
     from msmdcli.tracking.track import load_track
 

@@ -3,7 +3,7 @@
 A software renderer pays for every triangle, and the heads of films and games are as dense at the back of the neck and
 inside the teeth as at the lips. Here
 
-- lips, lids and brows stay as they are;
+- lips, lids, brows and the hair-line stay as they are;
 - the rest of the skin is thinned by quadric edge collapse (Garland and Heckbert 1997; pyfqmr), borders kept;
 - of teeth, gums, eyes and all else that is no skin, the triangles stay that show in some pose from some side
   (`msmdcli.drawing.opengl.visible`).
@@ -24,14 +24,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from msmdcli.drawing.hair_line import hair_of, is_bald
 from msmdcli.drawing.scene import scene_of
 from msmdcli.heads.mesh import MeshDecoder
 from msmdcli.heads.mesh_file import arrays_of, cache_arrays, cached_arrays
 from msmdcli.paths import SHIPPED_HEAD
 
-VERSION = 1  # raise it when a change of the program changes what is left
+VERSION = 2  # raise it when a change of the program changes what is left
 DENSE = 10_000  # triangles, from which on a head is worth it
-SMOOTH, FEATURES = 8_000, 14_000  # triangles left of smooth skin; of lips, lids and brows
+SMOOTH, FEATURES = 8_000, 14_000  # triangles left of smooth skin; of lips, lids, brows and hair-line
 # Radians that a head may turn sideways, and up or down: `msmdcli.drawing.opengl.visible` looks no farther.
 WIDEST = (1.1, 0.65)
 TALLEST = 1200  # lines of a picture, above which fewer triangles would be seen
@@ -119,9 +120,12 @@ def thinned(mesh: MeshDecoder, context: Any) -> np.ndarray:
 
 
 def _features(mesh: MeshDecoder) -> np.ndarray:
-    """[V] bool: lips, lids and brows."""
+    """[V] bool: lips, lids, brows and where painted hair begins."""
     scene = scene_of(mesh)
     kept = scene.brows > 0.02
+    if is_bald(mesh):
+        hair = hair_of(mesh)
+        kept |= (hair > 0) & (hair < 1)
     kept[mesh.lips] = kept[mesh.mouth] = True
     for eyeball in mesh.eyes:
         if len(eyeball):

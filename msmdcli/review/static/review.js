@@ -219,7 +219,7 @@ class MarkedList extends List {
 
 const markOf = (line) => {
   const { approved, redo: again, note } = marks.of(line);
-  return [...(approved ? ["approved"] : again ? ["to redo"] : ["not marked"]), ...(note.trim() ? ["noted"] : [])];
+  return [...(approved ? ["approved"] : again ? ["to redo"] : ["not marked"]), ...(note.trim() ? ["noted"] : []), ...(line.redone ? ["redone"] : [])];
 };
 const FILTERS = [
   ["status", "any status", (line) => [line.status]],
@@ -232,7 +232,7 @@ const FILTERS = [
 
 function filters() {
   for (const [name, all, values] of FILTERS) {
-    const found = name === "mark" ? ["approved", "to redo", "not marked", "noted"] : [...new Set(lines.flatMap(values))].sort().slice(0, 500);
+    const found = name === "mark" ? ["approved", "to redo", "not marked", "noted", ...(lines.some((line) => line.redone) ? ["redone"] : [])] : [...new Set(lines.flatMap(values))].sort().slice(0, 500);
     if (found.length < 2 && name !== "concern") continue;
     if (!found.length) continue;
     const box = document.createElement("select");
@@ -324,6 +324,11 @@ function start() {
   }
   for (const line of lines) Object.assign(line, { concerns: line.concerns ?? [], note: line.note ?? "" });
   list = page.list = new MarkedList($("list"), $("rows"), (id) => open(id));
+  list.onNone = () => {
+    $("search").value = "";
+    for (const box of document.querySelectorAll("#filters select")) box.value = "";
+    filter();
+  };
   refine = new Refine($("controls"), about.choices, { onInput: () => {}, onCommit: choose });
   $("sound").addEventListener("error", () => page.current?.status !== "failed" && say("This recording cannot be played here: it is not beside the page, or of a kind that the browser does not know."));
   $("play").addEventListener("click", () => player.toggle().catch((error) => say(error.message)));

@@ -5,12 +5,15 @@ import { $, change, page } from "./page.js";
 import { Refine } from "./refine.js";
 
 const LISTS = ["segments", "gestures", "pins"];
+const RETAKES = "retakes/"; // where the files of their pins lie (msmdcli/studio/retake.py)
+const NARROW = 0.15; // seconds between pins in which nothing is open
 const TIMES = { segments: "start", gestures: "at", pins: "time" };
 const FIRST = ["name", "style", "regions", "channels", "at", "start", "time", "hold"]; // controls of a block that come first
 
 export function controls() {
   if (!page.line) return void $("controls").replaceChildren();
   const { keys } = change();
+  held();
   page.refine.show({ ...page.line.own, ...keys }, page.line.inherited, page.line.fixed, page.line.dub ? page.about.dub_keys : page.about.keys);
 }
 
@@ -55,7 +58,7 @@ function valueNow(channel) {
 export function block() {
   const { selected } = lists;
   const item = selected && lists.list(selected.name)[selected.index];
-  $("block").hidden = !item;
+  $("block").hidden = $("whole").hidden = !item;
   if (!item) return void (lists.selected = null);
   $("block").querySelector("h3").textContent = selected.name.slice(0, -1);
   const keys = structuredClone(page.about.blocks[selected.name]);
@@ -66,7 +69,7 @@ export function block() {
     else items[selected.index][key] = value;
     (commit ? lists.commit : lists.live)(selected.name, items);
   };
-  const about = { ...page.about, keys, first: FIRST, usual: { ...page.about.usual, hold: 0, blend: 0.25 }, valueNow };
+  const about = { ...page.about, keys, first: FIRST, later: [], usual: { ...page.about.usual, hold: 0, blend: 0.25 }, valueNow };
   new Refine($("block").querySelector("div"), about, { onInput: told(false), onCommit: told(true) }).show(item, given(selected.name), page.line?.fixed);
 }
 
@@ -85,6 +88,23 @@ export function remove() {
 }
 
 // ---- by keys ---------------------------------------------------------------------------------------------------------
+
+// ---- after a retake --------------------------------------------------------------------------------------------------
+
+const isHeld = (pin) => String(pin.file ?? "").startsWith(RETAKES);
+
+// A retake holds the rest of its line, so what is chosen afterwards acts in its range alone: said, or somebody wonders.
+function held() {
+  const pins = lists.list("pins").filter(isHeld).sort((a, b) => a.time - b.time);
+  $("held").hidden = !pins.length || lists.fixed();
+  const gaps = [...pins, null].map((pin, k) => [k ? pins[k - 1].time + pins[k - 1].hold : 0, pin ? pin.time : (page.now?.view.seconds ?? Infinity)]);
+  const open = gaps.filter(([from, to]) => to - from > NARROW).map(([from, to]) => `${from.toFixed(2)} to ${to.toFixed(2)} s`);
+  $("held").firstElementChild.textContent = `A retake holds all of this line but ${open.join(" and ") || "a moment"}: changes act there alone.`;
+}
+
+export function free() {
+  lists.commit("pins", lists.list("pins").filter((pin) => !isHeld(pin)));
+}
 
 // A new block where the sound is, or at the start of the range.
 export function add(name) {

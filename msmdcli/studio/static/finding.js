@@ -2,7 +2,7 @@
 
 import { counted, get } from "./api.js";
 import { open } from "./line.js";
-import { $, page, say, trying } from "./page.js";
+import { $, changed, page, say, trying } from "./page.js";
 
 const MOST_CHOICES = 500; // of a filter
 const FILTERS = [
@@ -44,7 +44,16 @@ export function filter() {
 export function counts() {
   let approved = 0;
   for (const line of page.lines.values()) approved += line.approved;
-  $("count").textContent = `${page.list.shown.length} of ${page.lines.size} lines · ${approved} approved`;
+  const left = changed().length;
+  $("count").textContent = `${page.list.shown.length} of ${page.lines.size} lines · ${approved} approved${left ? ` · ${left} changed` : ""}`;
+  $("keepall").hidden = left < 2;
+  $("keepall").textContent = `Keep all ${left}`;
+}
+
+export function showAll() {
+  $("search").value = "";
+  for (const box of document.querySelectorAll("#filters select")) box.value = "";
+  filter();
 }
 
 export async function refresh(asked = get("lines")) {

@@ -6,6 +6,7 @@ import { OrbitControls } from "./vendor/OrbitControls.js";
 
 const TYPES = { "<f4": Float32Array, "<i2": Int16Array, "<u4": Uint32Array, "|u1": Uint8Array };
 const DISTANCE = 900; // mm, as in films
+const EYE = 256; // the kind of triangles of a painted eye (msmdcli/studio/head_pack.py)
 const QUARTER = 0.61; // radians
 
 function unpacked(buffer) {
@@ -23,14 +24,14 @@ function unpacked(buffer) {
 const list = (values) => `vec3(${values.map((x) => x.toFixed(6)).join(", ")})`;
 const number = (value) => value.toFixed(6);
 
-// The material of the head, or of what has a picture on it.
-function material(look, shared, picture = null) {
+// The material of the head, of what has a picture on it, or of its painted eyes: only they pay for what they need.
+function material(look, shared, picture = null, eyes = false) {
   const lights = look.lights
     .map(({ towards, colour }) => `light(${list(towards)}, ${list(colour)}, vGloss, n, view, diffuse, highlight);`)
     .join("\n");
   return new THREE.ShaderMaterial({
     uniforms: { ...shared, picture: { value: picture?.texture ?? null }, opaque: { value: picture?.from ?? 0 } },
-    defines: picture ? { PICTURE: "" } : {},
+    defines: { ...(picture ? { PICTURE: "" } : {}), ...(eyes ? { EYES: "" } : {}) },
     side: picture?.from ? THREE.DoubleSide : THREE.FrontSide,
     vertexShader: `
       attribute vec2 places; varying vec2 vPlaces;
@@ -61,7 +62,8 @@ function material(look, shared, picture = null) {
         if (seen.a < opaque) discard;
         base *= seen.rgb;
         #endif
-        if (vEye > 0.5) {
+        #ifdef EYES
+        {
           int side = vEye > 1.5 ? 1 : 0;
           vec3 middle = side == 1 ? middles[1] : middles[0], gaze = side == 1 ? gazes[1] : gazes[0];
           float angle = acos(clamp(dot(normalize(vLocal - middle), gaze), -1.0, 1.0));
@@ -71,6 +73,7 @@ function material(look, shared, picture = null) {
           base = mix(${list(look.pupil)}, iris, smoothstep(-soft, soft, angle - ${number(look.pupil_angle)}));
           base = mix(base, ${list(look.eye_white)}, smoothstep(-soft, soft, angle - ${number(look.iris_angle)}));
         }
+        #endif
         vec3 n = normalize(gl_FrontFacing ? vNormal : -vNormal), view = normalize(-vPlace);
         vec3 diffuse = mix(${list(look.ground)}, ${list(look.sky)}, 0.5 + 0.5 * n.y), highlight = vec3(0.0);
         ${lights}
@@ -124,10 +127,11 @@ export class Head {
     attribute("eye", Float32Array.from(pack.eye), 1);
     geometry.setIndex(new THREE.BufferAttribute(pack.triangles, 1));
     if (pack.places) attribute("places", pack.places, 2);
-    pack.groups.forEach(([start, count, picture]) => geometry.addGroup(3 * start, 3 * count, picture));
+    pack.groups.forEach(([start, count, kind]) => geometry.addGroup(3 * start, 3 * count, kind === EYE ? pack.pictures.length + 1 : kind));
     this.eyesLook = { middles: { value: [new THREE.Vector3(), new THREE.Vector3()] }, gazes: { value: [new THREE.Vector3(), new THREE.Vector3()] } };
     const plain = material(pack.look, this.eyesLook);
-    const materials = [plain, ...pack.pictures.map(() => plain)]; // until the pictures are there
+    const eyes = material(pack.look, this.eyesLook, null, true);
+    const materials = [plain, ...pack.pictures.map(() => plain), eyes]; // plain until the pictures are there
     pack.pictures.forEach(async ({ blob, from }, k) => {
       const texture = new THREE.Texture(await createImageBitmap(blob));
       Object.assign(texture, { colorSpace: THREE.SRGBColorSpace, flipY: false, wrapS: THREE.RepeatWrapping, wrapT: THREE.RepeatWrapping, needsUpdate: true });

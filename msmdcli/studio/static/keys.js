@@ -1,7 +1,7 @@
 // The keys: everything that the mouse does.
 
 import { add, beside, remove, shift } from "./editing.js";
-import { choose, compare, draw, keep, open, retake, travel } from "./line.js";
+import { choose, compare, draw, keep, keepAll, open, retake, travel } from "./line.js";
 import { $, page, say, trying } from "./page.js";
 
 export const KEYS = [
@@ -11,7 +11,7 @@ export const KEYS = [
   ["S, G, P", "a new segment, gesture, pin here"], [", .", "the block before, the next"], ["Alt + Left, Right", "the block a frame back, on"],
   ["Delete", "take the block away"], ["V", "the performance that it follows, beside it; again: its picture"], ["B", "the take before, and back"],
   ["F, T", "front, three-quarter"], ["Up, Down", "the line before, the next"], ["/", "search"], ["D", "choose a file as a take"],
-  ["A", "keep and approve"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["Ctrl+S", "keep in the manifest"],
+  ["A", "keep and approve"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["Ctrl+S", "keep in the manifest"], ["Ctrl+Shift+S", "keep all lines that were changed"],
 ];
 
 export function pressed(event) {
@@ -19,7 +19,7 @@ export function pressed(event) {
   const sliding = event.target.matches("[type=range]");
   const held = event.ctrlKey || event.metaKey;
   const { key } = event;
-  if (held && key.toLowerCase() === "s") keep();
+  if (held && key.toLowerCase() === "s") (event.shiftKey ? keepAll : keep)();
   else if (held && key.toLowerCase() === "z" && !typing) travel(...(event.shiftKey ? ["redo", "undo"] : ["undo", "redo"]));
   else if (key === "Escape" && (typing || sliding)) event.target.blur();
   else if (held || typing || $("keys").open) return;

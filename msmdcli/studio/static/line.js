@@ -3,9 +3,12 @@
 import { bytes, decoded, motionOf, post } from "./api.js";
 import { block, controls } from "./editing.js";
 import { counts, refresh } from "./finding.js";
-import { $, change, page, pause, progress, say, shownTake, trying } from "./page.js";
+import { $, asRedone, change, changed, page, pause, progress, say, shownTake, trying, unkept } from "./page.js";
 
 const AGAIN = 400; // milliseconds between questions for a line that waits for a video
+const REDONE = "A redo made this line so. Keep it in the manifest, or the next batch makes it as the manifest says (Undo shows that).";
+const REDONE_TAKE =
+  "A redo made this take so. A manifest says nothing of one take alone: Keep makes it the line, and the other takes go (Undo shows the manifest's).";
 
 // ---- open -------------------------------------------------------------------------------------------------------------
 
@@ -64,6 +67,7 @@ function described(view) {
   $("choose").disabled = !view.choosing;
   const mine = change();
   if (Object.keys(view.redone).length && !mine.redone) {
+    $("redone").textContent = view.take ? REDONE_TAKE : REDONE;
     mine.redone = view.redone; // what OUT holds is shown, as a change that is not kept yet
     if (!mine.undo.length && !Object.keys(mine.keys).length) Object.assign(mine, { keys: { ...view.redone }, undo: [{}] });
   }
@@ -203,6 +207,23 @@ export async function keep() {
   return true;
 }
 
+// Every line that was changed, in the order in which they were.
+export async function keepAll() {
+  let kept = 0;
+  for (const id of changed()) {
+    if (id === page.current) {
+      if (!(await keep())) return;
+    } else {
+      if (!(await trying(() => post("keep", { id, keys: change(id).keys })))) return;
+      page.changes.delete(id);
+      await refresh();
+    }
+    kept += 1;
+  }
+  buttons();
+  say(`${kept} lines are written into the manifest; msmd batch makes them.`, true);
+}
+
 // What a step of undo says once some keys are the line's own: those that it did not change are as they were before.
 function rebased(step, kept, before, after) {
   const found = { ...step };
@@ -265,17 +286,26 @@ export function draw(time, playing) {
   $("retake").disabled = !player.range || page.lists.fixed();
 }
 
-// Whether a line is as a redo left it.
-export const asRedone = ({ keys, redone }) => Boolean(redone) && JSON.stringify(keys) === JSON.stringify(redone);
-
 export function buttons() {
   const { keys, undo, redo } = change();
+  marked();
   $("redone").hidden = !asRedone(change());
   $("undo").disabled = !undo.length;
   $("redo").disabled = !redo.length;
   $("keep").disabled = !Object.keys(keys).length || !page.now;
   $("compare").disabled = !page.before;
   $("compare").classList.toggle("on", page.comparing);
+}
+
+// The list says which lines were changed: drawn again where that has changed.
+const told = new Map(); // id -> whether the list says so
+function marked() {
+  if (Boolean(told.get(page.current)) === unkept(page.current)) return;
+  told.set(page.current, unkept(page.current));
+  setTimeout(() => {
+    page.list.redraw();
+    counts();
+  });
 }
 
 export function compare() {

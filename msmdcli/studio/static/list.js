@@ -11,6 +11,8 @@ export class List {
     this.all = [];
     this.shown = [];
     this.current = "";
+    this.changed = () => false; // whether a line has changes that are nowhere yet
+    this.onNone = () => {}; // shows all lines again
     this.rows = new Map(); // place in `shown` -> element
     box.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(box);
@@ -40,7 +42,20 @@ export class List {
     for (const row of this.rows.values()) row.remove();
     this.rows.clear();
     this.inside.style.height = `${this.shown.length * HEIGHT}px`;
+    this.none();
     this.draw();
+  }
+
+  // What stands there where no line fits.
+  none() {
+    this.inside.querySelector(".none")?.remove();
+    if (this.shown.length || !this.all.length) return;
+    const again = Object.assign(document.createElement("button"), { textContent: "Show all lines" });
+    again.addEventListener("click", () => this.onNone());
+    const said = document.createElement("div");
+    said.className = "none quiet";
+    said.append("No line fits.", again);
+    this.inside.append(said);
   }
 
   draw() {
@@ -61,6 +76,7 @@ export class List {
     const line = this.shown[place];
     const row = document.createElement("div");
     row.className = line.id === this.current ? "row now" : "row";
+    row.classList.toggle("changed", this.changed(line));
     row.dataset.id = line.id;
     row.setAttribute("role", "option");
     row.style.top = `${place * HEIGHT}px`;
@@ -77,7 +93,7 @@ export class List {
     else if (line.concerns.length) part("mark warn", line.concerns.length === 1 ? "1 concern" : `${line.concerns.length} concerns`);
     else part("mark quiet", line.status === "new" ? "new" : "");
     part("more", [line.redone ? "redone" : "", line.style, line.character, line.text].filter(Boolean).join(" · "));
-    row.title = [line.text, ...line.concerns, line.note].filter(Boolean).join("\n");
+    row.title = [this.changed(line) ? "Changed, and not kept yet." : "", line.text, ...line.concerns, line.note].filter(Boolean).join("\n");
     this.inside.append(row);
     return row;
   }

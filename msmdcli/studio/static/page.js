@@ -23,6 +23,11 @@ export const change = (id = page.current) => {
   return page.changes.get(id);
 };
 
+// Ids of lines with changes that are not kept yet; what a redo made stands in OUT already.
+export const asRedone = ({ keys, redone }) => Boolean(redone) && JSON.stringify(keys) === JSON.stringify(redone);
+export const unkept = (id) => page.changes.has(id) && Object.keys(change(id).keys).length > 0 && !asRedone(change(id));
+export const changed = () => [...page.changes.keys()].filter(unkept);
+
 export const shownTake = () => (page.comparing ? page.before : page.now);
 
 let fading;

@@ -2,7 +2,6 @@
 
 const SLIDER_MOST = 100; // a number that may be larger gets a field without a slider
 const SYNONYMS = ["yes", "no", "true", "false"];
-const FIRST = ["style", "intensity", "seed"]; // the keys that come first; lists come last, behind "More"
 const make = (name, properties = {}, ...inside) => {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...inside);
@@ -57,9 +56,10 @@ export class Refine {
     const names = Object.keys(keys);
     const kinds = new Map(names.map((name) => [name, kindOf(keys[name])]));
     const simple = (name) => kinds.get(name).kind !== "json";
-    const first = this.about.first ?? FIRST;
-    this.order = [...first.filter((name) => kinds.has(name) && simple(name)), ...names.filter((name) => simple(name) && !first.includes(name))];
-    this.later = names.filter((name) => !simple(name));
+    const { first, later } = this.about; // keys that come first; keys that come last, behind "More", as lists do
+    const waits = (name) => !simple(name) || later.includes(name);
+    this.order = [...first.filter((name) => kinds.has(name) && !waits(name)), ...names.filter((name) => !waits(name) && !first.includes(name))];
+    this.later = names.filter(waits);
     this.kinds = kinds;
   }
 
@@ -91,7 +91,7 @@ export class Refine {
     this.signs = signs;
     const found = new Map(names.map((name) => [name, part(name)]));
     this.rows = { keys: this.keys, found };
-    const more = make("details", { open: this.opened }, make("summary", { textContent: `More: ${this.later.join(", ")}` }), make("div", {}, ...this.later.map((name) => found.get(name))));
+    const more = make("details", { open: this.opened }, make("summary", { textContent: `More: ${this.later.join(", ").replaceAll("_", " ")}` }), make("div", {}, ...this.later.map((name) => found.get(name))));
     more.addEventListener("toggle", () => (this.opened = more.open));
     this.box.replaceChildren(...this.order.map((name) => found.get(name)), ...(this.later.length ? [more] : []));
     this.refocus(again);

@@ -3,12 +3,12 @@
 import { counted, get } from "./api.js";
 import { Lane } from "./blocks.js";
 import { listen } from "./dropping.js";
-import { lists, remove } from "./editing.js";
-import { filter, refresh, watch } from "./finding.js";
+import { free, lists, remove } from "./editing.js";
+import { filter, refresh, showAll, watch } from "./finding.js";
 import { KEYS, loop, pressed, side } from "./keys.js";
-import { asRedone, choose, compare, draw, keep, mark, open, retake, set, travel, usualHead } from "./line.js";
+import { choose, compare, draw, keep, keepAll, mark, open, retake, set, travel, usualHead } from "./line.js";
 import { List } from "./list.js";
-import { $, change, page, say, trying } from "./page.js";
+import { $, change, changed, page, say, trying, unkept } from "./page.js";
 import { Pins } from "./pins.js";
 import { Player } from "./player.js";
 import { Reference } from "./reference.js";
@@ -30,6 +30,8 @@ function parts() {
   page.timeline.onRange = () => draw(page.player.time, page.player.playing);
   page.reference = new Reference();
   page.list = new List($("list"), $("rows"), open);
+  page.list.changed = ({ id }) => unkept(id);
+  page.list.onNone = showAll;
 }
 
 // What draws heads is large, so the list comes before it.
@@ -45,9 +47,9 @@ async function headed() {
 
 function mouse() {
   const clicks = {
-    play: () => trying(() => page.player.toggle()), back: () => page.player.step(-1), on: () => page.player.step(1), retake, compare, keep, choose,
+    play: () => trying(() => page.player.toggle()), back: () => page.player.step(-1), on: () => page.player.step(1), retake, compare, keep, keepall: keepAll, choose,
     undo: () => travel("undo", "redo"), redo: () => travel("redo", "undo"), help: () => $("keys").showModal(), beside: () => page.reference.next(),
-    open: () => $("file").click(), remove,
+    open: () => $("file").click(), remove, free,
   };
   for (const [id, does] of Object.entries(clicks)) $(id).addEventListener("click", does);
   $("sound").addEventListener("error", () => page.current && say("This recording cannot be played by the browser."));
@@ -69,7 +71,7 @@ function mouse() {
   document.addEventListener("keydown", pressed);
   listen();
   addEventListener("beforeunload", (event) => {
-    if ([...page.changes.values()].some((mine) => Object.keys(mine.keys).length && !asRedone(mine))) event.preventDefault();
+    if (changed().length) event.preventDefault();
   });
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,50 @@ def test_sampling_sees_the_pins(stand_in_bundle: Path) -> None:
     others = np.delete(np.arange(RIG.size), JAW)
     moved = np.abs(made["a"] - made["b"])[:, others].mean(axis=1)
     assert moved[:20].max() == 0 < moved[20:40].max()  # windows of 20 frames: the first knows nothing of it
+
+
+def test_windows_in_which_everything_is_held_are_not_sampled(
+    stand_in_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a retake, which leaves a range in the middle open: the same bytes, by fewer windows."""
+    bundle = Bundle.load(stand_in_bundle)
+    engine = Engine(bundle, "cpu", threads=1)
+    form, frames = bundle.audio_encoder, 90  # windows of 20 frames
+    features = np.random.default_rng(0).standard_normal((frames, form.dim * form.stack)).astype(np.float32)
+    save_npz(tmp_path / "take.npz", wave(frames))
+    file = MotionFile(tmp_path / "take.npz").located()
+    whole = dict.fromkeys(RIG.channels, 0.0)
+    pins = [Pin(whole, time=0.0, hold=1.8, file=file), Pin(whole, time=2.2, hold=2.0, file=file)]
+    solved: list[list[int]] = []
+    solve = engine.solver.solve
+    monkeypatch.setattr(
+        engine.solver,
+        "solve",
+        lambda layers, sampling: (
+            solved.append([layer.window.index for layer in layers]),  # type: ignore[func-returns-value]
+            solve(layers, sampling),
+        )[1],
+    )
+
+    def made(*jobs: Job) -> dict[str, np.ndarray]:
+        solved.clear()
+        return {job.id: motion.values for job, motion in engine.animate(jobs, clip=False)}
+
+    upper = np.isin(np.arange(RIG.size), RIG.indices("upper")).astype(np.float32)[None]  # two layers
+    for entries in ([StyleEntry(None)], [StyleEntry(None, upper), StyleEntry(None, 1 - upper, intensity=0.5)]):
+        pinned = Pinned.of(pins, RIG, FPS, frames)
+        sampled = Job("a", features, entries, constrain=pinned.met_by)
+        job = Job("a", features, entries, constrain=pinned.met_by, held=partial(pinned.held, channels=RIG.size))
+        usual = made(sampled)["a"]
+        assert [windows[0] for windows in solved] == [0, 1, 2, 3, 4]
+        np.testing.assert_array_equal(made(job)["a"], usual)
+        assert [windows[0] for windows in solved] == [2], "frames 46 to 54 are open"
+        free = Job("b", features, [StyleEntry(None)])
+        assert np.array_equal(made(free, job)["a"], usual), "beside another line"
+    everything = Pinned.of([Pin(whole, file=file)], RIG, FPS, frames)
+    job = Job("a", features, [StyleEntry(None)], held=partial(everything.held, channels=RIG.size))
+    moving = bundle.normalisation.std > 0  # what the model knows to move
+    np.testing.assert_allclose(made(job)["a"][:, moving], wave(frames).clip().values[:, moving], atol=1e-5)
+    assert solved == []
+    almost = Pinned.of([Pin(dict.fromkeys(RIG.channels[1:], 0.0), file=file)], RIG, FPS, frames)
+    assert almost.held(0, 20, RIG.size) is None and everything.held(0, 20, RIG.size) is not None

@@ -93,7 +93,7 @@ def test_the_page_gets_it(tmp_path: Path) -> None:
     pytest.importorskip("starlette")
     import json
 
-    from msmdcli.studio.head_pack import head_pack
+    from msmdcli.studio.head_pack import EYE, head_pack
 
     gltf = GltfFile.load(SHIPPED_HEAD)
     skin = next(k for k, one in enumerate(gltf.tree["materials"]) if one["name"].lower() == "skin")
@@ -110,5 +110,5 @@ def test_the_page_gets_it(tmp_path: Path) -> None:
     (picture,) = about["pictures"]
     start = 4 + size + picture["start"]
     assert packed[start : start + picture["size"]] == png((9, 8, 7)) and picture["type"] == "image/png"
-    assert [group[2] for group in about["groups"]] == [0, 1] and "places" in about["arrays"]
+    assert [group[2] for group in about["groups"]] == [0, 1, EYE] and "places" in about["arrays"]
     assert sum(count for _, count, _ in about["groups"]) == about["arrays"]["triangles"]["shape"][0]

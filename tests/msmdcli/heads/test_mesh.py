@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,21 @@ def test_the_face_has_no_lining_of_the_mouth(ict: MeshDecoder) -> None:
     assert not set(ict.lips) & set(ict.eyes[0])
     left, right = ict.eyes
     assert ict.neutral[left, 0].min() > 0 > ict.neutral[right, 0].max()
+
+
+def test_a_head_of_few_channels_is_told_by_its_lids_and_lips_may_stand_apart(ict: MeshDecoder) -> None:
+    """Most characters have some of ARKit's shapes only, and a drawn one's lips need not touch."""
+    few = ict.deltas.copy()
+    for name in ict.channels:
+        if name.startswith("brow"):
+            few[ict.channels.index(name)] = 0
+    bald = replace(ict, deltas=few)
+    np.testing.assert_array_equal(bald.skin, ict.skin)
+    assert [len(eye) for eye in bald.eyes] == [len(eye) for eye in ict.eyes] != [0, 0]
+    lower = ict.displacement("jawOpen") > 0.5 * ict.displacement("jawOpen").max()
+    for apart in (2.0, 5.0):
+        open_lips = ict.neutral.copy()
+        open_lips[lower, 1] -= apart
+        line = replace(ict, neutral=open_lips).mouth
+        middle = open_lips[line].mean(axis=0)
+        assert np.linalg.norm(middle - ict.neutral[ict.mouth].mean(axis=0)) < 6

@@ -17,6 +17,8 @@ import pytest
 from batch_project import Project
 from studio_page import browser  # noqa: F401  a fixture
 
+from msmdcli.paths import shared_dir
+
 PATIENCE = 300  # seconds, for whatever takes one where the machine has nothing else to do
 
 
@@ -28,6 +30,19 @@ def project(tmp_path: Path, stand_in_bundle: Path) -> Iterator[Project]:
     yield project
     for end in project.at_end:
         end()
+
+
+@pytest.fixture
+def face_film() -> Path:
+    """A short video of a face, and all that tracking needs."""
+    pytest.importorskip("mediapipe")
+    shared = shared_dir()
+    if shared is None or not (shared / "models/face_landmarker.task").is_file():
+        pytest.skip("needs the face landmarker's file")
+    clips = sorted((shared / "corpus/clips").rglob("*.mp4"))
+    if not clips:
+        pytest.skip("needs a film of a face")
+    return min(clips, key=lambda path: path.stat().st_size)
 
 
 class Served:

@@ -16,7 +16,6 @@ from msmdcli.errors import MsmdError, UsageError
 from msmdcli.formats.registry import write_motion
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
-from msmdcli.paths import shared_dir
 from msmdcli.studio import dropped as module
 from msmdcli.studio.dropped import Dropped, safe_stem
 
@@ -128,16 +127,9 @@ def test_only_the_page_can_drop(project: BatchProject, serve: Callable) -> None:
 
 
 @pytest.fixture
-def film() -> bytes:
+def film(face_film: Path) -> bytes:
     """A short video of a face."""
-    pytest.importorskip("mediapipe")
-    shared = shared_dir()
-    if shared is None or not (shared / "models/face_landmarker.task").is_file():
-        pytest.skip("needs the face landmarker's file")
-    clips = sorted((shared / "corpus/clips").rglob("*.mp4"))
-    if not clips:
-        pytest.skip("needs a film of a face")
-    return min(clips, key=lambda path: path.stat().st_size).read_bytes()
+    return face_film.read_bytes()
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from made_video import constant_times, numbered, write_video
 from studio_page import PATIENCE, opened
 
 from msmdcli.errors import UsageError
-from msmdcli.paths import shared_dir
 from msmdcli.styles.library import StyleReference
 
 pytest.importorskip("starlette")
@@ -38,17 +37,10 @@ def test_a_video_has_a_number_and_nothing_else_can_be_asked_for(tmp_path: Path) 
 
 
 @pytest.fixture
-def performed(tmp_path: Path) -> bytes:
+def performed(tmp_path: Path, face_film: Path) -> bytes:
     """A short video of a face in an open format, which every build of Chromium plays."""
-    pytest.importorskip("mediapipe")
-    shared = shared_dir()
-    if shared is None or not (shared / "models/face_landmarker.task").is_file():
-        pytest.skip("needs the face landmarker's file")
-    clips = sorted((shared / "corpus/clips").rglob("*.mp4"))
-    if not clips:
-        pytest.skip("needs a film of a face")
     made = tmp_path / "made.webm"
-    with av.open(str(min(clips, key=lambda path: path.stat().st_size))) as given, av.open(str(made), "w") as film:
+    with av.open(str(face_film)) as given, av.open(str(made), "w") as film:
         stream = film.add_stream("libvpx", rate=25)
         for number, picture in enumerate(given.decode(video=0)):
             if number == 0:

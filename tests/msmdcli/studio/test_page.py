@@ -168,6 +168,13 @@ def test_blocks_pins_and_a_retake(browser: Any, project: Project, serve: Callabl
     np.testing.assert_array_equal(last[: round(1.4 * 25)], before[: round(1.4 * 25)])
     np.testing.assert_array_equal(last[round(2.2 * 25) + 1 :], before[round(2.2 * 25) + 1 :])
     assert np.abs(last - before)[36:54].max() > 0.01
+    assert "all of this line but 1.36 to 2.24 s" in tab.locator("#held").text_content()
+    tab.click("#free")
+    tab.wait_for_function("studio.lists.list('pins').length === 0 && !studio.making()")
+    assert not tab.is_visible("#held") and np.abs(shown(tab) - last)[:30].max() > 0
+    tab.keyboard.press("Control+z")
+    tab.wait_for_function("studio.lists.list('pins').length === 2 && !studio.making()")
+    assert np.array_equal(shown(tab), last)
     tab.keyboard.press("Control+s")
     tab.wait_for_selector("#message.good")
     assert errors == []

@@ -256,3 +256,32 @@ def base64_of(content: bytes) -> str:
     import base64
 
     return base64.b64encode(content).decode()
+
+
+@pytest.mark.slow
+def test_changed_lines_are_marked_and_kept_together(browser: Any, project: Project, serve: Callable) -> None:
+    project.write("  - {id: line1, audio: audio/line1.wav}  # one\n  - {id: line2, audio: audio/line2.wav}  # two\n")
+    studio = serve(str(project.manifest), "--out", str(project.out))
+    tab, errors = opened(browser, studio.address)
+    tab.select_option("[data-key=style] select", "angry")
+    tab.wait_for_selector(".row.changed[data-id=line1]")
+    assert not tab.is_visible("#keepall") and tab.locator(".row.changed").count() == 1
+    tab.keyboard.press("Control+z")
+    tab.wait_for_function("!document.querySelector('.row.changed')")
+    tab.keyboard.press("Control+Shift+Z")
+    tab.evaluate("studio.list.onChoose('line2')")
+    tab.wait_for_function("studio.now?.view.id === 'line2'")
+    tab.fill("[data-key=intensity] input[type=number]", "1.25")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#keepall:text('Keep all 2')")
+    assert "2 changed" in tab.locator("#count").text_content()
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.press("Control+Shift+S")
+    tab.wait_for_function("!document.querySelector('.row.changed')")
+    text = project.manifest.read_text(encoding="utf-8")
+    assert "style: angry}  # one" in text and "intensity: 1.25}  # two" in text
+    assert not tab.is_visible("#keepall") and errors == []
+    tab.fill("#search", "nothing has these words")
+    tab.click(".none button")
+    assert tab.locator(".row").count() == 2 and tab.input_value("#search") == ""
+    tab.close()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from batch_project import Project as BatchProject
-from studio_page import PATIENCE, opened
+from studio_page import PATIENCE, opened, values_of
 
 from msmdcli.documents.nodes import Node
+from msmdcli.formats.registry import read_motion
 from msmdcli.manifest.lines import RedoEntry
+from msmdcli.review.page import write_review
 from msmdcli.studio.places import Place
 from msmdcli.studio.project import Project
 from msmdcli.studio.redone import redone_keys
@@ -44,12 +48,12 @@ def test_it_is_shown_as_it_is_in_out_and_kept_for_good(redone: BatchProject) -> 
     there = redone.bytes_of()
     studio = Studio(Project(redone.options))
     try:
-        assert studio.make("line0", {})["redone"] == {} and studio.make("many_take2", {})["redone"] == {}
+        assert studio.make("line0", {})["redone"] == {} and studio.make("many_take1", {})["redone"] == {}
         keys = studio.make("line1", {})["redone"]
         assert keys == {"seed": 5, "style": "angry"}
         table = studio.lines()
         place = table["columns"].index("redone")
-        assert [row[0] for row in table["rows"] if row[place]] == ["line1"]
+        assert {row[0] for row in table["rows"] if row[place]} == {"line1", "many_take2"}
         studio.keep("line1", keys)
         assert studio.make("line1", {})["redone"] == {}
     finally:
@@ -77,6 +81,36 @@ def test_paths_start_from_the_manifest_again(tmp_path: Path) -> None:
     assert found_at.resolve() == tmp_path / "project/takes/x.csv"
 
 
+def test_a_take_is_shown_as_it_is_in_out_and_becomes_the_line(redone: BatchProject) -> None:
+    pytest.importorskip("starlette")
+    from msmdcli.studio.answers import Studio
+
+    there = read_motion(redone.out / "many_take2.npz").values
+    studio = Studio(Project(redone.options))
+    try:
+        usual = studio.make("many_take2", {})
+        assert usual["seed"] == "1" and usual["take"] == 2 and usual["redone"] == {"seed": 8, "takes": None}
+        made = studio.make("many_take2", usual["redone"])
+        np.testing.assert_array_equal(values_of(made["curves"]), there)
+        assert not np.array_equal(values_of(usual["curves"]), there)
+        assert studio.keep("many_take2", usual["redone"])["id"] == "many"
+        assert "{id: many, audio: audio/line0.wav, seed: 8}" in redone.manifest.read_text(encoding="utf-8")
+    finally:
+        studio.close()
+    assert redone.run() == 0
+    np.testing.assert_array_equal(read_motion(redone.out / "many.npz").values, there)
+
+
+def test_the_review_page_says_which_lines_and_takes_are_redone(redone: BatchProject) -> None:
+    write_review(redone.out)
+    text = (redone.out / "review.html").read_text(encoding="utf-8")
+    found = re.search(r'id="lines-data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    lines = {line["id"]: line for line in json.loads(found[1])}
+    assert {name for name, line in lines.items() if line.get("redone")} == {"line1", "many_take2"}
+    assert lines["many_take2"]["now"]["seed"] == 8, "its controls begin where it is"
+
+
 @pytest.mark.slow
 def test_the_page_says_so_and_undo_shows_the_manifest(browser: Any, redone: BatchProject, serve: Callable) -> None:
     studio = serve(str(redone.manifest), "--out", str(redone.out), "--formats", "livelink-csv,npz")
@@ -97,4 +131,10 @@ def test_the_page_says_so_and_undo_shows_the_manifest(browser: Any, redone: Batc
     tab.wait_for_function("document.querySelector('#keep').disabled")
     assert "seed: 5" in redone.manifest.read_text(encoding="utf-8") and not tab.is_visible("#redone")
     tab.wait_for_function("!document.querySelector('.row[data-id=line1] .more').textContent.startsWith('redone')")
+    tab.evaluate("studio.list.onChoose('many_take2')")
+    tab.wait_for_function("studio.now?.view.seed === '8' && !studio.making()")
+    assert tab.is_visible("#redone") and "other takes go" in tab.locator("#redone").text_content()
+    assert tab.locator(".row[data-id=many_take2] .more").text_content().startswith("redone")
+    tab.keyboard.press("Control+s")
+    tab.wait_for_function("studio.current === 'many' && studio.lines.size === 3")
     assert not errors

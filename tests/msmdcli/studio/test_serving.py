@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import json
 import socket
 import subprocess
@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from batch_project import Project
+from studio_page import values_of
 
 from msmdcli.batch.out_lock import alone_in
 from msmdcli.formats.registry import read_motion
 from msmdcli.manifest.lines import Choices
+from msmdcli.studio.serving import listening_at
 
 Serve = Callable[..., "Served"]  # noqa: F821  (conftest's)
 
@@ -47,6 +49,26 @@ def test_only_its_own_page_is_answered(project: Project, serve: Serve) -> None:
     assert "server" not in headers and "access-control-allow-origin" not in headers
     assert b"http://" not in content and b"https://" not in content, "the page must not need a network"
     assert studio.stop() == 0
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """Nagle's algorithm is off, else the body of an answer waits for the browser's delayed acknowledgement (40 ms)."""
+
+    async def said(listening: socket.socket) -> bool:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def met(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            at_once = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            found.set_result(at_once)
+
+        async with await asyncio.start_server(met, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return bool(await found)
+
+    with listening_at(0) as listening:
+        assert asyncio.run(said(listening))
 
 
 def test_only_files_of_the_manifest_are_served(project: Project, serve: Serve) -> None:
@@ -128,8 +150,7 @@ def test_out_brings_the_options_of_its_run(project: Project, serve: Serve) -> No
     view = studio.json("api/make", {"id": "line2", "keys": {}})
     line = next(line for line in project.report()["lines"] if line["id"] == "line2")
     assert (view["key"], view["style"], view["seed"]) == (line["key"], "angry", "7")
-    shown = np.frombuffer(base64.b64decode(view["curves"]["values"]), np.float32)
-    np.testing.assert_array_equal(shown, read_motion(project.out / "line2.npz").values.ravel())
+    np.testing.assert_array_equal(values_of(view["curves"]), read_motion(project.out / "line2.npz").values)
     assert view["curves"]["fps"] == 24 and view["inherited"]["style"] == [{"ref": "angry", "weight": 1.0}]
     other = serve(str(project.manifest), "--out", str(project.out))
     assert other.json("api/make", {"id": "line2", "keys": {}})["style"] == "neutral", "a manifest brings none"

@@ -158,9 +158,8 @@ def test_what_cannot_be_seen_is_said_to_be_unseen_and_the_far_side_is_trusted_le
 
 def test_a_lasting_expression_is_partly_kept_without_a_known_neutral() -> None:
     frames = 60
-    angry = {
-        name: np.full(frames, 0.6) for name in ("browDownLeft", "browDownRight", "noseSneerLeft", "noseSneerRight")
-    }
+    kinds = ("browDown", "noseSneer", "mouthUpperUp")  # brows that are lowered alone may be the person's
+    angry = {f"{kind}{side}": np.full(frames, 0.6) for kind in kinds for side in ("Left", "Right")}
     robust = capture(seen_face(angry, frames, noise=0.2))
     brow = robust.values[:, robust.channels.index("browDownLeft")].mean()
     calm = capture(seen_face({}, frames, noise=0.2))
@@ -257,3 +256,19 @@ def test_heads_are_drawn_with_the_angle_that_gaze_is_told_in() -> None:
     from msmdcli.drawing.scene import LOOK_ANGLE
 
     assert np.degrees(LOOK_ANGLE) == pytest.approx(LOOK_DEGREES)
+
+
+@pytest.mark.parametrize(("company", "least", "most"), [({}, 0.0, 0.3), ({"mouthLowerDown": 0.5}, 0.6, 1.0)])
+def test_low_brows_are_a_frown_where_more_of_the_face_frowns(
+    company: dict[str, float], least: float, most: float
+) -> None:
+    """A take whose brows are low throughout: a person's face, unless the mouth is bared, too."""
+    frames, sides = 40, ("Left", "Right")
+    curves = {f"browDown{side}": np.full(frames, 0.8) for side in sides}
+    curves |= {f"{kind}{side}": np.full(frames, level) for kind, level in company.items() for side in sides}
+    seen = seen_face(curves, frames)
+    scores = np.zeros((frames, len(seen.names)))
+    for name, curve in curves.items():
+        scores[:, seen.names.index(name)] = 0.6 * curve
+    taken = capture(Landmarks(seen.places, scores, seen.names, seen.aspect, seen.fps))
+    assert least <= taken.values[:, taken.channels.index("browDownLeft")].mean() <= most
