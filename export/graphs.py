@@ -125,6 +125,36 @@ class MouthedDenoiserGraph(nn.Module):
         return out
 
 
+class PlacedDenoiserGraph(nn.Module):
+    """The same for a model with a prior, and a mouth of its own."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        super().__init__()
+        self.step = LeanStep(denoiser)
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        mask: Tensor,
+        style_token: Tensor,
+        previous_tokens: Tensor,
+        memory: Tensor,
+        basis: Tensor,
+        offset: Tensor,
+        mouth: Tensor,
+        expected: Tensor,
+        spread: Tensor,
+        follows: Tensor,
+        following: Tensor,
+        distinct: Tensor,
+        twin: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        condition = Condition(style_token, previous_tokens, memory, basis, offset, mouth, expected, spread, follows)
+        out: tuple[Tensor, Tensor] = self.step(x, t, mask, condition, distinct, twin, following)
+        return out
+
+
 def bundle_graphs(config: TrainConfig, model: Model, encoder: WhisperFeatures | Wav2Vec2Features) -> list[Graph]:
     """All graphs of a bundle, with example inputs drawn from a fixed seed."""
     draw = torch.Generator().manual_seed(0)
@@ -181,11 +211,13 @@ def bundle_graphs(config: TrainConfig, model: Model, encoder: WhisperFeatures | 
         "t": torch.tensor([999, 10]),
         "mask": mask,
         **dict(zip(names, condition, strict=True)),
+        **({"following": torch.tensor([500, -1])} if c.prior else {}),
         "distinct": torch.tensor([1, 0]),  # crossed, so that both are used
         "twin": torch.tensor([1, 0]),
     }
     step = {name: value.clone() for name, value in step.items()}
-    network = MouthedDenoiserGraph(model.denoiser) if c.mouth_width else DenoiserGraph(model.denoiser)
+    kind = PlacedDenoiserGraph if c.prior else MouthedDenoiserGraph if c.mouth_width else DenoiserGraph
+    network = kind(model.denoiser)
     free = dict.fromkeys(step, rows) | {"distinct": {0: "distinct"}}
     graphs.append(Graph("denoiser", network, step, ("x0", "alpha"), free, opset=23))
     return graphs

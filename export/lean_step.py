@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.network.model import AudioAttention, Condition, DecoderLayer, Denoiser, SelfAttention, sinusoidal
+from training.network.layers import AudioAttention, SelfAttention, sinusoidal
+from training.network.model import Condition, DecoderLayer, Denoiser
 
 UNHEARD = -1e9  # added to the scores of padded frames
 
@@ -41,13 +42,21 @@ class LeanStep(nn.Module):
         self.denoiser = denoiser
 
     def forward(
-        self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition, distinct: Tensor, twin: Tensor
+        self,
+        x: Tensor,
+        t: Tensor,
+        mask: Tensor,
+        condition: Condition,
+        distinct: Tensor,
+        twin: Tensor,
+        following: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One network evaluation.
 
         Args:
             x, t, mask: x_t [B, N, D], steps [B], [B, N] with 1 for real frames.
             distinct: [U] rows that differ in more than their sound.
+            following: [B] steps that come after; see `Denoiser.step`.
             twin: [B] which of `distinct` each row is like, sound apart.
 
         Returns:
@@ -73,12 +82,7 @@ class LeanStep(nn.Module):
             h = self._rest(layer, h[:, skipped:], heard, condition.memory[:, i], skipped)
         out = net.head(net.norm(h))  # [B, N, D + K]
         primary, alpha = out[..., :D], out[..., D:]
-        if not config.basis_size:
-            return net.decided(primary + condition.offset[:, None], condition), alpha
-        weighted = alpha @ condition.basis  # [B, N, D], eq. 4
-        constant = condition.basis.sum(1, keepdim=True)  # [B, 1, D]
-        styled = weighted * net.face + constant * (1.0 - net.face)
-        return net.decided(primary + styled + condition.offset[:, None], condition), alpha
+        return net.joined(x, t, mask, primary, alpha, condition, following), alpha
 
     def _rest(self, layer: DecoderLayer, x: Tensor, heard: Tensor, memory: Tensor, skipped: int) -> Tensor:
         """What comes after a layer's self-attention: tokens x and heard [B, 1 + P + N - skipped, W], the same out."""

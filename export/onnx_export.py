@@ -37,6 +37,7 @@ PRECISIONS = {
     "int8": 2e-1,
 }  # and the largest relative difference that still counts as the same
 DEFAULT_STEPS = 4
+GENERATED_STEPS = 8  # where the prior is solved exactly, more bring blinks, little else
 
 
 def export_bundle(
@@ -153,11 +154,15 @@ def describe(
     audio, distil = config.audio, config.distil
     told = config.to_dict()
     if distil.teacher:
-        sampling = {"sampler": STUDENT_SAMPLER, "steps": steps or distil.steps}
+        sampling: dict[str, Any] = {"sampler": STUDENT_SAMPLER, "steps": steps or distil.steps}
         told["distil"]["teacher"] = Path(distil.teacher).name  # no folders of this machine
     else:
-        sampling = {"sampler": "dpmpp-2m", "steps": steps or DEFAULT_STEPS}
+        # DDIM is exact in a prior, so that two steps keep the spread of its movement (`training.network.prior`).
+        sampling = {"sampler": "ddim" if config.model.prior else "dpmpp-2m", "steps": steps or DEFAULT_STEPS}
+        if config.model.prior:
+            sampling["generated_steps"] = GENERATED_STEPS
         del told["distil"]
+    told["from_run"] = Path(config.from_run).name
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     return {
         "format_version": BUNDLE_FORMAT,

@@ -22,6 +22,7 @@ def shrink(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
         return model
     precision = "fp16" if precision == "half" else precision
     graph = model.graph
+    kernels = {name for node in graph.node if node.op_type == "Conv" for name in node.input}
     nodes, kept = [], []
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor) if tensor.data_type == TensorProto.FLOAT else None
@@ -29,7 +30,8 @@ def shrink(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
             kept.append(tensor)
             continue
         stored = f"{tensor.name}.{precision}"
-        if precision == "int8" and values.ndim >= 2:
+        whole = values.ndim > 2 and tensor.name not in kernels  # a prior's bases: rotations, whose digits add up
+        if precision == "int8" and values.ndim >= 2 and not whole:
             axis = 0 if values.ndim > 2 else 1  # convolutions: output channels first; matrices [in, out]: last
             others = tuple(i for i in range(values.ndim) if i != axis)
             scale = np.maximum(np.abs(values).max(axis=others, keepdims=True), 1e-12) / 127.0
@@ -38,6 +40,7 @@ def shrink(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
             nodes.append(helper.make_node("Cast", [stored], [f"{stored}.float"], to=TensorProto.FLOAT))
             nodes.append(helper.make_node("Mul", [f"{stored}.float", f"{stored}.scale"], [tensor.name]))
         else:
+            stored = f"{tensor.name}.fp16"
             kept.append(numpy_helper.from_array(values.astype(np.float16), stored))
             nodes.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
     del graph.initializer[:]

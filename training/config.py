@@ -119,6 +119,7 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     distil: DistilConfig = field(default_factory=DistilConfig)
+    from_run: str = ""  # a finished run whose ear, mouth and styles this one keeps, and whose denoiser goes on learning
     variant: Variant = "msmd"
     cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
     mouth_iterations: int = 0  # the first steps, in which only the mouth's own path learns (`model.mouth_width`)
@@ -147,7 +148,8 @@ def apply_variant(config: TrainConfig, variant: Variant) -> TrainConfig:
     vae-baseline: VAE style, no basis, no cross.
     diffposetalk: style encoder pre-trained by contrast and frozen, no basis. unconditioned: no style at all.
     """
-    model = dataclasses.replace(config.model, style_anchor=variant == "msmd-anchor")
+    anchored = variant == "msmd-anchor"
+    model = dataclasses.replace(config.model, style_anchor=anchored, prior=config.model.prior and anchored)
     cross, contrastive = True, 0
     normalise = config.normalise if variant == "msmd-anchor" else "total"
     if variant == "no-cross":
@@ -204,6 +206,7 @@ def load_student_config(teacher: TrainConfig, run: Path, file: Path | None = Non
     values["optimiser"]["lr"] = STUDENT_RATE * teacher.optimiser.lr
     values = _merge(values, _read(file) if file else {})
     values["distil"]["teacher"] = str(run.resolve())
+    values["from_run"] = ""
     return config_from_dict(values, str(file or "configuration"))
 
 

@@ -154,8 +154,18 @@ class PlannedLine:
         return seed_of(self.choices)
 
     def sampling(self, base: Sampling, bundle: Bundle) -> Sampling:
-        """How it is solved, resolved: what its choices ask for, else `base` (the batch's)."""
-        return self.choices.sampling(base).resolve(bundle)
+        """How it is solved, resolved: what its choices ask for, else `base` (the batch's).
+
+        The bundle's steps are enough for a mouth; a line whose whole performance is generated takes as many as the
+        bundle recommends for that, unless steps were asked for.
+        """
+        choices = self.choices
+        resolved = choices.sampling(base).resolve(bundle)
+        asked = choices.steps is not None or choices.sampler is not None or choices.quality is not None
+        usual = Sampling().resolve(bundle)
+        if choices.performance != "generated" or asked or resolved.steps != usual.steps:
+            return resolved
+        return replace(resolved, steps=bundle.defaults.get("generated_steps") or resolved.steps)
 
     @property
     def expected_seconds(self) -> float:

@@ -145,8 +145,8 @@ def articulate(
     for name, (wide, widest) in WIDE.items():
         if name in rig.channels:
             column = rig.channels.index(name)
-            before = np.minimum(result[:, column], values[:, column])  # what was as wide stays so, but for a kiss
-            before = before if widest == 1 else 0.0
+            # What was as wide stays so, but for a kiss.
+            before = np.minimum(result[:, column], values[:, column]) if widest == 1 else np.zeros(len(result))
             result[:, column] = np.maximum(soft_end(result[:, column], wide, widest), before)
     if "jawOpen" in rig.channels and "mouthClose" in rig.channels:
         jaw, close = rig.channels.index("jawOpen"), rig.channels.index("mouthClose")

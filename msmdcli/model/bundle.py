@@ -72,7 +72,7 @@ class Bundle:
         audio_encoder: what the audio encoder takes and gives.
         audio_encoder_name: e.g. ``whisper``.
         model: the configuration of the network (variant, style_dim S, basis_size K, style_anchor, audio_context, ...).
-        defaults: sampler, steps and guidance that suit it.
+        defaults: sampler, steps, steps for what is generated above the mouth, and guidance that suit it.
         files: file name -> {"sha256", "bytes"}.
         closures: what `closures.onnx` hears and from where on it counts; empty without that graph.
         training, licence: where it comes from and what it may be used for.

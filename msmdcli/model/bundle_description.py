@@ -96,8 +96,9 @@ def normalisation_of(data: Mapping[str, Any], rig: Rig) -> tuple[np.ndarray, np.
 def _check_defaults(defaults: Mapping[str, Any]) -> None:
     if not isinstance(defaults.get("sampler", ""), str):
         raise MsmdError("defaults.sampler is no name")
-    if defaults.get("steps") is not None:
-        _whole(defaults["steps"], "defaults.steps", 1, 100_000)
+    for steps in ("steps", "generated_steps"):
+        if defaults.get(steps) is not None:
+            _whole(defaults[steps], f"defaults.{steps}", 1, 100_000)
     guidance = defaults.get("guidance") or {}
     _mapping(guidance, "defaults.guidance")
     for name, high in (("audio", 10), ("style", 10), ("rescale", 1)):

@@ -55,16 +55,28 @@ def calls_of(graphs: Graphs, layers: Sequence[Layer], guided: bool) -> Calls:
     return Calls(rows, owner, chunks, conditions, len(distinct))
 
 
-def predict(graphs: Graphs, calls: Calls, x: Array, t: int, wanted: Sequence[str]) -> tuple[Array, list[Array]]:
-    """x [L, N, D] at diffusion step t -> predictions of all rows [R, N, D], and alpha [N, K] of each where wanted."""
+def predict(
+    graphs: Graphs, calls: Calls, x: Array, t: int, following: int, wanted: Sequence[str]
+) -> tuple[Array, list[Array]]:
+    """x [L, N, D] at diffusion step t -> predictions of all rows [R, N, D], and alpha [N, K] of each where wanted.
+
+    `following` is the step that the prediction is for, see `Sampler.following`.
+    """
     predictions: list[Array] = []
     alphas: list[Array] = []
     for chunk, condition in zip(calls.chunks, calls.conditions, strict=True):
         of = calls.owner[chunk]
-        outputs = graphs.denoiser.run({"x": x[of], "t": np.full(len(of), t, np.int64), **condition}, wanted)
+        asked = {"x": x[of], **steps_of(len(of), t, following)}
+        outputs = graphs.denoiser.run({**asked, **condition}, wanted)
         predictions.append(outputs["x0"])  # [R', N, D]
         alphas.extend(outputs.get("alpha", ()))
     return np.concatenate(predictions), alphas
+
+
+def steps_of(rows: int, t: int, following: int) -> dict[str, NDArray[np.int64]]:
+    """The denoiser's inputs that tell where it is and where its prediction leads; a model without a prior does not ask
+    for the latter."""
+    return {"t": np.full(rows, t, np.int64), "following": np.full(rows, following, np.int64)}
 
 
 def conditions_of(

@@ -8,7 +8,7 @@ One surface, chosen by name::
 
 - ``ddpm``: ancestral sampling (Ho et al. 2020), re-spaced when fewer than T steps are asked for. With all T steps
   it is the reference that the others are compared with.
-- ``ddim``: deterministic (Song et al. 2021, eta = 0), first order.
+- ``ddim``: deterministic (Song et al. 2021, eta = 0), first order; exact in the Gaussian part of a model that has one.
 - ``dpmpp-2m``: DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), second order, few steps. The default.
 
 The last step of each returns the network's x_0 as it is. Arithmetic is element by element in float32, so a sample's
@@ -119,6 +119,12 @@ class Sampler(Protocol):
         """
         ...
 
+    def following(self, i: int) -> int:
+        """The diffusion step that a model with a prior (`training.network.prior`) should answer for in step i, so that
+        its Gaussian part is solved exactly: the next one, -1 for the clean sample; or the step's own, for solvers that
+        want the plain x_0."""
+        ...
+
     def weights(self, i: int) -> Weights:
         """The same step as a sum, for a solver that runs elsewhere (`msmdcli.model.solver`)."""
         ...
@@ -170,6 +176,9 @@ class Ddpm:
             raise ValueError("ddpm needs noise in every step but the last")
         return self._from_x0[i] * x0_hat + self._from_x[i] * x + self._from_noise[i] * noise
 
+    def following(self, i: int) -> int:
+        return int(self.timesteps[i])
+
     def weights(self, i: int) -> Weights:
         if i == len(self.timesteps) - 1:
             return LAST_STEP
@@ -193,6 +202,9 @@ class Ddim:
         if i == len(self.timesteps) - 1:
             return x0_hat
         return self._from_x[i] * x + self._from_x0[i] * x0_hat
+
+    def following(self, i: int) -> int:
+        return int(self.timesteps[i + 1]) if i + 1 < len(self.timesteps) else -1
 
     def weights(self, i: int) -> Weights:
         if i == len(self.timesteps) - 1:
@@ -237,6 +249,9 @@ class DpmPp2m:
             d = x0_hat + self._extrapolate[i] * (x0_hat - self._last_x0)
         self._last_x0 = x0_hat
         return self._from_x[i] * x + self._from_d[i] * d
+
+    def following(self, i: int) -> int:
+        return int(self.timesteps[i])
 
     def weights(self, i: int) -> Weights:
         if i == len(self.timesteps) - 1:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.model.conditions import Calls, calls_of, predict
+from msmdcli.model.conditions import Calls, calls_of, predict, steps_of
 from msmdcli.model.graphs import Graphs
 from msmdcli.model.guidance import WHOLE, is_guided, mix, rescaled
 from msmdcli.model.lines import Layer
@@ -78,7 +78,7 @@ class Solver:
             guided = process.guided[i]
             calls = process.calls[guided]
             wanted = process.wanted if process.is_last(i) else ("x0",)
-            predictions, alphas = predict(self._graphs, calls, x, int(t), wanted)
+            predictions, alphas = predict(self._graphs, calls, x, int(t), process.sampler.following(i), wanted)
             x0_hat = mix(predictions, calls.rows, calls.owner, guided)  # [R, N, D] -> [L, N, D]
             if guided and process.rescale:
                 plain = mix(predictions, calls.rows, calls.owner, False)
@@ -106,7 +106,8 @@ class Solver:
         predicted: dict[str, Any] = {}
         for i, t in enumerate(steps):
             now = calls[guided[i]]
-            feeds = {"x": rows, "t": np.full(len(now.rows), t, np.int64), **now.conditions[0]}
+            asked = steps_of(len(now.rows), int(t), process.sampler.following(i))
+            feeds = {"x": rows, **asked, **now.conditions[0]}
             # A full call has the shape that comes again and again.
             if denoiser.captures and len(now.rows) == self._graphs.max_batch:
                 predicted = denoiser.run_captured(feeds, wanted, 2 * now.distinct + len(wanted))

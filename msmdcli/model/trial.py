@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from msmdcli.media.audio import Audio
 from msmdcli.model.bundle import Bundle
-from msmdcli.model.conditions import conditions_of
+from msmdcli.model.conditions import conditions_of, steps_of
 from msmdcli.model.engine import Engine
 from msmdcli.model.lines import ActiveLine, Job
 from msmdcli.model.style_codes import StyleEntry
@@ -40,7 +40,7 @@ def step_timer(engine: Engine, rows: int) -> Callable[[], object]:
     known = {"mask": np.ones(shape[:2], np.float32), "distinct": each, "twin": each, **condition}
     feeds: dict[str, NDArray[Any]] = {
         "x": np.random.default_rng(0).standard_normal(shape, dtype=np.float32),
-        "t": np.full(rows, bundle.schedule.steps // 2, np.int64),
+        **steps_of(rows, bundle.schedule.steps // 2, -1),
         **graphs.denoiser.to_device(known),
     }
     return lambda: graphs.denoiser.run(feeds, ("x0",))

@@ -43,6 +43,9 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
     network = Model(config.model)
     for parameter in network.parameters():  # large enough weights that every path matters
         torch.nn.init.normal_(parameter, std=0.15)
+    if config.model.prior:
+        frames = np.arange(config.model.previous + config.model.window)
+        network.denoiser.prior.fit(np.exp(-frames / np.linspace(2, 20, len(network.denoiser.sampled))[:, None]))
     (folder / "best").mkdir(parents=True)
     save_file(network.state_dict(), folder / "best" / "ema.safetensors")
     rng = np.random.default_rng(0)
@@ -67,6 +70,8 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
         ("msmd", {"head_basis": "scaled"}),
         ("msmd-anchor", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "mouth_heard": 4}),
         ("msmd", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "audio_context": 2}),
+        ("msmd-anchor", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "prior": True}),
+        ("msmd-anchor", {"prior": True}),
     ],
 )
 def test_graphs_and_lines_agree_with_pytorch(
@@ -80,11 +85,15 @@ def test_graphs_and_lines_agree_with_pytorch(
     bundle = Bundle.load(tmp_path / "bundle")
     assert bundle.model["variant"] == variant and (bundle.normalisation.std[-1] == 0)
     assert bundle.defaults["guidance"] == {"audio": 0.3, "style": 0.0}
+    assert bundle.defaults["sampler"] == ("ddim" if changes.get("prior") else "dpmpp-2m")
 
 
+@pytest.mark.parametrize("prior", [False, True])
 @pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("half", 0.6), ("int8", 0.4)])
-def test_smaller_weights_stay_close(tmp_path: Path, tiny_whisper: Path, precision: str, share: float) -> None:
-    run = make_run(tmp_path / "run", tiny_whisper)
+def test_smaller_weights_stay_close(
+    tmp_path: Path, tiny_whisper: Path, precision: str, share: float, prior: bool
+) -> None:
+    run = make_run(tmp_path / "run", tiny_whisper, "msmd-anchor" if prior else "msmd", prior=prior)
     export_bundle(run, tmp_path / "whole")
     parities = export_bundle(run, tmp_path / "small", precision=precision)
     assert max(p.relative for p in parities) < {"fp16": 5e-3, "half": 2e-2, "int8": 0.15}[precision]
@@ -92,10 +101,11 @@ def test_smaller_weights_stay_close(tmp_path: Path, tiny_whisper: Path, precisio
     assert size("small") < share * size("whole")
 
 
-def test_branches_that_share_a_layer_keep_their_bytes(tmp_path: Path, tiny_whisper: Path) -> None:
+@pytest.mark.parametrize("prior", [False, True])
+def test_branches_that_share_a_layer_keep_their_bytes(tmp_path: Path, tiny_whisper: Path, prior: bool) -> None:
     """With guidance the branch without audio shares the first attention. Bytes depend neither on that nor on
     neighbours."""
-    export_bundle(make_run(tmp_path / "run", tiny_whisper, "msmd-anchor"), tmp_path / "bundle")
+    export_bundle(make_run(tmp_path / "run", tiny_whisper, "msmd-anchor", prior=prior), tmp_path / "bundle")
     bundle = Bundle.load(tmp_path / "bundle")
     engine = Engine(bundle, "cpu", 1, sampling=Sampling(guidance_audio=0.5, guidance_style=0.5))
     run, seen = engine.graphs.denoiser.run, []

@@ -15,10 +15,11 @@ ROWS = 5
 
 
 @pytest.mark.parametrize("context", [0, 2])
-@pytest.mark.parametrize("variant", ["msmd", "msmd-anchor", "vae-baseline", "unconditioned"])
+@pytest.mark.parametrize("variant", ["msmd", "msmd-anchor", "vae-baseline", "unconditioned", "prior"])
 def test_it_is_the_same_step(variant: str, context: int) -> None:
     base = load_config("tiny")
-    config = apply_variant(replace(base, model=replace(base.model, audio_context=context)), variant).model  # type: ignore[arg-type]
+    changed = replace(base.model, audio_context=context, style_anchor=variant == "prior", prior=variant == "prior")
+    config = apply_variant(replace(base, model=changed), "msmd-anchor" if variant == "prior" else variant).model  # type: ignore[arg-type]
     torch.manual_seed(0)
     denoiser = Model(config).eval().denoiser
     for parameter in denoiser.parameters():  # biases and null features too

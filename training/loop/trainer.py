@@ -51,6 +51,8 @@ from training.data.lip_gap import lip_gap
 from training.data.records import read_index
 from training.loop.audio_directions import fit_audio_directions
 from training.loop.ear_fitting import prepared_ear
+from training.loop.earlier_run import freeze_kept, start_from
+from training.loop.motion_prior import leading_source, movement_correlation
 from training.loop.mouth_line import fit_mouth_line, mouth_columns
 from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
@@ -127,7 +129,8 @@ def prepare_data(
     if config.ear.width:
         assert out is not None, "an ear lives in a run"
         plain = plain_cache(config.audio, fps)
-        teacher = Path(config.distil.teacher) if config.distil.teacher else None
+        earlier = config.distil.teacher or config.from_run
+        teacher = Path(earlier) if earlier else None
         cache = HearingCache(plain, prepared_ear(out, config.ear, records, plain, rig, report.say, teacher))
     shares = config.data.sources
     chosen = [
@@ -222,9 +225,13 @@ class Run:
             self.normalisation = Normalisation(stored["mean"], stored["std"])
             audio = _audio_statistics(stored, self.out)
             self._load(self.out / "latest")
+            if self.config.from_run:
+                freeze_kept(self.model)
         else:
             if self.teacher is not None:
                 self.normalisation, audio = self._follow(self.teacher)
+            elif self.config.from_run:
+                self.normalisation, audio = start_from(Path(self.config.from_run), (self.model, self.averaged))
             else:
                 self.normalisation = measure_normalisation(self.training, self.config.normalise)
                 audio = measure_audio(self.training)
@@ -246,8 +253,13 @@ class Run:
         self.training.normalisation = self.normalisation
         if self.config.model.audio_directions == "fitted" and not resume and self.teacher is None:
             self._fit_audio_directions(*audio)
+        if self.config.model.prior and not resume and self.teacher is None:
+            correlation = movement_correlation(leading_source(self.training), self.model.denoiser.sampled.cpu().numpy())
+            for model in (self.model, self.averaged):
+                model.denoiser.prior.fit(correlation)
         if self.config.model.mouth_heard:
-            line = None if resume or self.teacher is not None else self._mouth_line(*audio)
+            known = resume or self.teacher is not None or self.config.from_run
+            line = None if known else self._mouth_line(*audio)
             for model in (self.model, self.averaged):
                 model.denoiser.mouth_path.keep_line(line)
         self._tell_gap(self.accelerator.unwrap_model(self.objective))

@@ -22,7 +22,7 @@ from msmdcli.model.samplers import Schedule, spaced_timesteps
 from training.config import DistilConfig, TrainConfig
 from training.network.losses import motion_losses
 from training.network.model import Model, Style
-from training.network.objective import Batch, Objective
+from training.network.objective import Batch, Objective, held
 
 SAMPLER = "ddim"  # what a student is to be sampled with: it has learned these steps and no others
 
@@ -57,13 +57,13 @@ class DistilObjective(Objective):
         grid = fine_grid(config, device)
         start = step * config.distil.substeps  # [2B] its place in the grid
         t = grid.t[start]
-        x = self.model.denoiser.schedule.noise(x0, t, torch.randn_like(x0)) * mask[..., None]
+        x = self.model.denoiser.schedule.noise(held(x0, mask), t, torch.randn_like(x0))
         with torch.no_grad():
             target = self._target(teacher, batch, style, (audio_null, style_null), x, start, grid)
         condition = self.model.denoiser.condition(
             batch["audio"], batch["previous"], batch["start"], style, audio_null, style_null
         )
-        prediction = self.model.denoiser(x, t, mask, condition)
+        prediction = self.model.denoiser(x, t, mask, condition, grid.after(start + config.distil.substeps))
         # Without a style the whole of a resting face is predicted; with the anchor that would drown everything else.
         counted = mask * (1.0 - (1.0 - config.null_weight) * style_null[:, None])
         losses = motion_losses(prediction, target, counted, batch["previous"], 1.0 - batch["start"], self.channels)
@@ -85,7 +85,7 @@ class DistilObjective(Objective):
         guided = _Guided(teacher, batch, style, nulls, self.config.distil)
         begin, place = x, start
         for _ in range(self.config.distil.substeps):
-            x0 = guided(x, grid.t[place])
+            x0 = guided(x, grid.t[place], grid.after(place + 1))
             alpha, sigma = grid.alpha[place][:, None, None], grid.sigma[place][:, None, None]
             place = place + 1
             following = grid.alpha[place][:, None, None], grid.sigma[place][:, None, None]
@@ -101,6 +101,10 @@ class Grid:
 
     def __init__(self, t: Tensor, alpha: Tensor, sigma: Tensor) -> None:
         self.t, self.alpha, self.sigma = t, alpha, sigma
+
+    def after(self, place: Tensor) -> Tensor:
+        """The diffusion steps at places [B] of 1 .. n; -1 stands for the clean sample."""
+        return torch.cat([self.t, self.t.new_tensor([-1])])[place]
 
 
 def fine_grid(config: TrainConfig, device: torch.device) -> Grid:
@@ -137,8 +141,10 @@ class _Guided:
             for factor, *dropped in branches
         ]
 
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        parts = [factor * self._denoiser(x, t, self._mask, condition) for factor, condition in self._branches]
+    def __call__(self, x: Tensor, t: Tensor, following: Tensor) -> Tensor:
+        parts = [
+            factor * self._denoiser(x, t, self._mask, condition, following) for factor, condition in self._branches
+        ]
         return sum(parts[1:], start=parts[0])
 
 

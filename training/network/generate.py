@@ -64,7 +64,8 @@ def generate(
         for i, t in enumerate(solver.timesteps):
             last = i == len(solver.timesteps) - 1
             noise = draw.standard_normal((N, D), dtype=np.float32) if solver.stochastic and not last else None
-            x0 = model.denoiser(as_row(x * mask[:, None]), torch.tensor([int(t)]), as_row(mask), condition)[0].numpy()
+            at, following = torch.tensor([int(t)]), torch.tensor([solver.following(i)])
+            x0 = model.denoiser(as_row(x), at, as_row(mask), condition, following)[0].numpy()
             x = solver.step(x0, i, x, noise)
         values = normalisation.inverse(x[: window.frames])
         parts.append(values)

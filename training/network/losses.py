@@ -16,6 +16,9 @@ class LossWeights:
     kl: float = 1e-6
     gap: float = 0.0  # of the lip gap in millimetres (`lip_gap_loss`). Paper: none
     mouth_added: float = 0.0  # of what the mouth's network adds to its straight line (`training.network.mouth`)
+    # how much more little noise weighs than much: at most so many times, else 1 / sigma^2 (Hang et al. 2023, section
+    # 3.4, for x_0). Paper: all steps alike
+    low_noise: float = 1.0
     regions: dict[str, float] = field(
         default_factory=dict
     )  # weight of the channels of a region; 1 where not named. Paper: all alike

@@ -13,16 +13,16 @@ diffusion step), `Denoiser.step` once per diffusion step.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from training.network.diffusion import CosineSchedule
+from training.network.layers import AudioAttention, EncoderLayer, FeedForward, SelfAttention, masked_mean, sinusoidal
 from training.network.mouth import MouthPath
+from training.network.prior import LEAST, MotionPrior
 
 StyleSource = Literal["vae", "frozen", "none"]
 
@@ -64,6 +64,7 @@ class ModelConfig:
     style_anchor: bool = False  # ours, not the paper's: the reference's mean pose as b_0 (design: "Style anchor")
     # Diffusion
     diffusion_steps: int = 1000
+    prior: bool = False  # ours: a Gaussian process that the network departs from, see `training.network.prior`
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.style_width % self.style_heads:
@@ -74,6 +75,8 @@ class ModelConfig:
             raise ValueError("audio_directions: fitted needs an audio_bottleneck")
         if self.mouth_width and self.style == "none":
             raise ValueError("an unconditioned model has no styled mouth: set mouth_width to 0")
+        if self.prior and not self.style_anchor:
+            raise ValueError("the prior moves about the anchor's pose: set style_anchor, or prior to false")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -107,7 +110,12 @@ class Condition:
     memory: Tensor
     basis: Tensor  # [B, K, D]
     offset: Tensor  # [B, D]: b_0 of the style anchor, zero without it
-    mouth: Tensor | None = None  # [B, N, D]: the mouth's own path, zero in other channels; None without it
+    # [B, N, D]: the mouth's own path, zero in other channels; None without it and without the prior
+    mouth: Tensor | None = None
+    # Of the prior, None without it:
+    expected: Tensor | None = None  # [B, N, D']: what the frames before leave to be expected, relative to b_0
+    spread: Tensor | None = None  # [B, D']: deviation of the reference
+    follows: Tensor | None = None  # [B]: 1 where there are frames before
 
     def named(self) -> dict[str, Tensor]:
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
@@ -116,102 +124,9 @@ class Condition:
 def condition_names(config: ModelConfig) -> tuple[str, ...]:
     """Inputs of the exported denoiser that the conditioner makes, in order."""
     names = ("style_token", "previous_tokens", "memory", "basis", "offset")
+    if config.prior:
+        return (*names, "mouth", "expected", "spread", "follows")
     return (*names, "mouth") if config.mouth_width else names
-
-
-def sinusoidal(positions: Tensor, width: int) -> Tensor:
-    """Sinusoidal embedding (Vaswani et al. 2017, section 3.5): positions [...] -> [..., width]."""
-    half = width // 2
-    rate = torch.exp(-math.log(10000.0) / half * torch.arange(half, device=positions.device, dtype=torch.float32))
-    angle = positions[..., None].float() * rate
-    return torch.cat([angle.sin(), angle.cos()], dim=-1)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, dropout: float = 0.0) -> Tensor:
-    """Scaled dot-product attention of [B, heads, T, W / heads].
-
-    Where a CPU trains in bfloat16, attention stays in float32: its gradient in bfloat16 takes nine times as long there
-    (PyTorch 2.13) and eats what the faster matrix products gain.
-    """
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
-        with torch.autocast("cpu", enabled=False):
-            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=bias, dropout_p=dropout)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention; `bias` [B, 1, 1, T] or [1, 1, T, T] is added to the scores."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        B, T, W = x.shape
-        q, k, v = (
-            self.qkv(x).reshape(B, T, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4)
-        )  # each [B, heads, T, W / heads]
-        y = attend(q, k, v, bias, self.dropout if self.training else 0.0)
-        return self.out(y.transpose(1, 2).reshape(B, T, W))
-
-
-class FeedForward(nn.Sequential):
-    def __init__(self, width: int, hidden: int, dropout: float) -> None:
-        super().__init__(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
-
-
-class EncoderLayer(nn.Module):
-    """Pre-norm transformer encoder layer. Paper: order of the norms not stated; here: before, because it trains without
-    warm-up."""
-
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = SelfAttention(width, heads, dropout)
-        self.feedforward = FeedForward(width, hidden, dropout)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm1(x), bias))
-        return x + self.dropout(self.feedforward(self.norm2(x)))
-
-
-class AudioAttention(nn.Module):
-    """Cross-attention of one layer to the audio frames within +-context of each motion frame.
-
-    With context 0 the softmax runs over a single key and is 1: the whole attention is a linear map of that frame's
-    audio, which depends neither on the queries nor on the diffusion step. `prepare` then returns the finished term and
-    `forward` only adds it (queries and keys do not even exist).
-    """
-
-    def __init__(self, width: int, heads: int, context: int) -> None:
-        super().__init__()
-        self.heads, self.context = heads, context
-        if context:
-            self.norm = nn.LayerNorm(width)
-            self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
-
-    def prepare(self, audio: Tensor) -> Tensor:
-        """audio [B, M, W] -> what each step needs of it: [B, M, W], or keys and values one after the other [B, 2 M,
-        W]."""
-        if not self.context:
-            return self.out(audio)
-        return torch.cat([self.key(audio), self.value(audio)], dim=1)
-
-    def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:
-        """x [B, M, W] (motion tokens only), memory from `prepare`, bias [1, 1, M, M] -> [B, M, W]."""
-        if not self.context:
-            return memory
-        B, M, W = x.shape
-
-        def split(y: Tensor) -> Tensor:
-            return y.reshape(B, M, self.heads, W // self.heads).transpose(1, 2)  # [B, heads, M, W / heads]
-
-        key, value = memory[:, :M], memory[:, M:]
-        y = attend(split(self.query(self.norm(x))), split(key), split(value), bias)
-        return self.out(y.transpose(1, 2).reshape(B, M, W))
 
 
 class DecoderLayer(nn.Module):
@@ -269,12 +184,6 @@ class StyleEncoder(nn.Module):
         return mu, log_variance.clamp(-20.0, 10.0), torch.cat([mean, deviation], dim=-1)
 
 
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean over time of x [B, T, F] where mask [B, T] is 1: [B, F]."""
-    weight = mask[..., None]
-    return (x * weight).sum(1) / weight.sum(1).clamp(min=1.0)
-
-
 class StyleDecoder(nn.Module):
     """D_style: K separate MLPs of three layers, s [B, S] -> basis poses b_1..b_K [B, K, D] (paper section 4.2)."""
 
@@ -305,6 +214,8 @@ class Denoiser(nn.Module):
     face: Tensor  # [D]
     mouth_places: Tensor  # [m, D]
     given: Tensor  # [D]
+    sampled: Tensor  # [D']
+    sampled_places: Tensor  # [D', D]
     audio_bias: Tensor  # [1, 1, P + N, P + N]
 
     def __init__(self, config: ModelConfig) -> None:
@@ -351,6 +262,11 @@ class Denoiser(nn.Module):
         places = torch.eye(D)[list(config.mouth_channels if config.mouth_width else ())]
         self.register_buffer("mouth_places", places, persistent=False)  # [m, D]
         self.register_buffer("given", places.sum(0), persistent=False)  # [D], 1 where the mouth's path decides
+        sampled = [d for d in range(D) if not (config.mouth_width and d in config.mouth_channels)]
+        self.register_buffer("sampled", torch.tensor(sampled), persistent=False)  # [D'], columns that are
+        self.register_buffer("sampled_places", torch.eye(D)[sampled], persistent=False)  # [D', D]
+        if config.prior:
+            self.prior = MotionPrior(len(sampled), config.window, config.previous)
         self.time_map = nn.Sequential(nn.Linear(W, W), nn.SiLU(), nn.Linear(W, W))
         self.layers: Any = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(W)
@@ -415,17 +331,31 @@ class Denoiser(nn.Module):
             manner = torch.cat([code, anchor], dim=-1) if config.style_anchor else code
             moved = self.mouth_path(sound[:, P:], manner, audio_null)  # [B, N, m]
             mouth = moved @ self.mouth_places + (offset * self.given)[:, None]  # [B, N, D]
+        elif config.prior:
+            mouth = previous.new_zeros(B, config.window, config.motion_dim)
 
         # With the anchor the network sees motion relative to b_0: a resting face it has never met looks like any other
         # to it.
         mark = (1.0 - start)[..., None].expand(-1, P, 1)
         tokens = self.previous_map(torch.cat([previous - offset[:, None], mark], dim=-1))
         tokens = torch.where(first, self.previous_start, tokens)  # [B, P, W]
-        return Condition(token, tokens, memory, basis, offset, mouth)
+        made = Condition(token, tokens, memory, basis, offset, mouth)
+        if config.prior:
+            made.follows = 1.0 - start[:, 0]
+            made.expected = self.prior.expected((previous - offset[:, None])[..., self.sampled], made.follows)
+            deviation = torch.where(style_null > 0.5, torch.ones_like(offset), style.anchor[:, config.motion_dim :])
+            made.spread = (deviation.square() + LEAST**2).sqrt()[:, self.sampled]
+        return made
 
-    def step(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
+    def step(
+        self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition, following: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One network evaluation: x_t [B, N, D], t [B] in 0..T-1, mask [B, N] (1 = real frame) -> x0_hat [B, N, D],
-        alpha [B, N, K]."""
+        alpha [B, N, K].
+
+        `following` [B] is the step that the prediction is for, see `msmdcli.model.samplers.Sampler`; only a prior asks
+        for it.
+        """
         config = self.config
         B, _, D = x.shape
         scale = self.schedule.alpha[t][:, None, None]  # the mean of x_t is scale x_0, so b_0's share of it is scale b_0
@@ -439,12 +369,61 @@ class Denoiser(nn.Module):
             h = layer(h, condition.memory[:, i], self_bias, self.audio_bias)
         out = self.head(self.norm(h[:, 1 + config.previous :]))  # [B, N, D + K]
         primary, alpha = out[..., :D], out[..., D:]
-        # Eq. 4. Design: alpha scales the face channels; head channels take their part of the basis as a constant
-        # offset.
-        weighted = alpha @ condition.basis if config.basis_size else torch.zeros_like(primary)  # [B, N, D]
-        constant = condition.basis.sum(1, keepdim=True)  # [B, 1, D]
-        styled = weighted * self.face + constant * (1.0 - self.face)
-        return self.decided(primary + styled + condition.offset[:, None], condition), alpha
+        return self.joined(x, t, mask, primary, alpha, condition, following), alpha
+
+    def joined(
+        self,
+        x: Tensor,
+        t: Tensor,
+        mask: Tensor,
+        primary: Tensor,
+        alpha: Tensor,
+        condition: Condition,
+        following: Tensor | None = None,
+    ) -> Tensor:
+        """Eq. 4: x0_hat [B, N, D] from x_t, t [B], mask [B, N], dX [B, N, D] and alpha [B, N, K].
+
+        Design: alpha scales the face channels; head channels take their part of the basis as a constant offset.
+        """
+        styled = torch.zeros_like(primary)  # [B, N, D]
+        if self.config.basis_size:
+            constant = condition.basis.sum(1, keepdim=True)  # [B, 1, D]
+            styled = (alpha @ condition.basis) * self.face + constant * (1.0 - self.face)
+        if not self.config.prior:
+            return self.decided(primary + styled + condition.offset[:, None], condition)
+        # The prior ties frames together: what the network says of frames that do not count would reach the others.
+        primary, styled = primary * mask[..., None], styled * mask[..., None]
+        if torch.is_autocast_enabled(x.device.type):  # what is kept of x at little noise needs all its digits
+            with torch.autocast(x.device.type, enabled=False):
+                return self.placed(x, t, primary.float(), styled.float(), condition, following)
+        return self.placed(x, t, primary, styled, condition, following)
+
+    def placed(
+        self,
+        x: Tensor,
+        t: Tensor,
+        primary: Tensor,
+        styled: Tensor,
+        condition: Condition,
+        following: Tensor | None,
+    ) -> Tensor:
+        """x0_hat [B, N, D] from the prior and what the network adds to it."""
+        assert condition.expected is not None and condition.spread is not None and condition.follows is not None
+        offset = condition.offset[:, None]
+        scale, sigma = self.schedule.alpha[t], self.schedule.sigma[t]
+        onto = None
+        if following is not None:
+            clean, place = following < 0, following.clamp(min=0)
+            onto = (
+                torch.where(clean, 1.0, self.schedule.alpha[place]),
+                torch.where(clean, 0.0, self.schedule.sigma[place]),
+            )
+        relative = x - scale[:, None, None] * offset
+        relative, styled, primary = (part[..., self.sampled] for part in (relative, styled, primary))
+        made = self.prior.denoise(
+            relative, styled, primary, condition.expected, condition.spread, condition.follows, scale, sigma, onto
+        )
+        return self.decided(made @ self.sampled_places + offset, condition)
 
     def shown(self, frames: Tensor, condition: Condition) -> Tensor:
         """Noisy frames [B, N, D], relative to b_0, with the finished mouth in place of the noisy one."""
@@ -456,8 +435,10 @@ class Denoiser(nn.Module):
         """A prediction [B, N, D] with the mouth of its own path, where there is one."""
         return x0 if condition.mouth is None else x0 * (1.0 - self.given) + condition.mouth
 
-    def forward(self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition) -> Tensor:
-        return self.step(x, t, mask, condition)[0]
+    def forward(
+        self, x: Tensor, t: Tensor, mask: Tensor, condition: Condition, following: Tensor | None = None
+    ) -> Tensor:
+        return self.step(x, t, mask, condition, following)[0]
 
 
 class Model(nn.Module):

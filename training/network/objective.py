@@ -35,6 +35,13 @@ def channel_weights(rig: Rig, regions: Mapping[str, float]) -> Tensor:
     return weights / weights.mean()
 
 
+def held(x0: Tensor, mask: Tensor) -> Tensor:
+    """x0 [B, N, D] that stands still where mask [B, N] ends; a prior looks at those frames, too."""
+    last = mask.sum(1).long().clamp(min=1) - 1  # [B]
+    end = x0[torch.arange(len(x0), device=x0.device), last][:, None]  # [B, 1, D]
+    return torch.where(mask[..., None] > 0.5, x0, end)
+
+
 class Objective(nn.Module):
     """The model together with its losses, so that data-parallel training wraps one module.
 
@@ -83,11 +90,13 @@ class Objective(nn.Module):
 
         share = torch.rand(rows, device=device) ** config.time_power  # Paper: t uniform (power 1)
         t = (share * config.model.diffusion_steps).long().clamp(max=config.model.diffusion_steps - 1)
-        x_t = model.denoiser.schedule.noise(x0, t, torch.randn_like(x0)) * mask[..., None]
+        x_t = model.denoiser.schedule.noise(held(x0, mask), t, torch.randn_like(x0))
         prediction = model.denoiser(x_t, t, mask, condition)
 
-        losses = motion_losses(prediction, x0, counted, batch["previous"], 1.0 - batch["start"], self.channels)
         weights = config.loss
+        emphasis = model.denoiser.schedule.sigma[t].square().reciprocal().clamp(max=weights.low_noise)  # [2B]
+        weighed = counted * emphasis[:, None]
+        losses = motion_losses(prediction, x0, weighed, batch["previous"], 1.0 - batch["start"], self.channels)
         losses["kl"] = divergence
         losses["total"] = (
             weights.simple * losses["simple"]

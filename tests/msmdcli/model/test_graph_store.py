@@ -134,7 +134,7 @@ def test_large_weights_are_read_from_the_stored_file(bundle: Bundle, tmp_path: P
         name: rng.standard_normal([size if isinstance(size, int) else 2 for size in shape], dtype=np.float32)
         for name, shape in other.shapes.items()  # type: ignore[attr-defined]
     }
-    feeds |= {name: np.arange(2) for name in ("t", "distinct", "twin")}
+    feeds |= {name: np.arange(2) for name in ("t", "following", "distinct", "twin")}
     found, expected = (one.run(feeds)["x0"].tobytes() for one in (graph, other))  # type: ignore[attr-defined]
     assert found == expected and len(made) == 1
 

@@ -9,16 +9,8 @@ import torch
 from torch import Tensor
 
 from training.config import TrainConfig, apply_variant
-from training.network.model import (
-    AudioAttention,
-    Condition,
-    Model,
-    ModelConfig,
-    Style,
-    StyleEncoder,
-    attend,
-    sinusoidal,
-)
+from training.network.layers import AudioAttention, attend, sinusoidal
+from training.network.model import Condition, Model, ModelConfig, Style, StyleEncoder
 
 TINY = ModelConfig(
     motion_dim=7, audio_dim=6, head_channels=(5, 6), window=12, previous=3, width=16, layers=2, heads=2, feedforward=32,
