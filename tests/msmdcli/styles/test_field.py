@@ -60,7 +60,8 @@ def test_intensity_is_safe_where_we_say_so(lines: Lines) -> None:
     low, high = SAFE_INTENSITY
     for intensity in (low, high):
         row = intensity_row(lines, intensity)
-        assert row["outside"] < 0.03 and row["jaw"] > 0.98 and 0.85 < row["lively"] < 1.2, (intensity, row)
+        # What leaves the ranges is held at them; a face that lives, half as strong again, has more of it.
+        assert row["outside"] < 0.04 and row["jaw"] > 0.98 and 0.85 < row["lively"] < 1.2, (intensity, row)
     assert intensity_row(lines, low)["expression"] == pytest.approx(low, abs=0.1)
     assert intensity_row(lines, high)["expression"] > 1.2
 

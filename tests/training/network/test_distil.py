@@ -54,9 +54,11 @@ class Telling(torch.nn.Module):
         self.inner, self.asked = denoiser, []  # type: ignore[var-annotated]
         self.schedule, self.condition = denoiser.schedule, denoiser.condition
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor, mask: torch.Tensor, condition: object) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, t: torch.Tensor, mask: torch.Tensor, condition: object, following: torch.Tensor
+    ) -> torch.Tensor:
         self.asked.append((x.clone(), t.clone()))
-        return self.inner(x, t, mask, condition)
+        return self.inner(x, t, mask, condition, following)
 
 
 def test_a_step_to_its_goal_lands_where_the_teacher_lands(teacher: Path, batch: Batch) -> None:
