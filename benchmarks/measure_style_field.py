@@ -119,8 +119,10 @@ def intensity_row(lines: Lines, intensity: float, tag: str = "angry") -> dict[st
 
     Returns:
         expression: length of the mean pose's way from the average manner (intensity 0), relative to intensity 1;
-        outside: share of values that leave the rig's ranges by more than 2 %; jaw: correlation of the jaw with that at
-        intensity 1; lively: spread over time of the face channels, within the ranges, relative to intensity 1.
+        outside: share of values that leave the rig's ranges by more than 2 %, before they are held there;
+        outside_at_1: the same at intensity 1; mouth_outside: of jaw and lips alone, which are what a line takes from
+        the model when its performance is the reference's; jaw: correlation of the jaw with that at intensity 1;
+        lively: spread over time of the face channels, within the ranges, relative to intensity 1.
     """
     rig, jaw = lines.rig, lines.rig.index("jawOpen")
     nothing, one, made = (lines.animate(plain(x, **{tag: 1.0})) for x in (0.0, 1.0, intensity))
@@ -132,6 +134,15 @@ def intensity_row(lines: Lines, intensity: float, tag: str = "angry") -> dict[st
     whole = {name: np.clip(values, rig.lower, rig.upper)[:, jaw] for name, values in one.items()}
     fps, window = lines.engine.bundle.fps, lines.engine.bundle.window
     face = rig.indices("face")
+    mouth = np.union1d(rig.indices("jaw"), rig.indices("lips"))
+
+    def outside(found: dict[str, np.ndarray]) -> float:
+        return float(np.mean([measure_health(values, fps, rig, window).outside_share for values in found.values()]))
+
+    def beyond(values: np.ndarray) -> float:
+        slack = 0.02 * (rig.upper - rig.lower)[mouth]
+        low, high = rig.lower[mouth] - slack, rig.upper[mouth] + slack
+        return float(np.mean((values[:, mouth] < low) | (values[:, mouth] > high)))
 
     def spread(values: np.ndarray) -> float:
         return float(np.clip(values, rig.lower, rig.upper)[:, face].std(axis=0).sum())
@@ -140,7 +151,9 @@ def intensity_row(lines: Lines, intensity: float, tag: str = "angry") -> dict[st
         "expression": float(
             np.linalg.norm(pose["made"] - pose["nothing"]) / np.linalg.norm(pose["one"] - pose["nothing"])
         ),
-        "outside": float(np.mean([measure_health(values, fps, rig, window).outside_share for values in made.values()])),
+        "outside": outside(made),
+        "outside_at_1": outside(one),
+        "mouth_outside": float(np.mean([beyond(values) for values in made.values()])),
         "jaw": float(np.median([np.corrcoef(clipped[name], whole[name])[0, 1] for name in made])),
         "lively": float(np.median([spread(made[name]) / spread(one[name]) for name in made])),
     }

@@ -56,8 +56,8 @@ class LeanStep(nn.Module):
         Args:
             x, t, mask: x_t [B, N, D], steps [B], [B, N] with 1 for real frames.
             distinct: [U] rows that differ in more than their sound.
-            following: [B] steps that come after; see `Denoiser.step`.
             twin: [B] which of `distinct` each row is like, sound apart.
+            following: [B] steps that come after; see `Denoiser.step`.
 
         Returns:
             x0_hat [B, N, D] and alpha [B, N, K].

@@ -20,7 +20,8 @@ from msmdcli.motion.mouth import resting_pose
 Array = NDArray[np.float32]
 
 MAX_REFERENCE_SECONDS = 60  # a longer style reference is encoded in equal pieces: attention grows with the square
-SAFE_INTENSITY = (0.5, 1.5)  # under 2 % of values leave their range, the jaw moves as at 1 (measure_style_field.py)
+SAFE_INTENSITY = (0.5, 1.5)  # a hundredth more values leave their range than at 1, the jaw moves as at 1
+# (benchmarks/measure_style_field.py)
 
 
 @dataclass(frozen=True, eq=False)
