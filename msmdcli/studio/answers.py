@@ -202,7 +202,8 @@ class Studio:
 
     def head(self, line_id: str) -> bytes:
         """The head that shows a line."""
-        head = self._head_of(self.project.line(line_id)) if line_id else ShownHead(find_head(), self.project.bundle.rig)
+        project = self.project
+        head = self._head_of(project.shown_line(line_id)) if line_id else ShownHead(find_head(), project.bundle.rig)
         found = self._packed(head.path, head.rig)
         if isinstance(found, MsmdError):
             raise found
@@ -235,7 +236,7 @@ class Studio:
 
     def sound(self, line_id: str) -> Response:
         """A line's recording, as it is where a browser plays that, else decoded."""
-        path = self.project.line(line_id).line.audio
+        path = self.project.shown_line(line_id).line.audio
         if not path.is_file():
             raise MsmdError(f"no such recording: {path}")
         kind = PLAYED.get(path.suffix.lower()) or ("audio/wav" if _is_plain_wave(path) else None)

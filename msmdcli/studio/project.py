@@ -176,6 +176,19 @@ class Project:
             raise UsageError(f"{self.path.name} has no line {line_id!r}", hint="load the page again")
         return found
 
+    def shown_line(self, line_id: str) -> PlannedLine:
+        """A line as an open page shows it: while its manifest is wrong, as that could be read last.
+
+        Raises:
+            UsageError: there is no such line.
+        """
+        try:
+            return self.line(line_id)
+        except ManifestError:
+            if self._state is None or line_id not in self._state.lines:
+                raise
+            return self._state.lines[line_id]
+
     def why_fixed(self, line_id: str) -> str:
         """Why a line cannot be changed on the page; empty if it can."""
         if self.written_id(line_id) in self.state.places:

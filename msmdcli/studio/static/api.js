@@ -36,6 +36,13 @@ export async function bytes(what) {
   return (await answered(fetch(`api/${what}`))).arrayBuffer();
 }
 
+// Whether something is there to be had; an error says why not.
+export async function available(what) {
+  const answer = await answered(fetch(`api/${what}`));
+  await answer.body?.cancel();
+  return true;
+}
+
 export async function post(what, body) {
   counted.requests += 1;
   const how = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };

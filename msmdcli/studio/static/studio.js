@@ -1,6 +1,6 @@
 // The page from its start: the parts are made, and the mouse is listened to.
 
-import { counted, get } from "./api.js";
+import { available, counted, get } from "./api.js";
 import { Lane } from "./blocks.js";
 import { listen } from "./dropping.js";
 import { free, lists, remove } from "./editing.js";
@@ -45,6 +45,14 @@ async function headed() {
   }
 }
 
+// Why a recording is not played: what the studio says of it, else what the browser makes of it.
+async function unplayed() {
+  const id = page.current;
+  if (!id) return;
+  const there = await trying(() => available(`sound?id=${encodeURIComponent(id)}`));
+  if (there && id === page.current && $("sound").error) say("This recording cannot be played by the browser.");
+}
+
 function mouse() {
   const clicks = {
     play: () => trying(() => page.player.toggle()), back: () => page.player.step(-1), on: () => page.player.step(1), retake, compare, keep, keepall: keepAll, choose,
@@ -52,7 +60,7 @@ function mouse() {
     open: () => $("file").click(), remove, free,
   };
   for (const [id, does] of Object.entries(clicks)) $(id).addEventListener("click", does);
-  $("sound").addEventListener("error", () => page.current && say("This recording cannot be played by the browser."));
+  $("sound").addEventListener("error", unplayed);
   $("loop").addEventListener("change", () => loop($("loop").checked));
   $("speed").addEventListener("change", () => page.player.speed(+$("speed").value));
   $("approved").addEventListener("change", mark);

@@ -247,8 +247,28 @@ def test_a_wrong_manifest_is_told_and_followed(browser: Any, project: Project, s
     project.manifest.write_text(good + "  - {id: line9}\n", encoding="utf-8")
     tab.wait_for_selector("#message:not([hidden])")
     assert "no audio" in tab.locator("#message span").text_content()
+    tab.evaluate("studio.player.sound.load()")  # as a browser asks for more of it
+    tab.wait_for_function("studio.player.sound.readyState >= 1")
+    assert "no audio" in tab.locator("#message span").text_content(), "an open line plays on"
     project.manifest.write_text(good.replace("line3.wav", "line1.wav"), encoding="utf-8")
     tab.wait_for_function("studio.now !== null && studio.stamp !== null")
+    tab.close()
+
+
+@pytest.mark.slow
+def test_why_a_recording_is_not_played_is_said(browser: Any, project: Project, serve: Callable) -> None:
+    studio = serve(str(project.manifest), "--out", str(project.out))
+    tab, _ = opened(browser, studio.address)
+    tab.wait_for_function("studio.player.sound.readyState >= 1")
+    recording = project.folder / "audio" / f"{tab.evaluate('studio.current')}.wav"
+    recording.write_bytes(b"no sound")
+    asked = "id => { studio.player.sound.src = `api/sound?id=${studio.current}&${id}`; }"  # past the browser's cache
+    said = "text => document.querySelector('#message span').textContent.includes(text)"
+    tab.evaluate(asked, "again")
+    tab.wait_for_function(said, arg=recording.name)
+    recording.unlink()
+    tab.evaluate(asked, "once more")
+    tab.wait_for_function(said, arg="no such recording")
     tab.close()
 
 
