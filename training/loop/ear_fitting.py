@@ -81,7 +81,7 @@ def fit_ear(config: EarConfig, records: Sequence[Sounding], cache: FeatureCache,
     _fit_axes(ear, taught, cache, rng)
     lessons = [_lesson(ear, folder, record, cache, rig) for folder, record in taught]
     synthetic = [x for x in lessons if x.phones is not None]
-    scale = np.concatenate([x.mouth for x in synthetic or lessons]).std(0).clip(0.01)  # [M]
+    scale = _spread(lessons, config)
     for lesson in lessons:
         lesson.mouth = lesson.mouth / scale
     talk(f"ear: {len(synthetic)} clips of known phones, {len(lessons) - len(synthetic)} of tracked mouths")
@@ -105,6 +105,15 @@ def prepared_ear(
         run.mkdir(parents=True, exist_ok=True)
         save_ear(ear, run / EAR_FILE)
     return load_ear(run / EAR_FILE, config)
+
+
+def _spread(lessons: Sequence[Lesson], config: EarConfig) -> Array:
+    """[M] how far the curves move in the samples. A channel that made mouths hold still (a frown) and tracked ones move
+    would else outweigh the jaw a hundredfold."""
+    groups = [[x.mouth - x.mouth.mean(0) for x in lessons if (x.phones is None) == real] for real in (False, True)]
+    shares = (1 - config.real_share, config.real_share) if all(groups) else (1.0, 1.0)
+    variance = sum(share * np.concatenate(group).var(0) for share, group in zip(shares, groups, strict=True) if group)
+    return np.sqrt(variance).clip(0.01).astype(np.float32)
 
 
 def _sources(records: Sequence[Sounding], config: EarConfig) -> list[Sounding]:

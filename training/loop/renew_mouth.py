@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from msmdcli.errors import MsmdError, UsageError
 from training.config import TrainConfig
 from training.data.lip_gap import lip_gap
-from training.loop.mouth_line import fit_mouth_line
+from training.loop.mouth_line import ear_curves, fit_mouth_line
 from training.loop.trainer import Reporter, Silent, prepare_data
 from training.network.model import Model
 from training.network.objective import Objective
@@ -68,7 +68,8 @@ def renew_mouth(run: Path, data: list[Path], out: Path, iterations: int = 600, r
     path = model.denoiser.mouth_path.train().requires_grad_(True)
     mean, std = (buffer.numpy() for buffer in (model.denoiser.audio_mean, model.denoiser.audio_std))
     sizes = config.model
-    path.keep_line(fit_mouth_line(batches, sizes.mouth_heard, sizes.mouth_channels, mean, std))
+    curves = ear_curves(out, config.ear, batches.rig)
+    path.keep_line(fit_mouth_line(batches, curves, sizes.mouth_channels, mean, std))
     objective = Objective(model, config, batches.rig)
     slope, rest = lip_gap(batches.rig)
     objective.set_lip_gap(torch.from_numpy(slope * normalisation.std), rest + float(slope @ normalisation.mean))

@@ -53,7 +53,7 @@ from training.loop.audio_directions import fit_audio_directions
 from training.loop.ear_fitting import prepared_ear
 from training.loop.earlier_run import freeze_kept, start_from
 from training.loop.motion_prior import leading_source, movement_correlation
-from training.loop.mouth_line import fit_mouth_line, mouth_columns
+from training.loop.mouth_line import ear_curves, fit_mouth_line, mouth_columns
 from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
 from training.network.model import Model
@@ -285,8 +285,8 @@ class Run:
             directions.bias.data.copy_(torch.from_numpy(bias))
 
     def _mouth_line(self, audio_mean: np.ndarray, audio_std: np.ndarray) -> np.ndarray:
-        sizes = self.config.model
-        return fit_mouth_line(self.training, sizes.mouth_heard, sizes.mouth_channels, audio_mean, audio_std)
+        curves = ear_curves(self.out, self.config.ear, self.training.rig)
+        return fit_mouth_line(self.training, curves, self.config.model.mouth_channels, audio_mean, audio_std)
 
     def _provenance(self) -> dict[str, Any]:
         frames: Counter[str] = Counter()
