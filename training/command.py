@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 from msmdcli.console import Console, duration
 from msmdcli.errors import UsageError
 from msmdcli.paths import cache_dir
-from training.config import Variant, apply_variant, load_config, load_student_config
+from training.config import Variant, apply_variant, load_config, load_student_config, states_sources
 from training.loop.trainer import train
 from training.network.run_folder import read_config
 from training.recipes import for_own_data, recipe_data
@@ -83,7 +83,7 @@ def run_train(
             config, optimiser=replace(config.optimiser, **changes), seed=config.seed if seed is None else seed
         )
     if data and not resume:
-        config = for_own_data(config, data, talk.say)
+        config = for_own_data(config, data, talk.say, states_sources(config_file))
     folders = data or recipe_data(config.recipe, cache_dir() / "data", talk.say, jobs)
     result = train(config, folders, out, resume=resume, report=Progress(talk))
     talk.say(f"Trained: {result}. Next: msmd export-onnx {result} --out BUNDLE")

@@ -191,6 +191,16 @@ def load_config(preset: str | None = None, file: Path | None = None) -> TrainCon
     return config_from_dict(values, str(file or preset or "configuration"))
 
 
+def states_sources(file: Path | None) -> bool:
+    """Whether a configuration file says itself which sources are trained on, and in which shares.
+
+    Raises:
+        UsageError: unreadable file.
+    """
+    said = _read(file).get("data") if file else None
+    return isinstance(said, dict) and "sources" in said
+
+
 def load_student_config(teacher: TrainConfig, run: Path, file: Path | None = None) -> TrainConfig:
     """The configuration of a student: its teacher's, with a shorter and gentler training, overridden by a file.
 

@@ -38,8 +38,14 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
     return folders
 
 
-def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk) -> TrainConfig:
+def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk, stated: bool = False) -> TrainConfig:
     """The configuration for data sets that the user names, which may hold other sources than the preset's recipe makes.
+
+    Args:
+        config: of a preset, and of a file over it.
+        folders: the data sets.
+        talk: hears what is changed.
+        stated: the file says which sources are trained on.
 
     A preset's `data.sources` say how its own material is mixed, and would leave every other source out. So they count
     only for data sets that hold nothing else; a configuration file's own `data.sources` always count. An ear learns
@@ -52,7 +58,8 @@ def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk) -> Tr
         model, loss = replace(config.model, mouth_width=0), replace(config.loss, gap=0.0, mouth_added=0.0)
         config = replace(config, model=model, loss=loss, ear=replace(config.ear, width=0))
     shares = config.data.sources
-    if shares is None or "*" in shares or all(load_config(name).data.sources != shares for name in preset_names()):
+    of_preset = not stated and any(load_config(name).data.sources == shares for name in preset_names())
+    if shares is None or "*" in shares or not of_preset:
         return config
     found = {record.source for folder in folders for record in read_index(folder)}
     if found <= set(shares):
