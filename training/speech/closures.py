@@ -48,8 +48,9 @@ VARIANTS = 2  # voices in which each recording is heard, the first as it is
 HELD_OUT_EVERY = 10  # speakers
 DROPOUT = 0.2
 WIDTH, KERNEL, DILATIONS = 64, 5, (1, 2, 4)  # reach: (KERNEL // 2) * sum(DILATIONS) = 14 rows of 20 ms to either side
-LIKELY = (0.2, 0.12)  # from where on a bilabial and a labiodental count as heard; chosen on three actors of EmoDB
-STEPS = 600
+WEIGHTS = (1.0, 2.0, 1.0)  # of rows in which the sound is there; f and v are rare and short
+LIKELY = (0.25, 0.2)  # from where on a bilabial and a labiodental count as heard; chosen on three actors of EmoDB
+STEPS = 1200
 CROP = 200  # rows of a training example
 
 
@@ -188,12 +189,13 @@ def train(recordings: Sequence[Heard], steps: int, batch: int, seed: int) -> Clo
     optimiser = torch.optim.AdamW(ear.parameters(), 2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     lengths = np.array([len(one.features) for one in recordings], float)
+    there = torch.tensor(WEIGHTS)
     for step in range(steps):
         chosen = rng.choice(len(recordings), batch, p=lengths / lengths.sum())
         crops = [_crop(recordings[number], rng) for number in chosen]
         logits = ear(torch.from_numpy(np.stack([features for features, _ in crops])))
         wanted = torch.from_numpy(np.stack([targets for _, targets in crops]))
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=there)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(ear.parameters(), 1.0)
@@ -307,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--likely", type=float, nargs=2, default=LIKELY, help="from where on a sound counts as heard")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
         table, bundle = VisemeTable.load(), Bundle.load(options.bundle)
