@@ -53,8 +53,9 @@ SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.spee
 VERSION = 5  # raise it when a change of the program changes gains
 ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact ...
 NEAR = 1.25  # ... but nearly: none is further from its first, or closures alone would drive it to its bound
-NATURAL = {  # a person's voice moves these channels so much less (below 1: more) than the trial speech does, by the same
-    # model: about what all tags lack in speed on recordings of people, and what their open vowels open too far
+NATURAL = {
+    # A person's voice moves these channels so much less (below 1: more) than the trial speech does, by the same model:
+    # about what all tags lack in speed on recordings of people, and what their open vowels open too far.
     "jawOpen": 0.96,
     "mouthPucker": 1.15,
     "mouthFunnel": 1.1,
