@@ -266,9 +266,11 @@ def test_why_a_recording_is_not_played_is_said(browser: Any, project: Project, s
     said = "text => document.querySelector('#message span').textContent.includes(text)"
     tab.evaluate(asked, "again")
     tab.wait_for_function(said, arg=recording.name)
+    assert "cannot be played" not in tab.locator("#message span").text_content()
     recording.unlink()
     tab.evaluate(asked, "once more")
     tab.wait_for_function(said, arg="no such recording")
+    assert recording.name in tab.locator("#message span").text_content()
     tab.close()
 
 
