@@ -81,7 +81,7 @@ def fit_ear(config: EarConfig, records: Sequence[Sounding], cache: FeatureCache,
     _fit_axes(ear, taught, cache, rng)
     lessons = [_lesson(ear, folder, record, cache, rig) for folder, record in taught]
     synthetic = [x for x in lessons if x.phones is not None]
-    scale = _spread(lessons, config)
+    scale = spread_of(lessons, config)
     for lesson in lessons:
         lesson.mouth = lesson.mouth / scale
     talk(f"ear: {len(synthetic)} clips of known phones, {len(lessons) - len(synthetic)} of tracked mouths")
@@ -107,7 +107,7 @@ def prepared_ear(
     return load_ear(run / EAR_FILE, config)
 
 
-def _spread(lessons: Sequence[Lesson], config: EarConfig) -> Array:
+def spread_of(lessons: Sequence[Lesson], config: EarConfig) -> Array:
     """[M] how far the curves move in the samples. A channel that made mouths hold still (a frown) and tracked ones move
     would else outweigh the jaw a hundredfold."""
     groups = [[x.mouth - x.mouth.mean(0) for x in lessons if (x.phones is None) == real] for real in (False, True)]

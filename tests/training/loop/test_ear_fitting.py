@@ -13,7 +13,7 @@ import torch
 from msmdcli.errors import MsmdError
 from msmdcli.motion.rig import Rig
 from training.data.records import NOT_STATED, ClipRecord
-from training.loop.ear_fitting import fit_ear, mouth_loss
+from training.loop.ear_fitting import Lesson, fit_ear, mouth_loss, spread_of
 from training.network.ear import EarConfig
 
 CHANNELS = ["jawOpen", "mouthClose"]
@@ -93,3 +93,18 @@ def test_of_a_tracked_mouth_only_the_movement_counts() -> None:
 def test_nothing_to_learn_from_is_one_sentence() -> None:
     with pytest.raises(MsmdError, match="no clip to teach the ear"):
         fit_ear(EarConfig(width=4), [], Cache(8), Rig.load("arkit52"), lambda text: None)  # type: ignore[arg-type]
+
+
+def test_curves_are_measured_in_units_of_both_kinds_of_mouths() -> None:
+    """A frown holds still in made mouths and moves in tracked ones; in units of the made it would outweigh the jaw."""
+    rng = np.random.default_rng(0)
+
+    def lesson(spread: list[float], phones: np.ndarray | None) -> Lesson:
+        mouth = rng.standard_normal((4000, 2)).astype(np.float32) * spread + 0.3
+        return Lesson(np.zeros((8000, 1)), mouth.astype(np.float32), phones)
+
+    made, tracked = lesson([0.05, 0.0], np.zeros(4000, np.int64)), lesson([0.1, 0.09], None)
+    config = EarConfig(width=4, real_share=0.8)
+    pooled = np.sqrt([0.2 * 0.05**2 + 0.8 * 0.1**2, 0.8 * 0.09**2])
+    np.testing.assert_allclose(spread_of([made, tracked], config), pooled, rtol=0.05)
+    np.testing.assert_allclose(spread_of([made], config), [0.05, 0.01], rtol=0.05)
