@@ -51,6 +51,7 @@ class Objective(nn.Module):
 
     channels: Tensor  # [D], weights of 1 on average
     gap: Tensor  # [D], mm of lip gap per normalised unit of each channel
+    jaw: Tensor  # [D], 1 where a channel is the jaw's
     rest_gap: Tensor  # mm, at normalised zero
 
     def __init__(self, model: Model, config: TrainConfig, rig: Rig) -> None:
@@ -58,6 +59,9 @@ class Objective(nn.Module):
         self.model, self.config = model, config
         self.register_buffer("channels", channel_weights(rig, config.loss.regions), persistent=False)
         self.register_buffer("gap", torch.zeros(rig.size), persistent=False)
+        jaw = torch.zeros(rig.size)
+        jaw[region_columns(rig, "jaw")] = 1.0
+        self.register_buffer("jaw", jaw, persistent=False)
         self.register_buffer("rest_gap", torch.zeros(()), persistent=False)
 
     def forward(self, batch: Batch, contrast: bool = False, mouth_only: bool = False) -> dict[str, Tensor]:
@@ -122,12 +126,17 @@ class Objective(nn.Module):
         return self._with_mouth(losses, condition.mouth, truth, counted)
 
     def _with_mouth(self, losses: dict[str, Tensor], made: Tensor, truth: Tensor, counted: Tensor) -> dict[str, Tensor]:
-        """The losses with those of the mouth: the lip gap (`lip_gap_loss`), and what its network adds to its line."""
+        """The losses with those of the mouth: the lip gap (`lip_gap_loss`), and what its network adds to its line.
+
+        The lips close the gap, the jaw is told nothing of it: bent to every m, b, p that is not sure, it follows real
+        jaws worse, those of performed voices (0.73 for 0.80) like those of people in the wild (0.46 for 0.48).
+        """
         path = getattr(self.model.denoiser, "mouth_path", None)
         if self.config.loss.mouth_added and path is not None and path.training and path.added is not None:
             losses["added"] = path.added.square().mean()
             losses["total"] = losses["total"] + self.config.loss.mouth_added * losses["added"]
         if self.config.loss.gap:
+            made = torch.where(self.jaw > 0.5, made.detach(), made)
             losses["gap"] = lip_gap_loss(made @ self.gap, truth @ self.gap, self.rest_gap, counted)
             losses["total"] = losses["total"] + self.config.loss.gap * losses["gap"]
         return losses
