@@ -32,6 +32,9 @@ def evaluate(
         list[str] | None,
         typer.Option("--straight-source", help="Fit the straight line on this source; repeatable. (default: all)"),
     ] = None,
+    model_alone: Annotated[
+        bool, typer.Option("--model-alone", help="Leave out what batch makes of the model, and its eight takes.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = one per core.")] = 0,
     json_lines: Json = False,
     quiet: Quiet = False,
@@ -54,6 +57,7 @@ def evaluate(
         sampling=Sampling(sampler, steps, guidance_audio, guidance_style),
         threads=threads,
         straight_sources=tuple(straight_sources or ()),
+        model_alone=model_alone,
     )
     talk = console(json_lines, quiet=quiet)
     report = evaluate_models(models, data, out, options, talk.say)

@@ -131,10 +131,11 @@ def evaluate(
             say(f"{label}: {path}")
             engine = Engine(bundle, threads=options.threads, sampling=sampling)
             found = evaluate_model(engine, material, face, options, say, judging, bundle.window)
-            say(f"{label}: takes")
-            found["generator"] = generator_measures(material, face, model_takes(engine, material))
-            delivered, found["life"] = delivered_results(path, material, face, options, say, judging)
-            found["rows"] += delivered
+            if not options.model_alone:
+                say(f"{label}: takes")
+                found["generator"] = generator_measures(material, face, model_takes(engine, material))
+                delivered, found["life"] = delivered_results(path, material, face, options, say, judging)
+                found["rows"] += delivered
             found["life_alone"] = life_of(material, joined_halves(material, found["curves"]))
             store_results(out / "models" / f"{label}.npz", key, found)
         else:
@@ -142,10 +143,10 @@ def evaluate(
         rows += [{"model": label, **row} for row in found["rows"]]
         emotion += [{"model": label, **row} for row in found["emotion"]]
         curves[label] = found["curves"]
-        generators.append({"model": label, "system": "right", **found["generator"]})
-        shown = found["systems"][0]
-        lives.append({"model": label, "system": shown, **found["life_alone"]})
-        lives.append({"model": label, "system": DELIVERED, **found["life"]})
+        lives.append({"model": label, "system": found["systems"][0], **found["life_alone"]})
+        if not options.model_alone:
+            generators.append({"model": label, "system": "right", **found["generator"]})
+            lives.append({"model": label, "system": DELIVERED, **found["life"]})
         described.append(
             {"label": label, "name": bundle.name, "sampling": resolved.description(), "training": bundle.training}
         )

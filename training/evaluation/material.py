@@ -33,6 +33,7 @@ class EvaluateOptions:
         pictures: number of clips drawn as faces in the report.
         straight_sources: sources of the split `train` that the straight line is fitted on (empty: all).
         judges: also ask the judges of sync and manner.
+        model_alone: leave out what `msmd batch` makes of the model, and its eight takes.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -45,6 +46,7 @@ class EvaluateOptions:
     pictures: int = 3
     straight_sources: tuple[str, ...] = ()
     judges: bool = True
+    model_alone: bool = False
 
 
 @dataclass(frozen=True, eq=False)

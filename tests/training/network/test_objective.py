@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from msmdcli.motion.rig import Rig
@@ -17,7 +18,7 @@ from training.network.objective import Objective, region_columns
 RIG = Rig.load("arkit52")
 
 
-def test_the_lips_close_the_gap_and_the_jaw_is_told_nothing_of_it() -> None:
+def test_one_channel_closes_the_lips_and_the_jaw_is_told_nothing_of_it() -> None:
     config = load_config(preset="tiny")
     sizes = replace(config.model, audio_dim=8, mouth_width=8, mouth_channels=mouth_columns(RIG))
     config = replace(config, model=sizes, loss=LossWeights(simple=0.0, velocity=0.0, smooth=0.0, kl=0.0, gap=1.0))
@@ -39,6 +40,5 @@ def test_the_lips_close_the_gap_and_the_jaw_is_told_nothing_of_it() -> None:
 
     assert losses["gap"] > 0 and mouth.grad is not None
     told = mouth.grad.abs().amax((0, 1))  # [D]
-    jaw = region_columns(RIG, "jaw")
-    assert (told[jaw] == 0).all() and slope[jaw].any()
-    assert told[RIG.index("mouthClose")] > 0 and told[RIG.index("mouthLowerDownLeft")] > 0
+    assert np.flatnonzero(told.numpy()).tolist() == [RIG.index("mouthClose")]
+    assert slope[region_columns(RIG, "jaw")].any()  # though it parts the lips
