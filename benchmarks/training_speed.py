@@ -36,7 +36,8 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).par
 from made_data import make_data  # noqa: E402
 
 from training.config import TrainConfig, load_config  # noqa: E402
-from training.loop.trainer import Run, Silent, prepare_data  # noqa: E402
+from training.loop.reporting import Silent  # noqa: E402
+from training.loop.trainer import Run, prepare_data  # noqa: E402
 from training.network.encoders import SAMPLE_RATE, load_encoder  # noqa: E402
 from training.network.objective import Batch, Objective  # noqa: E402
 

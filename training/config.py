@@ -86,9 +86,8 @@ class ScheduleConfig:
     validate_every: int = 1000
     checkpoint_every: int = 1000
     patience: int = 20  # validations without a better one before stopping
-    keep_by: Literal["loss", "score"] = (
-        "loss"  # what "better" means: validation loss, or lip-sync and error of generated validation clips
-    )
+    # what "better" means: validation loss; lip-sync and error of generated validation clips; or `last`: the latest
+    keep_by: Literal["loss", "score", "last"] = "loss"
     log_every: int = 20
 
 
@@ -123,6 +122,7 @@ class TrainConfig:
     variant: Variant = "msmd"
     cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
     mouth_iterations: int = 0  # the first steps, in which only the mouth's own path learns (`model.mouth_width`)
+    mouth_anew: int = 0  # steps after the last one, in which that path learns anew (`training.loop.renew_mouth`)
     drop_condition: float = 0.1  # probability of dropping each condition, for classifier-free guidance
     time_power: float = (
         1.0  # t = T u^power for uniform u: below 1 the noisy steps come more often, which few-step sampling lives on

@@ -21,4 +21,4 @@ for training in "${trainings[@]}"; do
   fi
   bundles+=("$bundle")
 done
-msmd evaluate "${bundles[@]}" --data "$corpus" --out "$out/report" --steps 2 --seeds 1
+msmd evaluate "${bundles[@]}" --data "$corpus" --out "$out/report" --steps 2 --seeds 1 --model-alone

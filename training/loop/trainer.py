@@ -24,7 +24,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from pickle import PickleError
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -53,28 +53,14 @@ from training.loop.audio_directions import fit_audio_directions
 from training.loop.ear_fitting import prepared_ear
 from training.loop.earlier_run import freeze_kept, start_from
 from training.loop.motion_prior import leading_source, movement_correlation
+from training.loop.mouth_anew import mouth_anew
 from training.loop.mouth_line import ear_curves, fit_mouth_line, mouth_columns
+from training.loop.reporting import Reporter, Silent
 from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
 from training.network.model import Model
 from training.network.objective import Batch, Objective, channel_weights
 from training.network.run_folder import RUN_FORMAT, load_weights, read_config, read_statistics
-
-
-class Reporter(Protocol):
-    """Where progress goes; the command line shows a bar, tests nothing."""
-
-    def say(self, text: str) -> None: ...
-    def loading(self, clip: str, done: int, total: int) -> None: ...
-    def step(self, step: int, total: int, losses: dict[str, float], seconds_left: float) -> None: ...
-    def validated(self, step: int, measures: dict[str, float], best: bool) -> None: ...
-
-
-class Silent:
-    def say(self, text: str) -> None: ...
-    def loading(self, clip: str, done: int, total: int) -> None: ...
-    def step(self, step: int, total: int, losses: dict[str, float], seconds_left: float) -> None: ...
-    def validated(self, step: int, measures: dict[str, float], best: bool) -> None: ...
 
 
 def train(
@@ -341,6 +327,23 @@ class Run:
                 self._save(self.out / "latest")
             if validate and self.bad_validations >= schedule.patience:
                 break
+        if config.mouth_anew and config.model.mouth_heard and not config.from_run:
+            self._renew_mouth()
+
+    def _renew_mouth(self) -> None:
+        """Keep the finished model with a mouth learned anew as the best checkpoint; `latest` can be trained on."""
+        if not self.accelerator.is_main_process:
+            return
+        curves = ear_curves(self.out, self.config.ear, self.training.rig)
+        self.report.say(f"the mouth learns anew: {self.config.mouth_anew} steps")
+        model, log = mouth_anew(self.config, self.averaged, self.training, curves, self.report)
+        for row in log:
+            self._log({f"mouth/{name}": value for name, value in row.items() if name != "step"} | {"step": row["step"]})
+        self.averaged.load_state_dict(model.state_dict())
+        measures = self.validation_measures()
+        self._log({"step": self.step, **measures})
+        self._save(self.out / "best")
+        self.report.validated(self.step, measures, True)
 
     def _batches(self, total: int) -> Iterator[Batch]:
         """Batches step .. total - 1 of this process."""
@@ -389,11 +392,11 @@ class Run:
             return
         measures = self.validation_measures()
         self._log({"step": self.step, **measures})
-        value = (
-            measures.get("val/loss", -float(self.step))
-            if self.config.schedule.keep_by == "loss"
-            else -measures.get("val/score", float(self.step))
-        )
+        value = {
+            "loss": measures.get("val/loss", -float(self.step)),
+            "score": -measures.get("val/score", float(self.step)),
+            "last": -float(self.step),
+        }[self.config.schedule.keep_by]
         better = value < self.best
         self.best = min(self.best, value)
         self.bad_validations = 0 if better else self.bad_validations + 1

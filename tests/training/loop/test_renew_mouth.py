@@ -11,7 +11,7 @@ import pytest
 import torch
 from made_data import make_data
 
-from msmdcli.errors import UsageError
+from msmdcli.errors import MsmdError, UsageError
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig, load_config
@@ -63,6 +63,37 @@ def test_only_the_mouth_changes(config: TrainConfig, tmp_path: Path) -> None:
     assert len(log) == 12 and all(np.isfinite(log))
     again = load_run(renew_mouth(run, [data], tmp_path / "again", iterations=60), "latest")[1].state_dict()
     assert all(torch.equal(again[name], new_model[name]) for name in again)
+
+
+def test_a_training_keeps_its_model_with_a_mouth_learned_anew_and_goes_on_from_the_one_before(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    data = material(tmp_path / "data")
+    schedule, loss = replace(config.schedule, keep_by="last"), replace(config.loss, mouth_added=1.0)
+    ending = replace(config, mouth_anew=20, schedule=schedule, loss=loss)
+    run = train(ending, [data], tmp_path / "run")
+    by_hand = load_run(renew_mouth(run, [data], tmp_path / "new", iterations=20), "latest")[1].state_dict()
+    kept, latest = (load_run(run, which)[1].state_dict() for which in ("best", "latest"))
+    assert all(torch.equal(kept[name], by_hand[name]) for name in by_hand)
+    assert any(not torch.equal(kept[name], latest[name]) for name in kept if ".mouth_path." in name)
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "mouth/simple" in row] == [5, 10, 15, 20]
+    longer = replace(ending, optimiser=replace(ending.optimiser, iterations=5))
+    (run / "config.json").write_text(
+        json.dumps({**json.loads((run / "config.json").read_text()), "optimiser": longer.to_dict()["optimiser"]})
+    )
+    train(longer, [data], run, resume=True)
+    assert json.loads((run / "latest" / "state.json").read_text())["step"] == 5
+    assert not torch.equal(load_run(run, "best")[1].denoiser.head.weight, kept["denoiser.head.weight"])
+
+
+def test_a_renewal_that_fails_leaves_nothing_behind(config: TrainConfig, tmp_path: Path) -> None:
+    data = material(tmp_path / "data")
+    run = train(config, [data], tmp_path / "run")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(MsmdError):
+        renew_mouth(run, [tmp_path / "absent"], tmp_path / "new")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_an_old_run_s_mouth_gets_the_ear_s_line(config: TrainConfig, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from msmdcli.errors import UsageError
 from msmdcli.model.samplers import Schedule, make_sampler
 from training.config import DistilConfig, TrainConfig, load_config, load_student_config
 from training.data.dataset import PairBatches
-from training.loop.trainer import Silent, prepare_data, train
+from training.loop.reporting import Silent
+from training.loop.trainer import prepare_data, train
 from training.network.distil import DistilObjective, fine_grid, load_teacher
 from training.network.model import Model, ModelConfig
 from training.network.objective import Batch
