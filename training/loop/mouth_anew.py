@@ -52,6 +52,7 @@ def mouth_anew(
     objective = Objective(model, config, batches.rig)
     slope, rest = lip_gap(batches.rig)
     units = batches.normalisation
+    assert units is not None, "batches are normalised as the run is"
     objective.set_lip_gap(torch.from_numpy(slope * units.std), rest + float(slope @ units.mean))
     learned = [parameter for parameter in path.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=RATE, weight_decay=config.optimiser.weight_decay)
