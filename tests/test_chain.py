@@ -137,13 +137,13 @@ def test_the_starter_s_recipe_from_nothing(tmp_path: Path, tiny_whisper: Path) -
         "recipe: {corpus: false, performed_hours: 0.008, speech_engines: [espeak-ng, flite]}\n"
         "data: {sources: {performed: 1.0}, voices: {}}\n"
         "ear: {rank: 12, width: 8, iterations: 4, batch: 2, seconds: 2.0}\n"
-        "optimiser: {batch: 2, iterations: 4}\nmouth_iterations: 2\n"
+        "optimiser: {batch: 2, iterations: 4}\nmouth_iterations: 2\nmouth_anew: 2\n"
         "schedule: {validate_every: 4, checkpoint_every: 2, log_every: 2}\n"
     )
     soundfile.write(tmp_path / "line.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
     for command in (
         ("train", "--config", "small.yaml", "--out", "run"),
-        ("export-onnx", "run", "--checkpoint", "latest", "--out", "bundle", "--guidance-audio", "0.3"),
+        ("export-onnx", "run", "--out", "bundle", "--guidance-audio", "0.3"),
         ("batch", "line.wav", "--bundle", "bundle", "--style", "angry", "--out", "out"),
     ):
         done = msmd(*command, cwd=tmp_path)

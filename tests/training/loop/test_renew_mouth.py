@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def test_a_training_keeps_its_model_with_a_mouth_learned_anew_and_goes_on_from_t
     assert any(not torch.equal(kept[name], latest[name]) for name in kept if ".mouth_path." in name)
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "mouth/simple" in row] == [5, 10, 15, 20]
+    shutil.rmtree(run / "best")  # as if it had been stopped while its mouth learned
+    train(ending, [data], run, resume=True)
+    again = load_run(run, "best")[1].state_dict()
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
     longer = replace(ending, optimiser=replace(ending.optimiser, iterations=5))
     (run / "config.json").write_text(
         json.dumps({**json.loads((run / "config.json").read_text()), "optimiser": longer.to_dict()["optimiser"]})
