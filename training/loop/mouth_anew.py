@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 import torch
@@ -56,7 +57,7 @@ def mouth_anew(
     objective.set_lip_gap(torch.from_numpy(slope * units.std), rest + float(slope @ units.mean))
     learned = [parameter for parameter in path.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=RATE, weight_decay=config.optimiser.weight_decay)
-    log = []
+    log, started = [], time.monotonic()
     for step in range(config.mouth_anew):
         torch.manual_seed(config.seed * 1_000_003 + step)
         batch = {name: torch.as_tensor(value) for name, value in batches[step].items()}
@@ -73,5 +74,6 @@ def mouth_anew(
         if (step + 1) % config.schedule.log_every == 0:
             shown = {name: float(value.detach()) for name, value in losses.items()}
             log.append({"step": step + 1, **{name: round(value, 6) for name, value in shown.items()}})
-            report.step(step + 1, config.mouth_anew, shown, math.nan)
+            left = (time.monotonic() - started) / (step + 1) * (config.mouth_anew - step - 1)
+            report.step(step + 1, config.mouth_anew, shown, left)
     return model.eval(), log
