@@ -23,7 +23,7 @@ from msmdcli.controls.performance import PerformanceOptions
 from msmdcli.motion.easing import soft_end
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
-from msmdcli.performance.blinks import LineBlink, choose_blinks, lay_blinks
+from msmdcli.performance.blinks import BlinkEvent, LineBlink, choose_blinks, lay_blinks, separate_blinks
 from msmdcli.performance.evenness import evening
 from msmdcli.performance.joins import Movement
 from msmdcli.performance.placing import place
@@ -82,6 +82,7 @@ class Performance:
         factors: group -> by how much its movement is made larger (`evenness`); 1 where it is missing.
         stretches: group -> what it is made of.
         blinks: of the line.
+        reblinks: they stand for the model's own, which go.
     """
 
     parts: Sequence[Part]
@@ -95,11 +96,14 @@ class Performance:
     stretches: Mapping[str, Sequence[Stretch]]
     blinks: Sequence[LineBlink]
     factors: Mapping[str, float] = field(default_factory=dict)
+    reblinks: bool = False
 
     def on(self, motion: Motion) -> Motion:
         """The line with this performance, at its own frame rate; it may be longer or shorter than it was planned."""
         fps = float(motion.fps)
         values = motion.values.astype(np.float64)
+        if self.reblinks:
+            values, _ = separate_blinks(motion)
         times = np.arange(motion.frames) / fps
         amounts = np.array(self.options.per_channel(self.rig))
         for group, columns in groups_of(self.rig).items():
@@ -153,6 +157,7 @@ def plan(
     kept: Sequence[str] = (),
     generated: Sequence[str] = (),
     left: Sequence[str] = (),
+    dips: Sequence[BlinkEvent] = (),
 ) -> Performance:
     """Plan a line's performance.
 
@@ -168,6 +173,8 @@ def plan(
             the lengths allow it.
         generated: groups whose movement is the model's.
         left: groups that stay as they are.
+        dips: of the lids, as the model generated them. Where all is the model's, its blinks are whole all the same, as
+            many as the styles have: a model of means shuts lids half, and shuts those of some styles too often.
     """
     rest = np.zeros(rig.size) if neutral is None else np.array(neutral, np.float64)
     rest[list(rig.rotation_indices or ())] = 0
@@ -178,8 +185,15 @@ def plan(
     plans: dict[tuple[object, ...], Sequence[Stretch]] = {}
     frames = np.arange(int(np.ceil(seconds * float(RATE))) + 1) / float(RATE) * fps
     groups = groups_of(rig)
+    reblinks = False
     if options.source == "generated":
         generated = tuple(groups)
+        shown = [(part.reference, part.weight) for part in parts if part.reference is not None]
+        reblinks = "lids" in groups and "lids" not in left and len(shown) == len(parts) and options.amount("eyes") > 0
+        if reblinks:
+            weights = np.stack([weights_at(weight, frames, groups["lids"]).mean(axis=1) for _, weight in shown])
+            natural = [LineBlink(dip.time, dip) for dip in dips]
+            blinks = styled_blinks([reference for reference, _ in shown], weights, natural, rhythm, seconds, seed, name)
     for group, columns in groups.items() if options.source == "reference" else ():
         if group in generated or group in left:
             continue
@@ -205,12 +219,26 @@ def plan(
             factors[group] = evening(movements[group], plans[key], seconds)
         if group == "lids" and options.amount("eyes") > 0:
             natural = brought_along(references, plans[key], seconds)
-            wanted = [w * reference.blinks_per_minute for w, reference in zip(weights, references, strict=True)]
-            expected = len(natural) if whole else float(np.mean(np.sum(wanted, axis=0))) * seconds / 60
-            shapes = [blink for reference in references for take in reference.takes for blink in take.blinks]
-            rng = stream(seed, name, "performed blinks")
-            blinks = choose_blinks(natural, shapes, expected, seconds, rhythm.pause, float(RATE), rng)
-    return Performance(parts, rig, fps, rest, options, generated, left, movements, stretches, blinks, factors)
+            blinks = styled_blinks(references, weights, natural, rhythm, seconds, seed, name, all_of_them=bool(whole))
+    return Performance(parts, rig, fps, rest, options, generated, left, movements, stretches, blinks, factors, reblinks)
+
+
+def styled_blinks(
+    references: Sequence[Reference],
+    weights: Array,
+    natural: Sequence[LineBlink],
+    rhythm: Rhythm,
+    seconds: float,
+    seed: int,
+    name: str,
+    all_of_them: bool = False,
+) -> list[LineBlink]:
+    """As many blinks as the references have, weighed [K, F]; natural ones first, all of them where it is asked for."""
+    wanted = [w * reference.blinks_per_minute for w, reference in zip(weights, references, strict=True)]
+    expected = len(natural) if all_of_them else float(np.mean(np.sum(wanted, axis=0))) * seconds / 60
+    shapes = [blink for reference in references for take in reference.takes for blink in take.blinks]
+    rng = stream(seed, name, "performed blinks")
+    return choose_blinks(natural, shapes, expected, seconds, rhythm.pause, float(RATE), rng)
 
 
 def stream(seed: int, name: str, part: str) -> np.random.Generator:

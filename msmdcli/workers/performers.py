@@ -12,6 +12,7 @@ from msmdcli.media.audio import Audio
 from msmdcli.model.bundle import Bundle
 from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.paths import shipped_styles
+from msmdcli.performance.blinks import separate_blinks
 from msmdcli.performance.line import Part, Performance, plan
 from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import rhythm_of
@@ -94,4 +95,5 @@ class Performers:
             kept=task.kept,
             generated=task.generated,
             left=("head",) if task.head is not None else (),
+            dips=separate_blinks(motion.clip())[1] if options.source == "generated" else (),
         )

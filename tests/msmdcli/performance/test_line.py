@@ -15,6 +15,7 @@ from msmdcli.controls.performance import PerformanceOptions
 from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
+from msmdcli.performance.blinks import AGAINST, ALONG, LIDS, SHUT, separate_blinks
 from msmdcli.performance.line import Part, Performance, plan
 from msmdcli.performance.reference import Reference, groups_of
 from msmdcli.performance.rhythm import Rhythm, rhythm_of
@@ -269,7 +270,37 @@ def test_generated_keeps_the_models_movement_but_not_the_cameras_angle() -> None
     assert np.abs(values.values[:, GROUPS["head"][1:]].mean(axis=0)).max() < np.radians(1)
     kept = PerformanceOptions("generated", keep_head_pose=True)
     values = performed([Part(Reference.of([turned], True), WHOLE)], line, options=kept).on(line)
+    blinking = [RIG.index(name) for name in (*LIDS, *ALONG, *AGAINST)]
+    rest = np.delete(np.arange(RIG.size), blinking)
+    np.testing.assert_array_equal(values.values[:, rest], line.values[:, rest])
+    eyes = replace(kept, amounts=(("eyes", 0.0),))
+    values = performed([Part(Reference.of([turned], True), WHOLE)], line, options=eyes).on(line)
     np.testing.assert_array_equal(values.values, line.values)
+
+
+@pytest.mark.parametrize("dips", [0, 4, 40])
+def test_generated_blinks_are_whole_and_as_many_as_the_styles(dips: int) -> None:
+    """A model of means dips its lids half, too seldom or too often."""
+    line, neutral = long_line(), reference("neutral")
+    lids = [RIG.index(name) for name in LIDS]
+    usual = np.concatenate([np.linspace(0, 1, 4), np.linspace(1, 0, 6)[1:]])
+    times = np.linspace(1.0, float(line.seconds) - 1.0, dips)
+    for time in times:
+        at = round(time * 25)
+        line.values[at - 3 : at + 6, lids] = 0.1 + 0.5 * usual[:, None]
+    found = separate_blinks(line)[1]
+    assert len(found) == dips
+    options = PerformanceOptions("generated")
+    made = performed([Part(neutral, WHOLE)], line, options=options, dips=found).on(line)
+    wanted = neutral.blinks_per_minute * float(line.seconds) / 60
+    _, blinks = separate_blinks(made)
+    assert len(blinks) == pytest.approx(wanted, abs=1.5) and blink_count([made]) == len(blinks)
+    bottoms = [made.values[round(blink.time * 25), LID] for blink in blinks]
+    assert min(bottoms) >= SHUT
+    moments = sum(bool(np.abs(times - blink.time).min(initial=9) < 0.1) for blink in blinks)
+    assert moments >= min(dips, len(blinks)) - 1  # where the model dips its lids, as far as it does
+    nobody = performed([Part(None, WHOLE)], line, options=options, dips=found).on(line)
+    np.testing.assert_array_equal(nobody.values, line.values)
 
 
 def test_intensity_scales_pose_and_movement() -> None:
