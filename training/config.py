@@ -122,7 +122,7 @@ class TrainConfig:
     variant: Variant = "msmd"
     cross: bool = True  # condition a window on the style of the other one (with probability 0.5), else always on itself
     mouth_iterations: int = 0  # the first steps, in which only the mouth's own path learns (`model.mouth_width`)
-    mouth_anew: int = 0  # steps after the last one, in which that path learns anew (`training.loop.renew_mouth`)
+    mouth_anew: int = 0  # steps after the last one, in which that path learns anew (`training.loop.mouth_anew`)
     drop_condition: float = 0.1  # probability of dropping each condition, for classifier-free guidance
     time_power: float = (
         1.0  # t = T u^power for uniform u: below 1 the noisy steps come more often, which few-step sampling lives on
