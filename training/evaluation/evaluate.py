@@ -52,7 +52,7 @@ from training.evaluation.delivered import (
 )
 from training.evaluation.judges import judges_of, shipped_ears, shipped_encoder
 from training.evaluation.material import EvaluateOptions, Material, load_material, trackers
-from training.evaluation.measuring import TRACKED, ComparisonHead, Judging, baseline, measure_clip
+from training.evaluation.measuring import TRACKED, ComparisonHead, Judging, baseline, measure_clip, over_the_line
 from training.evaluation.one_model import Say, evaluate_model, row_of
 from training.evaluation.report import write_report
 from training.evaluation.scores import summarise
@@ -107,9 +107,14 @@ def evaluate(
             if made is not None:
                 numbers = measure_clip(face, clip, made, generated=False, judging=judging)
                 rows.append({"model": "", **row_of(clip, name, 0, numbers)})
-    straight = straight_halves(data, material, encode, options, say)
+    lines = straight_lines(data, material, encode, options, say)
+    straight = {
+        clip.record.id: [line[at] for line, at in zip(lines[clip.record.id], clip.halves(), strict=True)]
+        for clip in (material.clips if lines else [])
+    }
     for clip in material.clips if straight else []:
         numbers = measure_clip(face, clip, straight[clip.record.id], judging=judging)
+        numbers |= over_the_line(face, clip, lines[clip.record.id])
         rows.append({"model": "", **row_of(clip, STRAIGHT, 0, numbers)})
 
     emotion: list[dict[str, Any]] = []
@@ -174,10 +179,11 @@ def evaluate(
     return report
 
 
-def straight_halves(
+def straight_lines(
     data: Path, material: Material, encode: Encode, options: EvaluateOptions, say: Say
 ) -> dict[str, list[np.ndarray]]:
-    """Clip -> its two halves [T_half, D] under the straight line; empty where there is too little to fit one on."""
+    """Clip -> its line [T, D] by the straight line, in the style of its second half and of its first; empty where there
+    is too little to fit one on."""
     say("the straight line: fitting it on the training clips")
     line = fit_straight_line(data, encode, options.straight_sources)
     if line is None:

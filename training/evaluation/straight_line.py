@@ -47,14 +47,11 @@ class StraightLine:
         return made.astype(np.float32)
 
     def animate(self, clip: HeldOutClip, features: np.ndarray) -> list[Array]:
-        """The clip's two halves [T_half, D], each around the mean pose of the other one, its style reference."""
+        """The whole line [T, D] twice: around the mean pose of the clip's second half, and of its first."""
         rig = clip.motion.rig
         movement = self.movement(features, clip.motion.frames)
-        halves = []
-        for part, at in enumerate(clip.halves()):
-            rest = clip.half(1 - part).values.mean(axis=0)
-            halves.append(np.clip(movement[at] + rest, rig.lower, rig.upper).astype(np.float32))
-        return halves
+        rests = [clip.half(1 - part).values.mean(axis=0) for part in (0, 1)]
+        return [np.clip(movement + rest, rig.lower, rig.upper).astype(np.float32) for rest in rests]
 
 
 def fit_straight_line(data: Path, encode: Encode, sources: Sequence[str] = ()) -> StraightLine | None:
