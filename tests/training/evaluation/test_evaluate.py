@@ -237,14 +237,14 @@ def test_a_bundle_from_end_to_end(data: Path, face: ComparisonHead, tmp_path: Pa
 
 def test_the_model_alone(data: Path, face: ComparisonHead, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    bundle, said = make_bundle(tmp_path / "bundle"), []
-    options = EvaluateOptions(seeds=(0,), emotion_lines=1, pictures=0, threads=1, judges=False, model_alone=True)
-    report = evaluate([bundle], data, tmp_path / "report", options, said.append)
-    assert {line["system"] for line in report["systems"] if line["model"]} == {"right", "wrong", "none"}
+    bundle = make_bundle(tmp_path / "bundle")
+    few = EvaluateOptions(seeds=(0,), max_clips=2, emotion_lines=0, pictures=0, threads=1, judges=False)
+    options = replace(few, model_alone=True)
+    report = evaluate([bundle], data, tmp_path / "report", options, [].append)
+    systems = {line["system"] for line in report["systems"] if line["model"]}
+    assert {"right", "none"} <= systems and "delivered" not in systems
     assert {(line["model"], line["system"]) for line in report["life"] if line["model"]} == {("stand-in", "right")}
     assert not [line for line in report["generators"] if line["model"]]
-    evaluate([bundle], data, tmp_path / "report", options, said.append)
-    assert said[-1] == "stand-in: results of an earlier run"
 
 
 def test_errors(data: Path, tmp_path: Path) -> None:
