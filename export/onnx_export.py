@@ -91,7 +91,11 @@ def export_bundle(
         description = describe(
             run, config, rig, encoder.dim, name or out.name, precision, steps, guidance_audio, licence or {}
         )
-        description["normalisation"] = {"mean": normalisation.mean.tolist(), "std": normalisation.std.tolist()}
+        description["normalisation"] = {
+            "mean": normalisation.mean.tolist(),
+            "std": normalisation.std.tolist(),
+            "opposed": [[rig.channels[one], rig.channels[other]] for one, other in normalisation.opposed],
+        }
         description["files"] = {
             p.name: {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
             for p in sorted(folder.glob("*.onnx"))

@@ -15,9 +15,10 @@ from torch import nn
 from export.graphs import Graph
 from msmdcli.media.audio import Audio
 from msmdcli.model.audio_features import EncoderFormat, audio_features
-from msmdcli.model.bundle import Bundle, Normalisation
+from msmdcli.model.bundle import Bundle
 from msmdcli.model.engine import Engine
 from msmdcli.model.lines import Job
+from msmdcli.model.normalisation import Normalisation
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.solver import window_rng
 from msmdcli.model.style_codes import StyleEntry

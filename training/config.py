@@ -131,6 +131,7 @@ class TrainConfig:
     normalise: Literal["total", "within"] = (
         "total"  # spread of a channel: over everything, or around each clip's own mean
     )
+    signed_eyes: bool = False  # ours: inside, two opposed channels of an eye are one (`msmdcli.model.normalisation`)
     contrastive_iterations: int = (
         0  # length of the contrastive pre-training of the style encoder (variant diffposetalk)
     )

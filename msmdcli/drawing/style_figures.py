@@ -86,7 +86,9 @@ def style_basis(engine: Engine, style: StyleCode) -> StyleBasis:
     D = bundle.rig.size
     rest = style.anchor[:D] if anchored else np.zeros(D, np.float32)
     normalisation = bundle.normalisation
-    return StyleBasis(normalisation.mean, normalisation.inverse(rest), basis * normalisation.std, anchored, bundle.rig)
+    resting = normalisation.inverse(rest)
+    poses = normalisation.inverse(rest + basis) - resting
+    return StyleBasis(normalisation.neutral(), resting, poses, anchored, bundle.rig)
 
 
 def alpha_of_line(engine: Engine, style: StyleCode, basis: StyleBasis, audio: Audio, seed: int = 0) -> AlphaLine:

@@ -6,14 +6,13 @@ channels, the types and bounds of all values, the checksum of the description, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msmdcli.console import printable
 from msmdcli.documents.json_file import read_json
@@ -21,39 +20,18 @@ from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import MsmdError
 from msmdcli.model.audio_features import EncoderFormat
 from msmdcli.model.bundle_description import check_description, description_sha256, normalisation_of
+from msmdcli.model.normalisation import Normalisation
 from msmdcli.model.samplers import Schedule
 from msmdcli.motion.motion import parse_fps
 from msmdcli.motion.rig import Rig
 from msmdcli.system.files import digest_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # 1 has no opposed channels
 MOST_DESCRIPTION = 16 << 20  # bytes of bundle.json
 CONSTANT_STD = 1e-6  # a channel that moved less than this in training is taken as constant
 
 REQUIRED_GRAPHS = ("audio_encoder.onnx", "conditioner.onnx", "denoiser.onnx")
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Per-channel mean and standard deviation of the training motion. Networks see (value - mean) / std.
-
-    A channel that never moves has std 0 here: it is normalised to 0 and comes out as its mean.
-
-    Attributes:
-        mean, std: [D] float32.
-    """
-
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-
-    def forward(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rig units -> normalised, any shape [..., D]."""
-        moving = self.std > 0
-        return np.where(moving, (values - self.mean) / np.where(moving, self.std, 1), 0).astype(np.float32)
-
-    def inverse(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalised -> rig units, any shape [..., D]."""
-        return (values * self.std + self.mean).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -167,7 +145,7 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
     if not isinstance(data, dict):
         raise MsmdError("it is no JSON object")
     version = data["format_version"]
-    if version != FORMAT_VERSION:
+    if version not in READABLE:
         raise MsmdError(f"bundle format {version!r}; this program reads {FORMAT_VERSION}", hint="update MSMD")
     check_description(data)
     described = data.get("rig_definition")  # a rig that does not ship with the program
@@ -177,8 +155,8 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
         odd = next((name for name in channels if name not in rig.channels), "their order")
         raise MsmdError(f"its channels are not those of rig {rig.name} ({printable(str(odd)[:80])})")
 
-    mean, std = normalisation_of(data, rig)  # [D]
-    std = np.where(std > CONSTANT_STD, std, 0).astype(np.float32)
+    normalisation = normalisation_of(data, rig)
+    std = np.where(normalisation.std > CONSTANT_STD, normalisation.std, 0).astype(np.float32)
 
     window, previous = int(data["window"]["frames"]), int(data["window"]["previous"])
     if not 0 < previous <= window:
@@ -199,7 +177,7 @@ def _parse(path: Path, data: dict[str, Any]) -> Bundle:
         window=window,
         previous=previous,
         schedule=Schedule.from_config(data["diffusion"]),
-        normalisation=Normalisation(mean, std),
+        normalisation=replace(normalisation, std=std),
         audio_encoder=EncoderFormat.from_mapping(data["audio_encoder"]),
         audio_encoder_name=str(data["audio_encoder"]["name"]),
         model=dict(data.get("model") or {}),

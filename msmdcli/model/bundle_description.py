@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from msmdcli.console import printable
 from msmdcli.errors import MsmdError
+from msmdcli.model.normalisation import Normalisation, Pairs
 from msmdcli.motion.motion import LONGEST_RATE
 from msmdcli.motion.rig import Rig
 
@@ -65,8 +67,8 @@ def check_description(data: Mapping[str, Any]) -> None:
             raise MsmdError(f"files.{name} has no sha256")
 
 
-def normalisation_of(data: Mapping[str, Any], rig: Rig) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation [D] float32 of the training motion.
+def normalisation_of(data: Mapping[str, Any], rig: Rig) -> Normalisation:
+    """Mean and standard deviation of the training motion, and which channels are one.
 
     Raises:
         MsmdError: they are not finite numbers, or no motion on the rig can have them.
@@ -82,7 +84,10 @@ def normalisation_of(data: Mapping[str, Any], rig: Rig) -> tuple[np.ndarray, np.
         raise MsmdError(f"normalisation of shape {mean.shape} and {std.shape} for {rig.size} channels")
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
         raise MsmdError("normalisation holds NaN, infinity or a negative deviation")
+    opposed = _opposed(data["normalisation"].get("opposed", []), rig)
     lower, upper = rig.lower.astype(np.float64), rig.upper.astype(np.float64)
+    for one, other in opposed:
+        lower[one] = -upper[other]
     outside = (mean < lower - SLACK) | (mean > upper + SLACK) | (std > upper - lower + SLACK)
     if outside.any():
         d = int(np.argmax(outside))
@@ -90,7 +95,20 @@ def normalisation_of(data: Mapping[str, Any], rig: Rig) -> tuple[np.ndarray, np.
             f"normalisation of {rig.channels[d]} has the mean {mean[d]:g} and the deviation {std[d]:g}, which no motion"
             f" from {lower[d]:g} to {upper[d]:g} can have"
         )
-    return mean.astype(np.float32), std.astype(np.float32)
+    return Normalisation(mean.astype(np.float32), std.astype(np.float32), opposed)
+
+
+def _opposed(named: object, rig: Rig) -> Pairs:
+    """The columns of pairs of channels, no channel twice."""
+    if not isinstance(named, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in named):
+        raise MsmdError("normalisation.opposed is no list of pairs of channels")
+    names = [name for pair in named for name in pair]
+    for name in names:
+        if not isinstance(name, str) or name not in rig.channels:
+            raise MsmdError(f"normalisation.opposed: rig {rig.name} has no channel {printable(str(name)[:80])}")
+    if len(set(names)) < len(names):
+        raise MsmdError("normalisation.opposed has a channel twice")
+    return tuple((rig.channels.index(one), rig.channels.index(other)) for one, other in named)
 
 
 def _check_defaults(defaults: Mapping[str, Any]) -> None:

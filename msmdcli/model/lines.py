@@ -154,7 +154,8 @@ class Layer:
         normalisation, real = self._bundle.normalisation, self.window.frames
         before = normalisation.inverse(x0_hat[:real])
         after = self.job.constrain(before, self.window.start)
-        x0_hat[:real] = np.where(after == before, x0_hat[:real], normalisation.forward(after))
+        same = normalisation.kept(after == before)
+        x0_hat[:real] = np.where(same, x0_hat[:real], normalisation.forward(after))
 
     def accept(self, x: Array) -> None:
         """Take the solution [N, D] of the current window, go to the next."""

@@ -134,9 +134,7 @@ def scaled_rest(bundle: Bundle, anchor: Array, intensity: Array) -> Array:
     """
     D = bundle.rig.size
     rest, swing = anchor[:, :D], anchor[:, D:]  # [R, D] each
-    std = np.where(bundle.normalisation.std > 0, bundle.normalisation.std, 1)
-    lower = (bundle.rig.lower - bundle.normalisation.mean) / std  # [D], normalised
-    upper = (bundle.rig.upper - bundle.normalisation.mean) / std
+    lower, upper = bundle.normalisation.limits(bundle.rig)
     least = lower + np.clip(rest - lower, 0, swing)
     most = upper - np.clip(upper - rest, 0, swing)
     return np.clip(rest * intensity[:, None], least, np.maximum(least, most)).astype(np.float32)

@@ -91,7 +91,7 @@ class Performers:
             task.seed,
             task.noise_name,
             options,
-            self.bundle.normalisation.mean,
+            self.bundle.normalisation.neutral(),
             kept=task.kept,
             generated=task.generated,
             left=("head",) if task.head is not None else (),

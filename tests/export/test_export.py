@@ -38,7 +38,9 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
         dataclasses.replace(base, audio=dataclasses.replace(base.audio, path=str(whisper))), variant
     )  # type: ignore[arg-type]
     dim = load_encoder("whisper", whisper, config.audio.layers).dim * config.audio.stack
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, audio_dim=dim, **model))  # type: ignore[arg-type]
+    signed = bool(model.pop("signed_eyes", False))
+    sizes = dataclasses.replace(config.model, audio_dim=dim, **model)  # type: ignore[arg-type]
+    config = dataclasses.replace(config, model=sizes, signed_eyes=signed)
     torch.manual_seed(1)
     network = Model(config.model)
     for parameter in network.parameters():  # large enough weights that every path matters
@@ -71,7 +73,7 @@ def make_run(folder: Path, whisper: Path, variant: str = "msmd", **model: object
         ("msmd-anchor", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "mouth_heard": 4}),
         ("msmd", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "audio_context": 2}),
         ("msmd-anchor", {"mouth_width": 16, "mouth_channels": (17, 18, 37), "prior": True}),
-        ("msmd-anchor", {"prior": True}),
+        ("msmd-anchor", {"prior": True, "signed_eyes": True}),
     ],
 )
 def test_graphs_and_lines_agree_with_pytorch(
@@ -86,6 +88,7 @@ def test_graphs_and_lines_agree_with_pytorch(
     assert bundle.model["variant"] == variant and (bundle.normalisation.std[-1] == 0)
     assert bundle.defaults["guidance"] == {"audio": 0.3, "style": 0.0}
     assert bundle.defaults["sampler"] == ("ddim" if changes.get("prior") else "dpmpp-2m")
+    assert len(bundle.normalisation.opposed) == (4 if changes.get("signed_eyes") else 0)
 
 
 @pytest.mark.parametrize("prior", [False, True])

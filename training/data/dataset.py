@@ -21,7 +21,7 @@ from numpy.random import Generator, Philox
 from torch.utils.data import Dataset
 
 from msmdcli.errors import MsmdError
-from msmdcli.model.bundle import Normalisation
+from msmdcli.model.normalisation import Normalisation, Pairs, signed
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
 from training.config import DataConfig
@@ -294,17 +294,17 @@ def _join(first: Array, second: Array) -> Array:
     return np.concatenate([first, second])
 
 
-def measure_normalisation(batches: PairBatches, how: str, sequences: int = 960) -> Normalisation:
+def measure_normalisation(batches: PairBatches, how: str, opposed: Pairs = (), sequences: int = 960) -> Normalisation:
     """Mean and spread of each channel over the first batches, as they are augmented.
 
     `total`: standard deviation over everything. `within`: root mean square departure from each sequence's own mean, for
     models that see motion relative to the style anchor (the resting pose is the anchor's business, the network's is the
-    movement).
+    movement). Channels that are `opposed` are one.
     """
     moving, masks = [], []
     for index in range(min(-(-sequences // batches.batch), 60)):
         batch = batches[index]
-        moving.append(batch["motion"])
+        moving.append(signed(batch["motion"], opposed))
         masks.append(batch["mask"])
     motion, mask = (
         np.concatenate(moving).astype(np.float64),
@@ -317,7 +317,7 @@ def measure_normalisation(batches: PairBatches, how: str, sequences: int = 960) 
     std = np.sqrt((((motion - centre) ** 2) * mask).sum((0, 1)) / mask.sum())
     constant = std < 1e-5
     std = np.where(constant, 0.0, np.maximum(std, 5e-3))
-    return Normalisation(mean.astype(np.float32), std.astype(np.float32))
+    return Normalisation(mean.astype(np.float32), std.astype(np.float32), opposed)
 
 
 def measure_audio(batches: PairBatches, samples: int = 20) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from msmdcli.errors import UsageError
-from msmdcli.model.bundle import Normalisation
+from msmdcli.model.normalisation import Normalisation
 from training.network.model import Model
 from training.network.run_folder import load_run, read_statistics
 

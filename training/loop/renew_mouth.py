@@ -20,7 +20,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.model.bundle import Normalisation
+from msmdcli.model.normalisation import Normalisation
 from training.config import TrainConfig
 from training.loop.mouth_anew import mouth_anew
 from training.loop.mouth_line import ear_curves

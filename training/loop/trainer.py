@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Subset
 
 from msmdcli.documents.json_file import read_json
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.model.bundle import Normalisation
+from msmdcli.model.normalisation import Normalisation, eye_pairs
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
 from training.data.dataset import (
@@ -60,7 +60,7 @@ from training.loop.validation import Validation
 from training.network.distil import DistilObjective, load_teacher
 from training.network.model import Model
 from training.network.objective import Batch, Objective, channel_weights
-from training.network.run_folder import RUN_FORMAT, load_weights, read_config, read_statistics
+from training.network.run_folder import RUN_FORMAT, load_weights, read_config, read_normalisation, read_statistics
 
 
 def train(
@@ -208,19 +208,26 @@ class Run:
     def prepare(self, resume: bool) -> None:
         if resume:
             stored = read_statistics(self.out)
-            self.normalisation = Normalisation(stored["mean"], stored["std"])
+            self.normalisation = read_normalisation(self.out, self.config)
             audio = _audio_statistics(stored, self.out)
             self._load(self.out / "latest")
             if self.config.from_run:
                 freeze_kept(self.model)
         else:
+            opposed = eye_pairs(self.training.rig) if self.config.signed_eyes else ()
             if self.teacher is not None:
                 self.normalisation, audio = self._follow(self.teacher)
             elif self.config.from_run:
                 self.normalisation, audio = start_from(Path(self.config.from_run), (self.model, self.averaged))
             else:
-                self.normalisation = measure_normalisation(self.training, self.config.normalise)
+                self.normalisation = measure_normalisation(self.training, self.config.normalise, opposed)
                 audio = measure_audio(self.training)
+            if self.normalisation.opposed != opposed:
+                raise UsageError(
+                    f"signed_eyes is {str(self.config.signed_eyes).lower()}, and the run that this one starts from was"
+                    f" trained the other way",
+                    hint="give both the same signed_eyes",
+                )
             if self.accelerator.is_main_process:
                 self.out.mkdir(parents=True, exist_ok=True)
                 np.savez(
@@ -256,8 +263,7 @@ class Run:
         for model in (self.model, self.averaged):
             model.load_state_dict(teacher.state_dict())
         run = Path(self.config.distil.teacher)
-        stored = read_statistics(run)
-        return Normalisation(stored["mean"], stored["std"]), _audio_statistics(stored, run)
+        return read_normalisation(run, read_config(run)), _audio_statistics(read_statistics(run), run)
 
     def _fit_audio_directions(self, audio_mean: np.ndarray, audio_std: np.ndarray) -> None:
         rig = self.training.rig

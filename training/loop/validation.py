@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from msmdcli.model.bundle import Normalisation
+from msmdcli.model.normalisation import Normalisation
 from training.config import TrainConfig
 from training.data.augment import AugmentConfig
 from training.data.dataset import PairBatches, TrainingClip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from msmdcli.model.bundle import Normalisation
+from msmdcli.model.normalisation import Normalisation
 from msmdcli.model.samplers import Schedule, make_sampler
 from msmdcli.model.windows import window_at, window_audio, window_count, window_mask
 from msmdcli.motion.rig import Rig

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from msmdcli.documents.json_file import read_json
 from msmdcli.documents.nodes import DocumentError
 from msmdcli.errors import MsmdError, UsageError
-from msmdcli.model.bundle import Normalisation
+from msmdcli.model.normalisation import Normalisation, eye_pairs
 from msmdcli.motion.rig import Rig
 from msmdcli.system.npz_file import read_npz
 from training.config import TrainConfig, config_from_dict
@@ -84,6 +84,17 @@ def read_statistics(run: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def read_normalisation(run: Path, config: TrainConfig) -> Normalisation:
+    """How a run's motion is normalised.
+
+    Raises:
+        MsmdError: as `read_statistics`.
+    """
+    stored = read_statistics(run)
+    opposed = eye_pairs(run_rig(run)) if config.signed_eyes else ()
+    return Normalisation(stored["mean"], stored["std"], opposed)
+
+
 def load_run(run: Path, which: str = "best") -> tuple[TrainConfig, Model, Normalisation]:
     """Configuration, EMA model (evaluation mode) and normalisation of a finished or running run.
 
@@ -96,5 +107,4 @@ def load_run(run: Path, which: str = "best") -> tuple[TrainConfig, Model, Normal
         raise UsageError(f"{run} holds no checkpoint yet", hint="Wait for the first one (schedule.checkpoint_every).")
     model = Model(config.model)
     load_weights(model, folder / "ema.safetensors")
-    stored = read_statistics(run)
-    return config, model.eval(), Normalisation(stored["mean"], stored["std"])
+    return config, model.eval(), read_normalisation(run, config)

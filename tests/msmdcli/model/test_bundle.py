@@ -36,7 +36,7 @@ def test_a_channel_that_never_moved_stays_constant(stand_in_bundle: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format_version": 2}, "bundle format 2"),
+        ({"format_version": 3}, "bundle format 3"),
         ({"channels": ["jawOpen"]}, "channels"),
         ({"channels": ["a\nb"]}, r"(a\nb)"),  # a message has one line
         ({"normalisation": {"mean": [0.0], "std": [1.0]}}, "normalisation"),

@@ -41,7 +41,7 @@ def teacher(tiny_whisper: Path, data: Path, tmp_path_factory: pytest.TempPathFac
 def batch(teacher: Path, data: Path) -> Batch:
     batches: PairBatches = prepare_data(read_config(teacher), [data], Silent())[0]
     with np.load(teacher / "statistics.npz", allow_pickle=False) as stored:
-        from msmdcli.model.bundle import Normalisation
+        from msmdcli.model.normalisation import Normalisation
 
         batches.normalisation = Normalisation(stored["mean"], stored["std"])
     return {name: torch.from_numpy(value) for name, value in batches[0].items()}
