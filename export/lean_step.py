@@ -7,7 +7,8 @@ What differs from the module that trains, all of it algebra:
   the token sequence and adds the bias of the attention's output map, so a step adds both at once, with nothing to cut
   and to join.
 - Rows that differ in their sound only (the guidance branch without audio) are the same until the first audio term: the
-  first layer's attention, the dearest thing before it, runs once for them (`distinct`, `twin`).
+  first layer's attention, the dearest thing before it, runs once for them (`distinct`, `twin`). Where the denoiser is
+  shown a mouth that the sound has made they are not.
 - The last layer computes what the head reads, the noisy frames; of the other tokens only keys and values.
 
 Rounding differs in the last bits; every export checks the parity of graphs and of a whole line.

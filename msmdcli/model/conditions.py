@@ -28,7 +28,7 @@ class Calls:
         owner: [R] the number of the layer that each is for.
         chunks: the rows of each call.
         conditions: of each call, on the device.
-        distinct: rows of the last call that differ in more than their audio input.
+        distinct: rows of the last call that the first layer tells apart (`twins`).
     """
 
     rows: list[CallRow]
@@ -45,10 +45,11 @@ def calls_of(graphs: Graphs, layers: Sequence[Layer], guided: bool) -> Calls:
     rows, owner = [row for row, _ in pairs], np.array([number for _, number in pairs])  # [R] row -> layer
     mask = np.stack([window_mask(layer.window, size) for layer in layers])  # [L, N]
     chunks = [slice(a, a + graphs.max_batch) for a in range(0, len(rows), graphs.max_batch)]
+    shown = bool(graphs.bundle.model.get("mouth_width"))
     conditions = []
     distinct = twin = np.zeros(0, np.int64)
     for chunk in chunks:
-        distinct, twin = twins(rows[chunk], owner[chunk])
+        distinct, twin = twins(rows[chunk], owner[chunk], shown)
         made = conditions_of(graphs, layers, rows[chunk], owner[chunk])
         known = {"mask": mask[owner[chunk]], "distinct": distinct, "twin": twin, **made}
         conditions.append(graphs.denoiser.to_device(known))

@@ -90,13 +90,23 @@ def mix(predictions: Array, rows: list[CallRow], owner: NDArray[np.int64], guide
     return np.stack(mixed)
 
 
-def twins(rows: Sequence[CallRow], owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which rows of a call differ in more than their audio input [U], and which of these each row is like [R]."""
-    found: dict[tuple[int, str, float], int] = {}
+def twins(
+    rows: Sequence[CallRow], owner: NDArray[np.int64], shown: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which rows of a call enter the denoiser's first layer alike, whatever they hear there.
+
+    Args:
+        rows, owner: of the call.
+        shown: whether the denoiser is shown a mouth that the sound has made; then rows that hear differently differ.
+
+    Returns:
+        The rows that differ [U], and which of these each row is like [R].
+    """
+    found: dict[tuple[int, str, float, bool], int] = {}
     distinct: list[int] = []
     twin: list[int] = []
     for number, (row, layer) in enumerate(zip(rows, owner.tolist(), strict=True)):
-        key = (layer, "" if row.style is None else row.style.key, row.intensity)
+        key = (layer, "" if row.style is None else row.style.key, row.intensity, shown and row.audio_null)
         if key not in found:
             found[key] = len(distinct)
             distinct.append(number)

@@ -56,7 +56,7 @@ class Normalisation:
         for one, other in self.opposed:
             lower[one], lower[other], upper[other] = -rig.upper[other], 0, 0
         std = np.where(self.std > 0, self.std, 1)
-        return (lower - self.mean) / std, (upper - self.mean) / std
+        return ((lower - self.mean) / std).astype(np.float32), ((upper - self.mean) / std).astype(np.float32)
 
     def neutral(self) -> Array:
         """[D] the mean pose, in rig units."""

@@ -25,6 +25,7 @@ from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.performance.blinks import BlinkEvent, LineBlink, choose_blinks, lay_blinks, separate_blinks
 from msmdcli.performance.evenness import evening
+from msmdcli.performance.fixations import rested_gaze
 from msmdcli.performance.joins import Movement
 from msmdcli.performance.placing import place
 from msmdcli.performance.reference import Reference, groups_of
@@ -83,6 +84,7 @@ class Performance:
         stretches: group -> what it is made of.
         blinks: of the line.
         reblinks: they stand for the model's own, which go.
+        rests: the model's gaze comes to rest (`fixations`).
     """
 
     parts: Sequence[Part]
@@ -97,6 +99,7 @@ class Performance:
     blinks: Sequence[LineBlink]
     factors: Mapping[str, float] = field(default_factory=dict)
     reblinks: bool = False
+    rests: bool = False
 
     def on(self, motion: Motion) -> Motion:
         """The line with this performance, at its own frame rate; it may be longer or shorter than it was planned."""
@@ -104,6 +107,8 @@ class Performance:
         values = motion.values.astype(np.float64)
         if self.reblinks:
             values, _ = separate_blinks(motion)
+        if self.rests:
+            values = rested_gaze(values, self.rig, fps)
         times = np.arange(motion.frames) / fps
         amounts = np.array(self.options.per_channel(self.rig))
         for group, columns in groups_of(self.rig).items():
@@ -174,7 +179,8 @@ def plan(
         generated: groups whose movement is the model's.
         left: groups that stay as they are.
         dips: of the lids, as the model generated them. Where all is the model's, its blinks are whole all the same, as
-            many as the styles have: a model of means shuts lids half, and shuts those of some styles too often.
+            many as the styles have: a model of means shuts lids half, and shuts those of some styles too often. Its
+            eyes rest on what they look at.
     """
     rest = np.zeros(rig.size) if neutral is None else np.array(neutral, np.float64)
     rest[list(rig.rotation_indices or ())] = 0
@@ -185,11 +191,12 @@ def plan(
     plans: dict[tuple[object, ...], Sequence[Stretch]] = {}
     frames = np.arange(int(np.ceil(seconds * float(RATE))) + 1) / float(RATE) * fps
     groups = groups_of(rig)
-    reblinks = False
+    reblinks = rests = False
     if options.source == "generated":
         generated = tuple(groups)
         shown = [(part.reference, part.weight) for part in parts if part.reference is not None]
-        reblinks = "lids" in groups and "lids" not in left and len(shown) == len(parts) and options.amount("eyes") > 0
+        eyes = len(shown) == len(parts) and options.amount("eyes") > 0
+        reblinks, rests = (eyes and group in groups and group not in left for group in ("lids", "gaze"))
         if reblinks:
             weights = np.stack([weights_at(weight, frames, groups["lids"]).mean(axis=1) for _, weight in shown])
             natural = [LineBlink(dip.time, dip) for dip in dips]
@@ -220,7 +227,9 @@ def plan(
         if group == "lids" and options.amount("eyes") > 0:
             natural = brought_along(references, plans[key], seconds)
             blinks = styled_blinks(references, weights, natural, rhythm, seconds, seed, name, all_of_them=bool(whole))
-    return Performance(parts, rig, fps, rest, options, generated, left, movements, stretches, blinks, factors, reblinks)
+    return Performance(
+        parts, rig, fps, rest, options, generated, left, movements, stretches, blinks, factors, reblinks, rests
+    )
 
 
 def styled_blinks(

@@ -54,6 +54,9 @@ class StraightLine:
         return [np.clip(movement + rest, rig.lower, rig.upper).astype(np.float32) for rest in rests]
 
 
+Clips = list[tuple[np.ndarray, np.ndarray]]  # features [T, C] and movement [T, D], each without its mean
+
+
 def fit_straight_line(data: Path, encode: Encode, sources: Sequence[str] = ()) -> StraightLine | None:
     """The line of a data set; None where its split `train` holds less than `FEWEST_FRAMES` frames with sound.
 
@@ -62,26 +65,49 @@ def fit_straight_line(data: Path, encode: Encode, sources: Sequence[str] = ()) -
         encode: the audio encoder.
         sources: fit on these alone, such as those that a model was trained on; empty: on all.
     """
-    records = [r for r in read_index(data) if r.split == "train" and r.audio and r.known is None]
-    clips = []
-    for record in records:
-        if sources and record.source not in sources:
-            continue
-        motion = load_npz(data / record.motion).values
-        clips.append((_centred(encode(data / str(record.audio)), len(motion)), motion - motion.mean(axis=0)))
+    clips = line_clips(data, encode, sources)
     if sum(len(motion) for _, motion in clips) < FEWEST_FRAMES:
         return None
-    covariance = sum(features.T @ features for features, _ in clips) / sum(len(features) for features, _ in clips)
+    return line_of([(1.0, clips)])
+
+
+def line_clips(data: Path, encode: Encode, sources: Sequence[str] = (), most: int | None = None) -> Clips:
+    """The training clips of a data set, ready for `line_of`.
+
+    Args:
+        data, encode, sources: as in `fit_straight_line`.
+        most: take only so many, evenly over the index, no recording twice.
+    """
+    records = [r for r in read_index(data) if r.split == "train" and r.audio and r.known is None]
+    if sources:
+        records = [r for r in records if r.source in sources]
+    if most is not None:
+        records = list({r.audio: r for r in records}.values())
+        records = records[:: max(1, len(records) // most)][:most]
+    clips = []
+    for record in records:
+        motion = load_npz(data / record.motion).values
+        clips.append((_centred(encode(data / str(record.audio)), len(motion)), motion - motion.mean(axis=0)))
+    return clips
+
+
+def line_of(groups: Sequence[tuple[float, Clips]]) -> StraightLine:
+    """The line of groups of clips, each of which counts as much as its share says, however long it is."""
+    counts = [sum(len(motion) for _, motion in clips) for _, clips in groups]
+    covariance = sum(
+        (share / count * sum(features.T @ features for features, _ in clips))
+        for (share, clips), count in zip(groups, counts, strict=True)
+    )
     axes = principal_axes(np.asarray(covariance), RANK)
-    width, frames = (2 * REACH + 1) * axes.shape[1], 0
-    xx, xy = np.zeros((width, width)), np.zeros((width, clips[0][1].shape[1]))
-    for features, motion in clips:
-        taps = _taps(features @ axes)
-        taps -= taps.mean(axis=0)
-        xx += taps.T @ taps
-        xy += taps.T @ motion
-        frames += len(motion)
-    return StraightLine(axes, np.linalg.solve(xx / frames + RIDGE * np.eye(width), xy / frames))
+    width, channels = (2 * REACH + 1) * axes.shape[1], groups[0][1][0][1].shape[1]
+    xx, xy = np.zeros((width, width)), np.zeros((width, channels))
+    for (share, clips), count in zip(groups, counts, strict=True):
+        for features, motion in clips:
+            taps = _taps(features @ axes)
+            taps -= taps.mean(axis=0)
+            xx += share / count * (taps.T @ taps)
+            xy += share / count * (taps.T @ motion)
+    return StraightLine(axes, np.linalg.solve(xx + RIDGE * np.eye(width), xy))
 
 
 def _centred(features: np.ndarray, frames: int) -> np.ndarray:

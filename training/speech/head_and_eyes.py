@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from msmdcli.performance.fixations import DOWN_RANGE, UP_RANGE, YAW_RANGE
 from training.speech.acted_manner import ActedManner, BlinkManner, GazeManner
 from training.speech.shapes import pulse, random_stream, smooth, wave
 from training.speech.stress import Stress, phrase_starts
 from training.speech.visemes import Phone
 
-# Eyes: degrees at which a channel is fully on (about the eye's comfortable range).
-YAW_RANGE, UP_RANGE, DOWN_RANGE = 35.0, 25.0, 30.0
 LID_FOLLOWS_DOWN, LID_FOLLOWS_UP = 0.35, 0.15
 SACCADE_SECONDS = 0.07
 LARGE_SACCADE = 6.0  # degrees; one as large often comes with a blink

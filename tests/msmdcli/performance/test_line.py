@@ -16,6 +16,7 @@ from msmdcli.motion.motion import Motion, load_npz
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
 from msmdcli.performance.blinks import AGAINST, ALONG, LIDS, SHUT, separate_blinks
+from msmdcli.performance.fixations import LOOKS
 from msmdcli.performance.line import Part, Performance, plan
 from msmdcli.performance.reference import Reference, groups_of
 from msmdcli.performance.rhythm import Rhythm, rhythm_of
@@ -270,7 +271,7 @@ def test_generated_keeps_the_models_movement_but_not_the_cameras_angle() -> None
     assert np.abs(values.values[:, GROUPS["head"][1:]].mean(axis=0)).max() < np.radians(1)
     kept = PerformanceOptions("generated", keep_head_pose=True)
     values = performed([Part(Reference.of([turned], True), WHOLE)], line, options=kept).on(line)
-    blinking = [RIG.index(name) for name in (*LIDS, *ALONG, *AGAINST)]
+    blinking = [RIG.index(name) for name in (*LIDS, *ALONG, *AGAINST, *LOOKS)]
     rest = np.delete(np.arange(RIG.size), blinking)
     np.testing.assert_array_equal(values.values[:, rest], line.values[:, rest])
     eyes = replace(kept, amounts=(("eyes", 0.0),))
