@@ -7,21 +7,23 @@ the truth is known: each line is animated in the style of *another* clip of its 
 performance from the reference, no closing step), and compared with that manner's performance of the line:
 
 - spread: standard deviation within the line, median share of the truth's; a diffusion that has converged has 0.9 to 1.1
-  with many steps of DDPM;
+  of what the reference has, with many steps of DDPM;
 - movement, jitter, joins: `training.evaluation.life`; joins are those of the windows;
 - blinks a minute, and which share of them shuts the eyes;
 - frechet: `training.evaluation.distributions`, against the true lines;
 - told: how often the statistics of a line (mean, spread and speed of the channels above the mouth) lie nearer to the
   reference of their own manner than to that of another: the movement judge of made voices.
 
-Rows beside the models: *truth*, and *other*: the true performance of another manner.
+Rows beside the models: *truth*; *reference*, what the model is shown: no other line of a manner moves just as much, and
+over few lines its shares are not 1; *other*, the true performance of another manner. A model has a second row, with its
+gaze at rest as `performance: generated` delivers it (`msmdcli.performance.fixations`).
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ from msmdcli.model.lines import Job
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.style_codes import StyleEntry
 from msmdcli.motion.motion import Motion, load_npz
+from msmdcli.performance.fixations import rested_gaze
 from training.data.records import read_index
 from training.evaluation.distributions import REGIONS as FRECHET
 from training.evaluation.distributions import region_distances, window_statistics
@@ -74,6 +77,12 @@ def animated(engine: Engine, lines: Sequence[Line]) -> list[Motion]:
         jobs[Job(line.id, engine.encode_audio(load_audio(line.audio)), [entry], 0)] = line
     made = {jobs[job].id: motion for job, motion in engine.animate(jobs)}
     return [made[line.id].resample(line.truth.fps, frames=line.truth.frames) for line in lines]
+
+
+def at_rest(motion: Motion) -> Motion:
+    """The motion with eyes that rest on what they look at."""
+    values = rested_gaze(motion.values.astype(np.float64), motion.rig, float(motion.fps))
+    return replace(motion, values=values.astype(np.float32))
 
 
 def spread(made: Sequence[Motion], truth: Sequence[Motion], region: str) -> float:
@@ -129,6 +138,8 @@ def main() -> None:
     header = ["", *(f"{region}: spread / movement" for region in REGIONS), "jitter: head brows gaze"]
     header += ["joins: head brows gaze", "blinks a minute", f"Frechet: {' '.join(FRECHET)}", "told"]
     rows = [row("*truth*", [line.truth for line in lines], lines, joins)]
+    shown = [line.reference.resample(line.truth.fps) for line in lines]
+    rows.append(row("*reference*", shown, lines, [[] for _ in lines]))
     shifted = [*lines[1:], lines[0]]
     other = [b.truth.resample(a.truth.fps, frames=a.truth.frames) for a, b in zip(lines, shifted, strict=True)]
     rows.append(row("*other*", other, lines, joins))
@@ -137,7 +148,9 @@ def main() -> None:
         for chosen in options.sampler or SAMPLERS:
             sampler, _, steps = chosen.partition(":")
             engine = Engine(bundle, threads=1, sampling=Sampling(sampler, int(steps)))
-            rows.append(row(f"{path.name} {chosen}", animated(engine, lines), lines, joins))
+            made = animated(engine, lines)
+            rows.append(row(f"{path.name} {chosen}", made, lines, joins))
+            rows.append(row(f"{path.name} {chosen}, gaze at rest", [at_rest(motion) for motion in made], lines, joins))
     print(f"{len(lines)} lines\n\n{table(header, rows)}")
 
 

@@ -15,7 +15,7 @@ from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.motion.rig import Rig
 from training.data.records import ClipRecord
 from training.evaluation.material import HeldOutClip
-from training.evaluation.straight_line import FEWEST_FRAMES, StraightLine, fit_straight_line
+from training.evaluation.straight_line import FEWEST_FRAMES, StraightLine, fit_straight_line, line_clips, line_of
 
 RIG = Rig.load("arkit52")
 JAW, SMILE = RIG.index("jawOpen"), RIG.index("mouthSmileLeft")
@@ -93,3 +93,17 @@ def test_a_sound_that_ends_early_is_held_and_too_little_material_fits_nothing(da
     assert line.movement(sound("new_97")[: FRAMES - 3], FRAMES).shape == (FRAMES, RIG.size)
     assert CLIPS * FRAMES > FEWEST_FRAMES
     assert fit_straight_line(data, lambda path: sound(path.name), ("nobody",)) is None
+
+
+def test_groups_count_by_their_shares_and_not_by_their_length(data: Path) -> None:
+    """Few clips of one source against many that say the opposite."""
+    encode = lambda path: sound(path.name)  # noqa: E731
+    few, many = line_clips(data, encode, ["opens"], most=3), line_clips(data, encode, ["closes"])
+    assert (len(few), len(many)) == (3, CLIPS)
+    heard = sound("new_99")
+    opens, closes = (motion("new_99", gain, 0.0)[:, JAW] for gain in (0.08, -0.08))
+    for share, truth in ((0.9, opens), (0.1, closes)):
+        made = line_of([(share, few), (1 - share, many)]).movement(heard, FRAMES)[:, JAW]
+        assert np.corrcoef(made, truth)[0, 1] > 0.8
+    whole = line_of([(1.0, many)])
+    np.testing.assert_allclose(whole.weight, fitted(data, "closes").weight)
