@@ -116,8 +116,11 @@ def amplitude_ratio(real: np.ndarray, made: np.ndarray) -> float:
 
 
 def amplitude_ratios(real: np.ndarray, made: np.ndarray, rig: Rig) -> dict[str, float]:
-    """amplitude_ratio of each region of the rig (unions such as `face` included); values [T, D]."""
+    """amplitude_ratio of each region of the rig (unions such as `face` included) and of `jawOpen`, of all that a jaw
+    does the part that is heard; values [T, D]."""
     columns = {region: rig.indices(region) for region in rig.regions}
+    if "jawOpen" in rig.channels:
+        columns["jawOpen"] = np.array([rig.index("jawOpen")])
     return {region: amplitude_ratio(real[:, at], made[:, at]) for region, at in columns.items()}
 
 

@@ -16,7 +16,7 @@ from msmdcli.system.npz_file import NpzError, read_npz
 from training.evaluation.material import EvaluateOptions, Material
 from training.evaluation.measuring import ComparisonHead
 
-PROTOCOL_VERSION = 7
+PROTOCOL_VERSION = 8
 
 
 def result_key(

@@ -167,7 +167,7 @@ def jaw_table(lines: list[Row]) -> str:
 
 
 def amplitude_table(lines: list[Row]) -> str:
-    regions = ["lips", "jaw", "cheeks", "nose", "eyes", "brows", "head", "face"]
+    regions = ["lips", "jawOpen", "jaw", "cheeks", "nose", "eyes", "brows", "head", "face"]
     rows = []
     for line in lines:
         if line["system"] in ("still", "average", "tracked"):

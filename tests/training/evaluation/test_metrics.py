@@ -115,7 +115,10 @@ def test_amplitude_ratios() -> None:
     made = real.copy()
     made[:, rig.index("jawOpen")] *= 0.5
     ratios = metrics.amplitude_ratios(real, made, rig)
-    assert ratios["jaw"] == pytest.approx(0.5)
+    assert ratios["jaw"] == ratios["jawOpen"] == pytest.approx(0.5)
+    made[::2, rig.index("jawLeft")] = 0.4  # what a tracker does and no sound tells
+    assert metrics.amplitude_ratios(real, made, rig)["jawOpen"] == pytest.approx(0.5)
+    made[:, rig.index("jawLeft")] = 0.0
     assert ratios["brows"] == pytest.approx(1.0)
     assert ratios["face"] == pytest.approx((0.1 + 0.1) / (0.2 + 0.1))
     assert math.isnan(ratios["tongue"])
