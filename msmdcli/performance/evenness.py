@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.motion.motion import Motion
 from msmdcli.performance.joins import Movement
 from msmdcli.performance.reference import Reference
 from msmdcli.performance.rhythm import RATE
@@ -40,20 +41,35 @@ def evening(movement: Movement, stretches: Sequence[Stretch], seconds: float) ->
     shown = np.zeros(len(movement.references))
     for stretch, end in zip(stretches, ends, strict=True):
         shown[stretch.reference] += max(end - stretch.start, 0.0)
-    own = [_own(movement, number) for number in range(len(shown))]
-    usual = float(np.average(own, weights=shown)) if shown.sum() > 0 else 0.0
     least, most = BOUNDS if movement.group != "gaze" else (GAZE_LEAST, BOUNDS[1])
+    usual = usual_size(movement.references, shown, movement.columns, movement.gains)
     return float(np.clip(usual / made, least, most)) if made > STILL and usual > STILL else 1.0
+
+
+def usual_size(references: Sequence[Reference], shares: Array, columns: Sequence[int], gains: Sequence[float]) -> float:
+    """How much these columns move in the takes of references, each weighing as its share."""
+    own = [_own(reference, tuple(columns), gain) for reference, gain in zip(references, gains, strict=True)]
+    return float(np.average(own, weights=shares)) if shares.sum() > 0 else 0.0
+
+
+def evened(motion: Motion, columns: Sequence[int], usual: float) -> Array:
+    """[T, C] generated curves about their mean, made as large as is usual; a model knows that from the reference's
+    spread alone."""
+    curves = motion.values[:, columns].astype(np.float64)
+    made = _size(motion.resample(RATE).values[:, columns].astype(np.float64))
+    if min(made, usual) <= STILL:
+        return curves
+    middle = curves.mean(axis=0)
+    return middle + (curves - middle) * float(np.clip(usual / made, *BOUNDS))
 
 
 _OWN: WeakKeyDictionary[Reference, dict[tuple[tuple[int, ...], float], float]] = WeakKeyDictionary()
 
 
-def _own(movement: Movement, number: int) -> float:
+def _own(reference: Reference, columns: tuple[int, ...], gain: float) -> float:
     """How much a reference moves in its takes, as it is performed here; kept as long as the reference is."""
-    reference, columns, gain = movement.references[number], movement.columns, movement.gains[number]
     known = _OWN.setdefault(reference, {})
-    key = tuple(columns), gain
+    key = columns, gain
     if key not in known:
         sizes, weights = [], []
         for take in reference.takes:

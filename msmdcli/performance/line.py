@@ -24,7 +24,7 @@ from msmdcli.motion.easing import soft_end
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.performance.blinks import BlinkEvent, LineBlink, choose_blinks, lay_blinks, separate_blinks
-from msmdcli.performance.evenness import evening
+from msmdcli.performance.evenness import evened, evening, usual_size
 from msmdcli.performance.fixations import rested_gaze
 from msmdcli.performance.joins import Movement
 from msmdcli.performance.placing import place
@@ -36,6 +36,7 @@ Array = NDArray[np.float64]
 
 WIDE = 0.8  # from here on a mood counts less and less
 RESTING = ("cheeks",)  # groups that may rest in a face that lives
+EVENED = ("head", "brows", "cheeks")  # that move as much as in the styles' clips where the model generates them
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,7 @@ class Performance:
         blinks: of the line.
         reblinks: they stand for the model's own, which go.
         rests: the model's gaze comes to rest (`fixations`).
+        usual: group whose movement is the model's -> how much it moves in the styles' clips (`evenness`).
     """
 
     parts: Sequence[Part]
@@ -100,6 +102,7 @@ class Performance:
     factors: Mapping[str, float] = field(default_factory=dict)
     reblinks: bool = False
     rests: bool = False
+    usual: Mapping[str, float] = field(default_factory=dict)
 
     def on(self, motion: Motion) -> Motion:
         """The line with this performance, at its own frame rate; it may be longer or shorter than it was planned."""
@@ -107,6 +110,9 @@ class Performance:
         values = motion.values.astype(np.float64)
         if self.reblinks:
             values, _ = separate_blinks(motion)
+        for group, usual in self.usual.items():
+            columns = groups_of(self.rig)[group]
+            values[:, columns] = evened(replace(motion, values=values.astype(np.float32)), columns, usual)
         if self.rests:
             values = rested_gaze(values, self.rig, fps)
         times = np.arange(motion.frames) / fps
@@ -180,7 +186,7 @@ def plan(
         left: groups that stay as they are.
         dips: of the lids, as the model generated them. Where all is the model's, its blinks are whole all the same, as
             many as the styles have: a model of means shuts lids half, and shuts those of some styles too often. Its
-            eyes rest on what they look at.
+            eyes rest on what they look at, and its head, brows and cheeks move as much as in the styles' clips.
     """
     rest = np.zeros(rig.size) if neutral is None else np.array(neutral, np.float64)
     rest[list(rig.rotation_indices or ())] = 0
@@ -192,15 +198,17 @@ def plan(
     frames = np.arange(int(np.ceil(seconds * float(RATE))) + 1) / float(RATE) * fps
     groups = groups_of(rig)
     reblinks = rests = False
+    usual: dict[str, float] = {}
     if options.source == "generated":
         generated = tuple(groups)
-        shown = [(part.reference, part.weight) for part in parts if part.reference is not None]
-        eyes = len(shown) == len(parts) and options.amount("eyes") > 0
-        reblinks, rests = (eyes and group in groups and group not in left for group in ("lids", "gaze"))
+        shown = [part.reference for part in parts if part.reference is not None]
+        known = {name: columns for name, columns in groups.items() if name not in left and len(shown) == len(parts)}
+        reblinks, rests = (name in known and options.amount("eyes") > 0 for name in ("lids", "gaze"))
+        usual = {group: usual_of(parts, group, known[group], frames) for group in EVENED if group in known}
         if reblinks:
-            weights = np.stack([weights_at(weight, frames, groups["lids"]).mean(axis=1) for _, weight in shown])
+            weights = np.stack([weights_at(part.weight, frames, known["lids"]).mean(axis=1) for part in parts])
             natural = [LineBlink(dip.time, dip) for dip in dips]
-            blinks = styled_blinks([reference for reference, _ in shown], weights, natural, rhythm, seconds, seed, name)
+            blinks = styled_blinks(shown, weights, natural, rhythm, seconds, seed, name)
     for group, columns in groups.items() if options.source == "reference" else ():
         if group in generated or group in left:
             continue
@@ -228,8 +236,18 @@ def plan(
             natural = brought_along(references, plans[key], seconds)
             blinks = styled_blinks(references, weights, natural, rhythm, seconds, seed, name, all_of_them=bool(whole))
     return Performance(
-        parts, rig, fps, rest, options, generated, left, movements, stretches, blinks, factors, reblinks, rests
+        parts, rig, fps, rest, options, generated, left, movements, stretches, blinks, factors, reblinks, rests, usual
     )
+
+
+def usual_of(parts: Sequence[Part], group: str, columns: Sequence[int], frames: Array) -> float:
+    """How much a group moves in the clips of a line's styles; 0 where one of them says nothing of it."""
+    performers = [part.performer(group) for part in parts]
+    known = [performer for performer in performers if performer is not None and group in performer.moving]
+    if len(known) < len(parts):
+        return 0.0
+    shares = np.array([weights_at(part.weight, frames, columns).mean() for part in parts])
+    return usual_size(known, shares, columns, [part.intensity for part in parts])
 
 
 def styled_blinks(

@@ -9,7 +9,7 @@ import pytest
 
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
-from msmdcli.performance.evenness import BOUNDS, evening
+from msmdcli.performance.evenness import BOUNDS, evened, evening, usual_size
 from msmdcli.performance.joins import Movement
 from msmdcli.performance.reference import Reference, groups_of
 from msmdcli.performance.searched import Searched
@@ -62,3 +62,22 @@ def test_liveliness_is_each_groups_own() -> None:
     moved = np.stack([searched.moved[half] - searched.moved[0], searched.moved[-1] - searched.moved[half]])
     lively = moved[:, searched.counts > 0].max(axis=0) / moved[:, searched.counts > 0].sum(axis=0)
     assert lively.min() > 0.9
+
+
+@pytest.mark.parametrize("fps", [25, 60])
+@pytest.mark.parametrize("size", [0.02, 0.09, 0.1, 0.12, 0.4])
+def test_generated_movement_becomes_the_reference_s_within_bounds(size: float, fps: int) -> None:
+    reference = Reference.of([take(0.1, 0.1, 0.1)])
+    usual = usual_size([reference], np.ones(1), BROWS, [1.0])
+    line = take(size, size).resample(fps)
+    made = evened(line, BROWS, usual)
+    before = line.values[:, BROWS].astype(np.float64)
+    gain = made.std(axis=0) / np.maximum(before.std(axis=0), 1e-9)
+    moving = before.std(axis=0) > 1e-3
+    np.testing.assert_allclose(gain[moving], np.clip(0.1 / size, *BOUNDS), rtol=0.03)
+    np.testing.assert_allclose(made.mean(axis=0), before.mean(axis=0), atol=1e-5)
+
+
+def test_what_nobody_is_known_to_do_stays_as_it_was_generated() -> None:
+    line = take(0.05, 0.05)
+    np.testing.assert_array_equal(evened(line, BROWS, 0.0), line.values[:, BROWS])
