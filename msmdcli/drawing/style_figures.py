@@ -58,7 +58,8 @@ class AlphaLine:
     Attributes:
         motion: [T, D] what was generated, not yet held within the rig's ranges.
         alpha: [T, K] of the last step of the sampling.
-        styled: [T, D] sum over k of alpha_k b_k, in rig units; 0 in the head's channels, whose part is constant.
+        styled: [T, D] sum over k of alpha_k b_k, in rig units; 0 in the head's channels, whose part is constant, and in
+            those of a mouth that is not sampled: no basis moves it.
         audio: the recording.
         window: N.
     """
@@ -111,9 +112,8 @@ def alpha_of_line(engine: Engine, style: StyleCode, basis: StyleBasis, audio: Au
     ((_, motion),) = engine.animate([job], clip=False)
     alpha = np.concatenate(parts)  # [T, K]
     styled = alpha @ basis.poses
-    columns = motion.rig.rotation_indices
-    if columns is not None:
-        styled[:, list(columns)] = 0.0
+    model = engine.bundle.model
+    styled[:, [*(motion.rig.rotation_indices or ()), *(model.get("mouth_channels") or ())]] = 0.0
     return AlphaLine(motion, alpha, styled, audio, engine.bundle.window)
 
 
