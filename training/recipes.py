@@ -48,8 +48,9 @@ def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk, state
         stated: the file says which sources are trained on.
 
     A preset's `data.sources` say how its own material is mixed, and would leave every other source out. So they count
-    only for data sets that hold nothing else; a configuration file's own `data.sources` always count. An ear learns
-    from all tracked mouths where no phones are known, and a rig without ARKit's jaw and lips has no mouth to hear.
+    only for data sets that hold all of that material, whatever lies beside it (a corpus has clips that a studio may not
+    train on); a configuration file's own `data.sources` always count. An ear learns from all tracked mouths where no
+    phones are known, and a rig without ARKit's jaw and lips has no mouth to hear.
     """
     if config.ear.width and not any(record.mouth for folder in folders for record in read_index(folder)):
         config = replace(config, ear=replace(config.ear, real=("*",)))
@@ -65,6 +66,9 @@ def for_own_data(config: TrainConfig, folders: Sequence[Path], talk: Talk, state
     if found <= set(shares):
         return config
     named = ", ".join(sorted(shares))
+    if set(shares) <= found:
+        talk(f"Of the data {named} are trained on, as the preset says; for all of it write data.sources: {{'*': 1}}")
+        return config
     talk(f"All clips are trained on, by duration: the preset's shares are of other sources ({named})")
     return replace(config, data=replace(config.data, sources=None, validation_without=()))
 

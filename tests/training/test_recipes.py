@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,19 @@ def test_shares_that_a_file_states_count_even_where_they_are_the_preset_s(tmp_pa
     file.write_text("preset: starter\ndata: {sources: {performed: 0.8, grid_s1: 0.16, grid_multi: 0.04}}\n")
     config = load_config(file=file)
     assert for_own_data(config, [data], print, states_sources(file)).data.sources == load_config("starter").data.sources
+
+
+def test_a_preset_whose_material_is_all_there_keeps_to_it(tmp_path: Path) -> None:
+    """The corpus beside it has clips that a studio may not train on."""
+    data, said = make_data(tmp_path / "data", clips=4), []
+    index = data / "index.jsonl"
+    rows = [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines()]
+    for row, source in zip(rows, ("performed", "grid_s1", "grid_multi", "somebody"), strict=False):
+        row["source"] = source
+    index.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    config = for_own_data(load_config("starter"), [data], said.append)
+    assert config.data.sources == load_config("starter").data.sources
+    assert any("as the preset says" in line for line in said)
 
 
 @pytest.mark.parametrize("rig", ["serep", "flame"])
