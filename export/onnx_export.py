@@ -21,6 +21,7 @@ from export.half import halve
 from export.parity import Parity, check_graph, check_line
 from export.weights import shrink
 from msmdcli.errors import MsmdError, UsageError
+from msmdcli.model.bundle import FORMAT_VERSION as BUNDLE_FORMAT
 from msmdcli.model.bundle_description import CHECKSUM, description_sha256
 from msmdcli.motion.rig import Rig
 from training.config import TrainConfig
@@ -29,7 +30,6 @@ from training.network.ear import run_encoder
 from training.network.encoders import FEATURE_RATE, SAMPLE_RATE
 from training.network.run_folder import load_run, run_rig
 
-BUNDLE_FORMAT = 1
 PRECISIONS = {
     "fp32": 1e-4,
     "fp16": 2e-2,

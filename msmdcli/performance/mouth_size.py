@@ -33,6 +33,7 @@ SPEAKS = 0.03  # per second: jaws that move less do not speak (silent takes to 0
 SMALLEST = 0.0005  # a channel that goes less far does not move
 LARGEST = 2.0  # of a gain: beyond, reference and model do not speak of the same mouth
 LEAST, LITTLE = 0.5, 0.05  # of a gain: of a viseme, and of what else a mouth does: a reference may not do it at all
+WIDE = 90  # per cent of the frames of speech: a jaw that is further open says a wide vowel
 DOUBT = 1.5  # seconds of speech of a reference in which half of the gain is believed
 
 
@@ -44,10 +45,12 @@ class MouthSize:
         spread: [D] standard deviation of each channel while speaking; of one that has moods (`controls.mood`), of what
             is faster than these.
         seconds: of speech in which it was seen.
+        open_jaw: how far the jaw is open where it is wide, the `WIDE`th percentile; 0 where there is none.
     """
 
     spread: Array
     seconds: float
+    open_jaw: float = 0.0
 
 
 def sized_columns(rig: Rig) -> list[int]:
@@ -79,7 +82,10 @@ def size_of(motion: Motion, speaking: NDArray[np.bool_]) -> MouthSize:
         values[:, moods] -= slow(values[:, moods], float(motion.fps))
     padded = np.pad(values, ((SMOOTH // 2, SMOOTH // 2), (0, 0)), mode="edge")
     smooth = np.lib.stride_tricks.sliding_window_view(padded, SMOOTH, axis=0).mean(axis=-1)  # [T, D]
-    return MouthSize(smooth[speaking].std(axis=0), seconds)
+    open_jaw = 0.0
+    if JAW in motion.rig.channels:
+        open_jaw = float(np.percentile(smooth[speaking, motion.rig.channels.index(JAW)], WIDE))
+    return MouthSize(smooth[speaking].std(axis=0), seconds, open_jaw)
 
 
 def nothing(rig: Rig) -> MouthSize:
@@ -114,7 +120,8 @@ def mean_size(sizes: Sequence[MouthSize]) -> MouthSize:
     seconds = sum(size.seconds for size in sizes)
     if seconds == 0:
         return sizes[0]
-    return MouthSize(np.sum([size.spread * size.seconds for size in sizes], axis=0) / seconds, seconds)
+    spread = np.sum([size.spread * size.seconds for size in sizes], axis=0) / seconds
+    return MouthSize(spread, seconds, sum(size.open_jaw * size.seconds for size in sizes) / seconds)
 
 
 def gains_of(wanted: MouthSize, made: MouthSize, rig: Rig) -> Array:

@@ -34,6 +34,7 @@ from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 from msmdcli.performance.mouth_size import (
+    JAW,
     MouthSize,
     bounded,
     gains_of,
@@ -50,7 +51,7 @@ from msmdcli.workers.recordings import EncodedRecording, encoded
 
 TRIAL_SPEECH = SHIPPED / "speech"  # made by `python -m training.speech.make_trial_speech`
 SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.speech.make_mouth_sizes`
-VERSION = 5  # raise it when a change of the program changes gains
+VERSION = 6  # raise it when a change of the program changes gains
 ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact ...
 NEAR = 1.25  # ... but nearly: none is further from its first, or closures alone would drive it to its bound
 NATURAL = {
@@ -64,6 +65,7 @@ NATURAL = {
     "mouthUpperUpLeft": 0.98,
     "mouthUpperUpRight": 0.98,
 }
+WIDEST = 1.1  # of the jaw where it is wide, against the reference's: one that swings as far may still open too far
 PLAIN = Articulation()
 
 Gains = NDArray[np.float32]  # [D] per channel of a rig, 1 where there is none
@@ -122,6 +124,10 @@ class MouthSizes:
                 step = np.where(now > 0, wanted[columns] / np.where(now > 0, now, 1.0), 1.0)
                 near = np.clip(found[columns] * step, first[columns] / NEAR, first[columns] * NEAR)
                 found[columns] = bounded(rig, near, columns)
+            wide = size(found).open_jaw / reference.open_jaw if reference.open_jaw > 0 else 0.0
+            if wide > WIDEST:
+                jaw = rig.channels.index(JAW)
+                found[jaw] = bounded(rig, found[[jaw]] * WIDEST / wide, [jaw])[0]
         return np.asarray(found, np.float32)
 
     def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> SizeOf:

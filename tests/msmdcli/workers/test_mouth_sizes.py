@@ -13,10 +13,10 @@ from msmdcli import Animator, Articulation, Controls
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import StyleStore
 from msmdcli.motion.motion import Motion, save_npz
-from msmdcli.performance.mouth_size import LEAST
+from msmdcli.performance.mouth_size import LEAST, size_of_clips
 from msmdcli.styles.field import Segment, StyleField, StyleRef
 from msmdcli.styles.library import StyleLibrary
-from msmdcli.workers.mouth_sizes import MouthSizes, by_channel, by_column, gains_over_time, shipped_sizes
+from msmdcli.workers.mouth_sizes import WIDEST, MouthSizes, by_channel, by_column, gains_over_time, shipped_sizes
 
 AUDIO = Path(__file__).resolve().parents[3] / "examples" / "audio"
 SPOKEN = ("jawOpen", "mouthPucker", "mouthLowerDownLeft")
@@ -68,6 +68,17 @@ def test_the_gains_that_ship_are_what_would_be_measured(animator: Animator) -> N
         style = engine.encode_style(takes)
         measured, shipped = sizes.measured(style, takes, engine.sampling), sizes.gains(style, takes, engine.sampling)
         np.testing.assert_allclose(shipped, measured, rtol=0.01, atol=1e-3)
+
+
+@pytest.mark.parametrize("tag", ["contemptuous", "surprised"])
+def test_a_jaw_that_swings_as_far_opens_no_wider_than_the_reference_s(animator: Animator, tag: str) -> None:
+    """A made jaw rests further open than a real one between the vowels, so the same swing would take it too far."""
+    engine, takes = animator.engine, clips(animator, tag)
+    sizes, style = MouthSizes(engine, StyleStore(limit=0)), engine.encode_style(takes)
+    size = sizes._trial_in(style, engine.sampling, closures=True)
+    own = size_of_clips(takes)
+    made = size(sizes.gains(style, takes, engine.sampling))
+    assert 0.95 * own.open_jaw < made.open_jaw < 1.04 * WIDEST * own.open_jaw
 
 
 def test_a_reference_that_goes_further_makes_the_mouth_go_further(animator: Animator, tmp_path: Path) -> None:
