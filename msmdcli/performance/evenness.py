@@ -56,11 +56,14 @@ def evened(motion: Motion, columns: Sequence[int], usual: float) -> Array:
     """[T, C] generated curves about their mean, made as large as is usual; a model knows that from the reference's
     spread alone."""
     curves = motion.values[:, columns].astype(np.float64)
-    made = _size(motion.resample(RATE).values[:, columns].astype(np.float64))
-    if min(made, usual) <= STILL:
-        return curves
     middle = curves.mean(axis=0)
-    return middle + (curves - middle) * float(np.clip(usual / made, *BOUNDS))
+    return middle + (curves - middle) * float(np.clip(lacking(motion, columns, usual), *BOUNDS))
+
+
+def lacking(motion: Motion, columns: Sequence[int], usual: float) -> float:
+    """By how much generated curves are to move more, to move as much as is usual; 1 where nothing is known."""
+    made = _size(motion.resample(RATE).values[:, columns].astype(np.float64))
+    return usual / made if min(made, usual) > STILL else 1.0
 
 
 _OWN: WeakKeyDictionary[Reference, dict[tuple[tuple[int, ...], float], float]] = WeakKeyDictionary()

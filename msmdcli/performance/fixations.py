@@ -27,12 +27,13 @@ WORTH = 1.0  # squared distance that a jump must save, summed over frames, in un
 LEAST = 0.3  # degrees of deviation under which a gaze is at rest already
 
 
-def rested_gaze(values: Array, rig: Rig, fps: float) -> Array:
+def rested_gaze(values: Array, rig: Rig, fps: float, wider: float = 1.0) -> Array:
     """Motion [T, D] whose eyes rest on points and jump between them; as it is on a rig without eyes.
 
     Args:
         values: motion, on `rig`; with a head rotation the eyes rest in the room, without one in the head.
         fps: its rate.
+        wider: by how much the points lie further apart than they were generated.
     """
     if not set(LOOKS) <= set(rig.channels) or len(values) < 2:
         return values
@@ -43,7 +44,9 @@ def rested_gaze(values: Array, rig: Rig, fps: float) -> Array:
         pitch, yaw, _ = rig.rotation_indices
         head = np.degrees(values[:, [yaw, pitch]])
     both = eyes.mean(axis=0)  # [T, 2] degrees: to the person's left, and down
-    turned = held_points(both + head, fps) - head
+    points = held_points(both + head, fps)
+    middle = points.mean(axis=0)
+    turned = middle + wider * (points - middle) - head
     made = values.copy()
     for own, mirrored, angles in zip(columns, (1, -1), eyes, strict=True):
         lasting = (angles - both).mean(axis=0)  # how far this eye looks past the other, all along

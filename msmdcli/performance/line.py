@@ -24,7 +24,7 @@ from msmdcli.motion.easing import soft_end
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.performance.blinks import BlinkEvent, LineBlink, choose_blinks, lay_blinks, separate_blinks
-from msmdcli.performance.evenness import evened, evening, usual_size
+from msmdcli.performance.evenness import evened, evening, lacking, usual_size
 from msmdcli.performance.fixations import rested_gaze
 from msmdcli.performance.joins import Movement
 from msmdcli.performance.placing import place
@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 WIDE = 0.8  # from here on a mood counts less and less
 RESTING = ("cheeks",)  # groups that may rest in a face that lives
 EVENED = ("head", "brows", "cheeks")  # that move as much as in the styles' clips where the model generates them
+WIDEST_GAZE = 1.5  # by how much eyes that rest look further apart: drift was a part of how much they moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +111,12 @@ class Performance:
         values = motion.values.astype(np.float64)
         if self.reblinks:
             values, _ = separate_blinks(motion)
-        for group, usual in self.usual.items():
-            columns = groups_of(self.rig)[group]
-            values[:, columns] = evened(replace(motion, values=values.astype(np.float32)), columns, usual)
+        for group in EVENED:
+            columns = groups_of(self.rig).get(group, [])
+            if usual := self.usual.get(group):
+                values[:, columns] = evened(replace(motion, values=values.astype(np.float32)), columns, usual)
         if self.rests:
-            values = rested_gaze(values, self.rig, fps)
+            values = self._looking(values, motion)
         times = np.arange(motion.frames) / fps
         amounts = np.array(self.options.per_channel(self.rig))
         for group, columns in groups_of(self.rig).items():
@@ -146,6 +148,13 @@ class Performance:
             values[:, columns] = performed + (1 - share) * generated
         lay_blinks(values, self.rig, fps, self.blinks)
         return replace(motion, values=values.astype(np.float32), meta=dict(motion.meta))
+
+    def _looking(self, values: Array, motion: Motion) -> Array:
+        """Motion [T, D] whose eyes rest, and jump as far as in the styles' clips."""
+        fps, columns = float(motion.fps), groups_of(self.rig)["gaze"]
+        rested = replace(motion, values=rested_gaze(values, self.rig, fps).astype(np.float32))
+        wider = float(np.clip(lacking(rested, columns, self.usual.get("gaze", 0.0)), 1.0, WIDEST_GAZE))
+        return rested_gaze(values, self.rig, fps, wider)
 
     def facts(self) -> dict[str, float]:
         """What was done, in numbers, for reports."""
@@ -204,7 +213,7 @@ def plan(
         shown = [part.reference for part in parts if part.reference is not None]
         known = {name: columns for name, columns in groups.items() if name not in left and len(shown) == len(parts)}
         reblinks, rests = (name in known and options.amount("eyes") > 0 for name in ("lids", "gaze"))
-        usual = {group: usual_of(parts, group, known[group], frames) for group in EVENED if group in known}
+        usual = {group: usual_of(parts, group, known[group], frames) for group in (*EVENED, "gaze") if group in known}
         if reblinks:
             weights = np.stack([weights_at(part.weight, frames, known["lids"]).mean(axis=1) for part in parts])
             natural = [LineBlink(dip.time, dip) for dip in dips]

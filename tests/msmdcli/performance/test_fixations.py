@@ -68,6 +68,13 @@ def test_a_gaze_that_rests_already_is_left() -> None:
     np.testing.assert_allclose(rested_gaze(still, RIG, 25), still, atol=1e-9)
 
 
+def test_points_that_lie_further_apart_are_still_held() -> None:
+    gaze, head = looks()
+    made = in_the_room(rested_gaze(face(trembling(gaze, 1.0), head), RIG, 25, wider=1.4))
+    assert made.std() == pytest.approx(1.4 * gaze.std(), rel=0.1)
+    assert np.mean(np.abs(np.diff(made)) < 1e-6) > 0.8
+
+
 def test_eyes_that_look_past_each_other_go_on_doing_so() -> None:
     gaze, head = looks()
     values = face(trembling(gaze, 1.0), head * 0)
