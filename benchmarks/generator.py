@@ -139,7 +139,7 @@ def main() -> None:
     header += ["joins: head brows gaze", "blinks a minute", f"Frechet: {' '.join(FRECHET)}", "told"]
     rows = [row("*truth*", [line.truth for line in lines], lines, joins)]
     shown = [line.reference.resample(line.truth.fps) for line in lines]
-    rows.append(row("*reference*", shown, lines, [[] for _ in lines]))
+    rows.append(row("*reference*", shown, lines, []))
     shifted = [*lines[1:], lines[0]]
     other = [b.truth.resample(a.truth.fps, frames=a.truth.frames) for a, b in zip(lines, shifted, strict=True)]
     rows.append(row("*other*", other, lines, joins))
