@@ -5,8 +5,7 @@
 `msmd evaluate` holds every model against one line, fitted on all training people of the corpus, those included whose
 films a model that ships may not learn from. Here are two: `all` is that one, `own` is fitted on what the starter may
 learn from: GRID and, with --performed, performed synthetic speech, GRID with the share that its ear gives it (`SHARE`).
-A line moves around any pose, and correlation does not ask for one; a model is animated in the style of each half of the
-clip, over the whole line, and the mean of both counts.
+Lines and models speak the whole clip in the style of either half of it, and the mean of both counts.
 
 A cell is the median and the mean, over the clips in the wild whose curve moves, of the correlation with the tracked
 curve.
@@ -39,8 +38,8 @@ Curves = dict[str, list[np.ndarray]]  # clip -> its whole line [T, D], once or m
 
 
 def of_line(line: StraightLine, clips: list[HeldOutClip], features: dict[str, np.ndarray]) -> Curves:
-    """The movement that a line gives each clip."""
-    return {c.record.id: [line.movement(features[c.record.id], c.motion.frames)] for c in clips}
+    """Each clip by a line, around the rest of its second half and of its first."""
+    return {c.record.id: line.animate(c, features[c.record.id]) for c in clips}
 
 
 def of_bundle(path: Path, clips: list[HeldOutClip]) -> Curves:
