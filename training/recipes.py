@@ -28,7 +28,7 @@ def recipe_data(recipe: RecipeConfig, cache: Path, talk: Talk, jobs: int = 1) ->
         notes = hashlib.sha256(CORPUS_NOTES.read_bytes()).hexdigest()[:8]  # other offsets or splits: another data set
         folders.append(_corpus(cache, f"corpus-{notes}", talk, jobs))
     if recipe.performed_hours:
-        folders.append(_performed(cache / f"performed-{recipe.speech_seed}", recipe, talk))
+        folders.append(_performed(cache / f"performed-{recipe.speech_seed}", recipe, talk, jobs))
     if recipe.speech_hours:
         folders.append(_speech(cache / f"speech-{recipe.speech_seed}", recipe, talk, jobs))
     if not folders:
@@ -123,12 +123,12 @@ def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
     return folder
 
 
-def _performed(folder: Path, recipe: RecipeConfig, talk: Talk) -> Path:
+def _performed(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
     from training.speech.performed import build
 
     talk(f"Performing {recipe.performed_hours:g} h of synthetic speech in {folder} (what is there is kept)")
     before = 0.0
-    for seconds in build(folder, recipe.performed_hours, recipe.speech_seed, recipe.speech_engines):
+    for seconds in build(folder, recipe.performed_hours, recipe.speech_seed, recipe.speech_engines, jobs):
         if int(seconds / 600) != int(before / 600):
             talk(f"  {seconds / 60:.0f} minutes of {60 * recipe.performed_hours:.0f}")
         before = seconds

@@ -29,9 +29,12 @@ import hashlib
 import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,7 @@ CLIPS = 3  # of one manner
 PERFORMANCES = 3  # manners in which each clip is performed: the sound costs more than the face
 HELD_OUT_EVERY = 25  # manners
 SOURCE = "performed"
+AHEAD = 3  # clips in work or waiting, for each process
 
 # What may rest or flash on a face beyond the emotion prototypes: channels without their side.
 RESTING = (
@@ -230,28 +234,63 @@ def write_clip(
     return rows
 
 
-def build(out: Path, hours: float, seed: int = 0, only: Sequence[str] = ()) -> Iterator[float]:
+def build(out: Path, hours: float, seed: int = 0, only: Sequence[str] = (), jobs: int = 1) -> Iterator[float]:
     """Make the data set at `out`; yields the seconds of sound so far after each clip. The index is written anew every
     few minutes, so that training may begin before the last hour is made.
+
+    Args:
+        out: its folder; clips that are there are kept.
+        hours: of sound, at least.
+        seed: of all that is drawn.
+        only: these synthesisers alone; empty: all that are installed.
+        jobs: processes. They may leave a few clips that the index does not name; a longer build takes them up.
 
     Raises:
         MsmdError: no synthesiser is installed.
     """
     if hours <= 0:
         raise MsmdError(f"{hours} hours of speech", hint="give a number above 0")
-    who, texts, table, rig = cast(only), Texts(), VisemeTable.load(), Rig.load("arkit52")
+    who = cast(only)
     lines: list[dict[str, Any]] = []
-    done, number, written = 0.0, 0, time.monotonic()
-    while done < hours * 3600.0 or number % CLIPS:
-        rows = write_clip(who, texts, table, rig, seed, number, out)
-        lines += rows
-        done += rows[0]["seconds"]
-        number += 1
-        if time.monotonic() - written > 60.0:
-            _write_index(out, lines, who, seed)
-            written = time.monotonic()
-        yield done
+    done, written = 0.0, time.monotonic()
+    with closing(_clips(out, seed, only, jobs)) as clips:
+        for number, rows in enumerate(clips, start=1):
+            lines += rows
+            done += rows[0]["seconds"]
+            if time.monotonic() - written > 60.0:
+                _write_index(out, lines, who, seed)
+                written = time.monotonic()
+            yield done
+            if done >= hours * 3600.0 and number % CLIPS == 0:
+                break
     _write_index(out, lines, who, seed)
+
+
+def _clips(out: Path, seed: int, only: Sequence[str], jobs: int) -> Generator[list[dict[str, Any]]]:
+    """The lines of the index of one clip after the other, without an end."""
+    if jobs <= 1:
+        _start_worker(seed, out, tuple(only))
+        yield from map(_work, count())
+    with ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(seed, out, tuple(only))) as pool:
+        waiting = deque(pool.submit(_work, number) for number in range(AHEAD * jobs))
+        try:
+            for number in count(len(waiting)):
+                rows = waiting.popleft().result()
+                waiting.append(pool.submit(_work, number))
+                yield rows
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_worker: dict[str, Any] = {}  # what a process needs for every clip
+
+
+def _start_worker(seed: int, out: Path, only: tuple[str, ...]) -> None:
+    _worker.update(who=cast(only), texts=Texts(), table=VisemeTable.load(), rig=Rig.load("arkit52"), seed=seed, out=out)
+
+
+def _work(number: int) -> list[dict[str, Any]]:
+    return write_clip(number=number, **_worker)
 
 
 def _write_index(out: Path, lines: Sequence[dict[str, Any]], who: Cast, seed: int) -> None:
@@ -281,11 +320,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--hours", type=float, default=1.0, help="how much (default 1)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--engine", action="append", default=[], help="use only this synthesiser (repeatable)")
     options = parser.parse_args(arguments)
     try:
         seconds, shown, n = 0.0, time.monotonic(), 0
-        for n, seconds in enumerate(build(options.out, options.hours, options.seed, options.engine), start=1):
+        made = build(options.out, options.hours, options.seed, options.engine, options.jobs)
+        for n, seconds in enumerate(made, start=1):
             if time.monotonic() - shown > 20.0:
                 shown = time.monotonic()
                 print(f"{n} clips, {seconds / 3600:.2f} h", file=sys.stderr, flush=True)

@@ -61,6 +61,17 @@ def test_a_stopped_build_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
             assert whole[name] == stopped[name], name
 
 
+@pytest.mark.usefixtures("beeps")
+def test_several_processes_make_the_same_set(tmp_path: Path) -> None:
+    alone = list(build(tmp_path / "alone", 0.004, seed=1))
+    assert list(build(tmp_path / "together", 0.004, seed=1, jobs=3)) == alone
+    one, three = files(tmp_path / "alone"), files(tmp_path / "together")
+    assert rows(tmp_path / "alone") == rows(tmp_path / "together")
+    for name in one:
+        if not name.startswith("mouth"):  # zip archives carry the time
+            assert one[name] == three[name], name
+
+
 def test_manners_are_drawn_by_number_and_stay_in_range() -> None:
     drawn = [draw_performance(manner_rng(0, n)) for n in range(60)]
     assert drawn[7] == draw_performance(manner_rng(0, 7)) and drawn[7] != draw_performance(manner_rng(1, 7))
