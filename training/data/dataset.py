@@ -294,7 +294,7 @@ def _join(first: Array, second: Array) -> Array:
     return np.concatenate([first, second])
 
 
-def measure_normalisation(batches: PairBatches, how: str, opposed: Pairs = (), sequences: int = 960) -> Normalisation:
+def measure_normalisation(batches: PairBatches, how: str, sequences: int = 960, opposed: Pairs = ()) -> Normalisation:
     """Mean and spread of each channel over the first batches, as they are augmented.
 
     `total`: standard deviation over everything. `within`: root mean square departure from each sequence's own mean, for

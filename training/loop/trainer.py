@@ -220,7 +220,7 @@ class Run:
             elif self.config.from_run:
                 self.normalisation, audio = start_from(Path(self.config.from_run), (self.model, self.averaged))
             else:
-                self.normalisation = measure_normalisation(self.training, self.config.normalise, opposed)
+                self.normalisation = measure_normalisation(self.training, self.config.normalise, opposed=opposed)
                 audio = measure_audio(self.training)
             if self.normalisation.opposed != opposed:
                 raise UsageError(
