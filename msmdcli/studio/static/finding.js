@@ -76,9 +76,11 @@ export async function watch() {
     const now = await get("now");
     counted.requests -= 1;
     $("busy").hidden = !now.busy;
-    if (page.stamp === JSON.stringify(now.stamp)) return;
+    if (page.writing || page.stamp === JSON.stringify(now.stamp)) return; // what this page writes itself it reads itself
     page.stamp = JSON.stringify(now.stamp); // a manifest that is wrong is told of once
-    if (await trying(() => refresh().then(() => true))) await open(page.lines.has(page.current) ? page.current : page.list.shown[0]?.id);
+    const read = await trying(() => refresh().then(() => true));
+    if (page.writing) page.stamp = ""; // meanwhile; the next look does the rest
+    else if (read) await open(page.lines.has(page.current) ? page.current : page.list.shown[0]?.id);
   } catch (error) {
     say(error.message);
   }

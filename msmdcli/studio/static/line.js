@@ -182,7 +182,17 @@ export async function retake() {
 
 // ---- keep and approve ------------------------------------------------------------------------------------------------
 
-export async function keep() {
+// While the manifest is written no look at the disk may open another line: a take that is kept is its line afterwards.
+const writing = (work) => async () => {
+  page.writing += 1;
+  try {
+    return await work();
+  } finally {
+    page.writing -= 1;
+  }
+};
+
+export const keep = writing(async () => {
   const { id, keys } = { id: page.current, keys: { ...change().keys } };
   if (!Object.keys(keys).length) return true;
   const kept = await trying(() => post("keep", { id, keys }));
@@ -205,10 +215,10 @@ export async function keep() {
   buttons();
   say(`${kept.id} is written into the manifest; msmd batch makes it.`, true);
   return true;
-}
+});
 
 // Every line that was changed, in the order in which they were.
-export async function keepAll() {
+export const keepAll = writing(async () => {
   let kept = 0;
   for (const id of changed()) {
     if (id === page.current) {
@@ -222,7 +232,7 @@ export async function keepAll() {
   }
   buttons();
   say(`${kept} lines are written into the manifest; msmd batch makes them.`, true);
-}
+});
 
 // What a step of undo says once some keys are the line's own: those that it did not change are as they were before.
 function rebased(step, kept, before, after) {

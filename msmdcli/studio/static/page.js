@@ -12,6 +12,7 @@ export const page = {
   holding: false, // a slider is moving: one step of undo
   changes: new Map(), // id -> {keys, undo, redo}
   latencies: [], // milliseconds from a change to the picture of it
+  writing: 0, // changes that are being written into the manifest
   listed: 0, // when the list was seen, in milliseconds since 1970
   head: null, list: null, player: null, timeline: null, refine: null, lists: null, reference: null,
 };

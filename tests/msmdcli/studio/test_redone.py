@@ -138,3 +138,30 @@ def test_the_page_says_so_and_undo_shows_the_manifest(browser: Any, redone: Batc
     tab.keyboard.press("Control+s")
     tab.wait_for_function("studio.current === 'many' && studio.lines.size === 3")
     assert not errors
+
+
+SLOW = """() => {
+  const real = window.fetch;
+  window.fetch = async (...asked) => {
+    const answer = await real(...asked);
+    if (String(asked[0]).includes("keep")) await new Promise((done) => setTimeout(done, 7000));
+    return answer;
+  };
+}"""
+
+
+@pytest.mark.slow
+def test_a_take_that_is_kept_stays_open_however_long_the_answer_takes(
+    browser: Any, redone: BatchProject, serve: Callable
+) -> None:
+    """Twice the page looks at the disk while the manifest is written, where the take is no line any more."""
+    studio = serve(str(redone.manifest), "--out", str(redone.out), "--formats", "livelink-csv,npz")
+    tab, errors = opened(browser, studio.address)
+    tab.evaluate(SLOW)
+    tab.evaluate("studio.list.onChoose('many_take2')")
+    tab.wait_for_function("studio.now?.view.seed === '8' && !studio.making()")
+    tab.keyboard.press("Control+s")
+    tab.wait_for_function("studio.writing")
+    tab.wait_for_function("!studio.writing")
+    assert tab.evaluate("studio.current") == "many" and tab.evaluate("studio.lines.size") == 3
+    assert not errors
