@@ -1,8 +1,7 @@
-"""The wheel, away from the repository: it installs `msmdcli` alone, trains, exports and animates."""
+"""The wheel, away from the repository: it installs `msmdcli` alone and finds what ships. (`.ci/run` trains with it.)"""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from made_data import make_data
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDERS = ("msmdcli", "training", "export", "styles")
@@ -107,19 +105,3 @@ def test_the_training_code_is_its_own_in_workers_too(installed: Path, tmp_path: 
     pytest.importorskip("onnxscript")
     for path in python(WHERE, installed=installed, cwd=tmp_path).split():
         assert Path(path).is_relative_to(installed)
-
-
-@pytest.mark.slow
-def test_it_trains_exports_and_animates(installed: Path, tiny_whisper: Path, tmp_path: Path) -> None:
-    pytest.importorskip("accelerate")
-    pytest.importorskip("onnxscript")
-    make_data(tmp_path / "data")
-    (tmp_path / "tiny.yaml").write_text(f"preset: tiny\naudio: {{path: {tiny_whisper}}}\n")
-    train = ("train", "--config", "tiny.yaml", "--data", "data", "--iterations", "15", "--out", "run", "--json")
-    events = [json.loads(line) for line in msmd(*train, installed=installed, cwd=tmp_path).splitlines()]
-    assert events[-1]["event"] == "trained"
-    msmd("export-onnx", "run", "--out", "bundle", "--quiet", installed=installed, cwd=tmp_path)
-    sound = next((tmp_path / "data").rglob("*.flac"))
-    batch = ("batch", sound, "--style", "happy", "--bundle", "bundle", "--out", "out", "--quiet")
-    msmd(*batch, installed=installed, cwd=tmp_path)
-    assert list(tmp_path.glob(f"out/**/{sound.stem}.csv"))

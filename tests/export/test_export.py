@@ -118,7 +118,7 @@ def test_graphs_and_lines_agree_with_pytorch(
 
 @pytest.mark.parametrize(
     ("precision", "share", "kind"),
-    [("fp16", 0.6, PRIOR), ("half", 0.6, ("msmd", {})), ("half", 0.6, PRIOR), ("int8", 0.4, ("msmd", {}))],
+    [("fp16", 0.6, PRIOR), ("half", 0.6, PRIOR), ("int8", 0.4, ("msmd", {}))],
 )
 def test_smaller_weights_stay_close(
     tmp_path: Path, exported: Callable[..., Exported], precision: str, share: float, kind: tuple[str, dict[str, Any]]
