@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,15 @@ def lip_gap(rig: Rig) -> tuple[Array, float]:
         (slope [D] in mm per unit of each channel, the gap of the neutral face in mm); values [T, D] part the lips by
         values @ slope + rest, below 0 where they are pressed together.
     """
-    head = load_head(find_head(), rig)
+    slope, rest = _measured(find_head(), rig)
+    return slope.copy(), rest
+
+
+@lru_cache(maxsize=4)
+def _measured(path: Path, rig: Rig) -> tuple[Array, float]:
+    """`lip_gap` of a head's file: asked for with every performance that is made, and reading it costs as much as all
+    the rest of that."""
+    head = load_head(path, rig)
     upper, lower = head.mid_lips
     slope = np.zeros(rig.size, np.float32)
     for row, name in enumerate(head.channels):
