@@ -33,7 +33,7 @@ class Tasks:
         styles: the encoded styles by the keys that the tasks use.
         clips: of the styles that perform, likewise.
         dubs: line id -> what was read of its original.
-        sizes: what finds the gains of the mouth, with those that it has found; it stays in this process.
+        sizes: what finds the scales of the mouth, with those that it has found; it stays in this process.
     """
 
     tasks: list[LineTask] = field(default_factory=list)
@@ -94,14 +94,14 @@ def tasks_of(
             refuse(planned, bad)
             continue
         sampling = planned.sampling(engine.sampling, engine.bundle)
-        gains = {}
+        scales = {}
         if planned.controls.mouth_size == "reference":
             for key, digest in codes.items():
                 if (style := result.styles[digest]) is not None and has_size(engine.bundle.rig):
-                    gains[key] = sizes.gains(style, result.clips[digest], usual, planned.controls.closures)
+                    scales[key] = sizes.scale(style, result.clips[digest], usual, planned.controls.closures)
             if dub is not None:  # the stretches of an original speak as all of it does
                 own = next(key for key, found in planned.references.items() if isinstance(found, dubbing.Original))
-                gains |= {key: gains[own] for key in dub.codes if key not in codes and own in gains}
+                scales |= {key: scales[own] for key in dub.codes if key not in codes and own in scales}
         result.tasks.append(
             LineTask(
                 id=planned.id,
@@ -122,7 +122,7 @@ def tasks_of(
                 kept=dub.kept if dub else (),
                 generated=dub.generated if dub else (),
                 sampling=sampling,
-                gains=gains,
+                scales=scales,
             )
         )
     return result

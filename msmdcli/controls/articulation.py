@@ -9,7 +9,8 @@ else would part lips that met: no gain opens a closure. What parts the lips is n
 resting mouth. Jaws and puckers that a gain takes further come to their widest softly.
 
 What the style asks for, a mouth that moves as its reference's does (`mouth_size: reference`), comes before the dial: a
-gain of each channel. Of a channel that has moods (`mood`), it is a gain of what speech does with it.
+gain of each channel, and a bend of the opening (`MouthScale`). Of a channel that has moods (`mood`), it is a gain of
+what speech does with it.
 
 These are the two axes of Edwards et al. 2016, "JALI: An animator-centric viseme model for expressive lip
 synchronization": the same words spoken with the jaw, with the lips, mumbled or over-articulated.
@@ -18,6 +19,7 @@ synchronization": the same words spoken with the jaw, with the lips, mumbled or 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
@@ -78,6 +80,39 @@ class Articulation:
 AXES = tuple(entry.name for entry in fields(Articulation))
 
 
+@dataclass(frozen=True, eq=False)
+class MouthScale:
+    """By how much a mouth goes further, and how soon it comes to rest between its sounds, to move as its style's.
+
+    Lips that are opened by a share s < 1 of `wide` are opened by `s ** bend` of it: the widest vowels stay, what lies
+    between them closes. T rows over a line, or one for all of it.
+
+    Attributes:
+        gains: [T, D] of each channel about the closed mouth; 1 leaves it.
+        bend: [T] from 1 on, which leaves the opening.
+        wide: [T] mm by which the style's lips part in a wide vowel, from where its closed mouth holds them.
+    """
+
+    gains: NDArray[np.floating]
+    bend: NDArray[np.floating]
+    wide: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, gains: NDArray[np.floating], bend: float = 1.0, wide: float = 1.0) -> MouthScale:
+        """One row, of gains [D]."""
+        return cls(np.asarray(gains)[None], np.array([bend]), np.array([wide]))
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing."""
+        return bool(np.all(self.gains == 1) and np.all(self.bend == 1))
+
+    def taken(self, rows: Callable[[NDArray[np.floating]], NDArray[np.floating]]) -> MouthScale:
+        """With each of its arrays [T, ...] exchanged for `rows` of it."""
+        bends = rows(np.stack([self.bend, self.wide], axis=1))  # [T, 2]
+        return MouthScale(rows(self.gains), bends[:, 0], bends[:, 1])
+
+
 def parse_articulation(text: str) -> Articulation:
     """`1.2`, or `jaw=1.2,lips=1.1`; an axis that is not named keeps 1."""
     gain = number_in(text)
@@ -117,7 +152,7 @@ def articulate(
     motion: Motion,
     articulation: Articulation,
     rest: NDArray[np.floating],
-    style: NDArray[np.floating] | None = None,
+    style: MouthScale | None = None,
 ) -> Motion:
     """The motion with the gains.
 
@@ -125,9 +160,9 @@ def articulate(
         motion: the line.
         articulation: the dial.
         rest: [D] or [T, D] the style's pose while its mouth is closed.
-        style: [T or 1, D] gains by which the mouth moves as the style's; None is 1.
+        style: by how much the mouth goes further to move as the style's, of T rows or one; None leaves it.
     """
-    if articulation.idle and (style is None or np.all(style == 1)):
+    if articulation.idle and (style is None or style.idle):
         return motion
     rig, values = motion.rig, motion.values.astype(np.float64)
     closed = np.broadcast_to(np.asarray(rest, np.float64), values.shape)
@@ -135,7 +170,8 @@ def articulate(
     if style is not None:
         centre, moods = closed.copy(), mood_columns(rig)
         centre[:, moods] = slow(values[:, moods], float(motion.fps))
-        result += (style - 1) * (values - centre)
+        result += (style.gains - 1) * (values - centre)
+        _bend(result, closed, rig, style)
     for region in AXES:
         columns = _dialled(rig, region)
         result[:, columns] += (getattr(articulation, region) - 1) * (result[:, columns] - closed[:, columns])
@@ -156,6 +192,19 @@ def articulate(
     result = np.clip(result, rig.lower, rig.upper)
     _keep_closed(result, values, rig)
     return replace(motion, values=result.astype(np.float32), meta=dict(motion.meta))
+
+
+def _bend(result: NDArray[np.float64], closed: NDArray[np.float64], rig: Rig, style: MouthScale) -> None:
+    """Close the mouth where it is neither shut nor wide open, by the style's bend; in place."""
+    contact = LipContact.of(rig)
+    if contact is None or np.all(style.bend == 1):
+        return
+    parting = [(int(column), mm) for column, mm in zip(contact.columns, contact.middle_parting, strict=True)]
+    columns = [column for column, _ in parting if rig.channels[column] in PARTING]
+    slope = np.array([mm for column, mm in parting if rig.channels[column] in PARTING])  # [n] mm by unit
+    above = np.maximum(result[:, columns] - closed[:, columns], 0)  # [T, n]
+    share = ((above @ slope) / style.wide).clip(1e-6, 1)  # [T]
+    result[:, columns] -= (1 - share ** (style.bend - 1))[:, None] * above
 
 
 def _keep_closed(result: NDArray[np.float64], values: NDArray[np.float64], rig: Rig) -> None:

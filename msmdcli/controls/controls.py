@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from msmdcli.controls.articulation import Articulation, MouthSizeSource, articulate
+from msmdcli.controls.articulation import Articulation, MouthScale, MouthSizeSource, articulate
 from msmdcli.controls.blinks import Blinks, control_blinks
 from msmdcli.controls.closures import Heard, close_lips
 from msmdcli.controls.gesture import Gesture, GestureLibrary, place
@@ -178,7 +178,7 @@ def control(
     rest: np.ndarray | None = None,
     performed: Callable[[Motion], Motion] | None = None,
     heard: Heard | None = None,
-    gains: np.ndarray | None = None,
+    scale: MouthScale | None = None,
     silent: Sequence[tuple[float, float]] | None = None,
 ) -> Controlled:
     """Do to a line what its controls ask for.
@@ -191,7 +191,7 @@ def control(
         rest: [D] or [T, D] the style's pose while its mouth is closed; None if it is not known.
         performed: lays the line's performance on it (`msmdcli.performance.line`); None leaves it as it was generated.
         heard: where closures sound in the recording; None if nothing listened for them.
-        gains: [T, D] by which the mouth moves as the style's; None is 1.
+        scale: by how much the mouth goes further to move as the style's; None leaves it.
         silent: the recording's silences at the gate's threshold, in seconds; None: they are looked for.
 
     Raises:
@@ -212,7 +212,8 @@ def control(
     if controls.head != 1 and motion.rig.rotation_indices is None:
         warnings.append(f"rig {motion.rig.name} has no head, so `head` changes nothing")
     shut = resting_pose(motion) if rest is None else held(rest, motion.frames)
-    motion = articulate(motion, controls.articulation, shut, None if gains is None else held(gains, motion.frames))
+    own = None if scale is None else scale.taken(lambda rows: held(rows, motion.frames))
+    motion = articulate(motion, controls.articulation, shut, own)
     if silent is None:
         silent = silent_stretches(audio.samples, audio.rate, controls.gate)
     if controls.gate.on:

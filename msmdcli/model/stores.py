@@ -165,8 +165,8 @@ class StyleStore(KeptFiles):
         content = self.read(key)
         if content is not None and len(content) == 4 * sum(sizes):
             return np.split(np.frombuffer(content, np.float32), np.cumsum(sizes)[:-1])
-        vectors = list(encode())
-        self.keep(key, [np.asarray(vector, np.float32).tobytes() for vector in vectors])
+        vectors = [np.asarray(vector, np.float32) for vector in encode()]  # as they are found another time
+        self.keep(key, [vector.tobytes() for vector in vectors])
         return vectors
 
 

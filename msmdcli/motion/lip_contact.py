@@ -62,9 +62,14 @@ class LipContact:
             lifting=np.array([row["bite"] for _, row in rows]),
         )
 
+    @property
+    def middle_parting(self) -> Array:
+        """[n] mm by which one unit of each channel parts the middle of the lips."""
+        return self.parting[:, len(self.rest) // 2]
+
     def parted(self, name: str, channels: Sequence[str]) -> float:
         """mm by which one unit of a channel parts the middle of the lips."""
-        return float(self.parting[self.columns == channels.index(name), len(self.rest) // 2][0])
+        return float(self.middle_parting[self.columns == channels.index(name)][0])
 
     def lifted(self, name: str, channels: Sequence[str]) -> float:
         """mm by which one unit of a channel lifts the lower lip."""
@@ -76,8 +81,7 @@ class LipContact:
 
     def middle(self, values: NDArray[np.floating]) -> Array:
         """[T, D] -> [T] mm: the gap in the middle of the mouth."""
-        k = len(self.rest) // 2
-        return self.rest[k] + values[:, self.columns].astype(np.float64) @ self.parting[:, k]
+        return self.rest[len(self.rest) // 2] + values[:, self.columns].astype(np.float64) @ self.middle_parting
 
     def bites(self, values: NDArray[np.floating]) -> Array:
         """[T, D] -> [T] mm: how high the lower lip stands above the cutting edge of the upper teeth."""

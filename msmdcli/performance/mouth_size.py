@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msmdcli.controls.mood import mood_columns, slow
+from msmdcli.motion.lip_contact import LipContact
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.mouth import MOUTH_REGIONS
 from msmdcli.motion.rig import Rig
@@ -33,7 +34,7 @@ SPEAKS = 0.03  # per second: jaws that move less do not speak (silent takes to 0
 SMALLEST = 0.0005  # a channel that goes less far does not move
 LARGEST = 2.0  # of a gain: beyond, reference and model do not speak of the same mouth
 LEAST, LITTLE = 0.5, 0.05  # of a gain: of a viseme, and of what else a mouth does: a reference may not do it at all
-WIDE = 90  # per cent of the frames of speech: a jaw that is further open says a wide vowel
+WIDE = 90  # per cent of the frames of speech: lips that are further apart say a wide vowel
 DOUBT = 1.5  # seconds of speech of a reference in which half of the gain is believed
 
 
@@ -45,12 +46,13 @@ class MouthSize:
         spread: [D] standard deviation of each channel while speaking; of one that has moods (`controls.mood`), of what
             is faster than these.
         seconds: of speech in which it was seen.
-        open_jaw: how far the jaw is open where it is wide, the `WIDE`th percentile; 0 where there is none.
+        opening: mm between the middles of the lips where they are wide open, the `WIDE`th percentile; 0 where nothing
+            tells.
     """
 
     spread: Array
     seconds: float
-    open_jaw: float = 0.0
+    opening: float = 0.0
 
 
 def sized_columns(rig: Rig) -> list[int]:
@@ -82,10 +84,9 @@ def size_of(motion: Motion, speaking: NDArray[np.bool_]) -> MouthSize:
         values[:, moods] -= slow(values[:, moods], float(motion.fps))
     padded = np.pad(values, ((SMOOTH // 2, SMOOTH // 2), (0, 0)), mode="edge")
     smooth = np.lib.stride_tricks.sliding_window_view(padded, SMOOTH, axis=0).mean(axis=-1)  # [T, D]
-    open_jaw = 0.0
-    if JAW in motion.rig.channels:
-        open_jaw = float(np.percentile(smooth[speaking, motion.rig.channels.index(JAW)], WIDE))
-    return MouthSize(smooth[speaking].std(axis=0), seconds, open_jaw)
+    contact = LipContact.of(motion.rig)
+    opening = 0.0 if contact is None else max(float(np.percentile(contact.middle(smooth[speaking]), WIDE)), 0.0)
+    return MouthSize(smooth[speaking].std(axis=0), seconds, opening)
 
 
 def nothing(rig: Rig) -> MouthSize:
@@ -121,22 +122,26 @@ def mean_size(sizes: Sequence[MouthSize]) -> MouthSize:
     if seconds == 0:
         return sizes[0]
     spread = np.sum([size.spread * size.seconds for size in sizes], axis=0) / seconds
-    return MouthSize(spread, seconds, sum(size.open_jaw * size.seconds for size in sizes) / seconds)
+    return MouthSize(spread, seconds, sum(size.opening * size.seconds for size in sizes) / seconds)
 
 
 def gains_of(wanted: MouthSize, made: MouthSize, rig: Rig) -> Array:
     """[D] by how much the channels of a mouth of size `made` are to go further, to go as far as `wanted`; 1 for those
     that have no size.
 
-    A short reference is believed in part: its size is by chance what it said.
+    A short reference is believed in part.
     """
     found = np.ones(rig.size)
     columns = [column for column in sized_columns(rig) if made.spread[column] > SMALLEST]
     if wanted.seconds > 0:
-        belief = wanted.seconds / (wanted.seconds + DOUBT)
         ratio = np.maximum(wanted.spread[columns], SMALLEST) / made.spread[columns]
-        found[columns] = bounded(rig, ratio**belief, columns)
+        found[columns] = bounded(rig, ratio ** belief(wanted), columns)
     return found
+
+
+def belief(size: MouthSize) -> float:
+    """How far a size is believed, 0 to 1: a short reference's is by chance what it said."""
+    return size.seconds / (size.seconds + DOUBT)
 
 
 def bounded(rig: Rig, gains: Array, columns: Sequence[int]) -> Array:

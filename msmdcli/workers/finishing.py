@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from msmdcli.controls.articulation import MouthScale
 from msmdcli.controls.closures import Heard
 from msmdcli.controls.controls import Controlled, Controls, control
 from msmdcli.controls.silence_gate import silent_stretches
@@ -54,7 +55,7 @@ def finished(
     rest: NDArray[np.float32] | None = None,
     performance: Performance | None = None,
     heard: Heard | None = None,
-    gains: NDArray[np.floating] | None = None,
+    scale: MouthScale | None = None,
 ) -> Finished:
     """Finish a line.
 
@@ -68,7 +69,7 @@ def finished(
             not known.
         performance: of the line; None leaves it as it was generated.
         heard: the closures in the recording; None: not known.
-        gains: [T or 1, D] by which the mouth moves as the styles', for each frame of `motion`.
+        scale: by how much the mouth goes further to move as the styles', for each frame of `motion` or for all.
 
     Raises:
         MsmdError: a control cannot be met.
@@ -80,7 +81,8 @@ def finished(
     def controlled(line: Motion, controls: Controls) -> Controlled:
         performed = None if performance is None else performance.on
         times = np.arange(line.frames, dtype=np.float64) * float(motion_fps / line.fps)  # in frames of the model
-        closed, own = (None if rows is None else between(rows, times) for rows in (rest, gains))
+        closed = None if rest is None else between(rest, times)
+        own = None if scale is None else scale.taken(lambda rows: between(rows, times))
         return control(line, controls, audio, task.seed, task.noise_name, closed, performed, heard, own, silences)
 
     own_length = controlled(motion, replace(task.controls, length=None)).motion.values

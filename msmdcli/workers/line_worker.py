@@ -33,7 +33,7 @@ from msmdcli.performance.line import Performance
 from msmdcli.system.files import Written, sha256_of
 from msmdcli.system.machine import available_cores
 from msmdcli.workers.finishing import Finished, finished
-from msmdcli.workers.mouth_sizes import gains_over_time
+from msmdcli.workers.mouth_sizes import scale_over_time
 from msmdcli.workers.performers import Performers
 from msmdcli.workers.read_ahead import read_ahead
 from msmdcli.workers.recordings import EncodedRecording, encoded
@@ -182,8 +182,8 @@ class LineWorker:
         """The same with a performance that is planned already."""
         audio, window = recording.audio, self.engine.bundle.window
         rest = self.rest(task, motion.frames) if task.controls.needs_rest else None
-        gains = gains_over_time(task.field, task.codes, task.gains, motion) if task.gains else None
-        return finished(motion, audio, recording.voice, task, window, rest, performance, recording.heard, gains)
+        scale = scale_over_time(task.field, task.codes, task.scales, motion) if task.scales else None
+        return finished(motion, audio, recording.voice, task, window, rest, performance, recording.heard, scale)
 
     def _written(self, task: LineTask, recording: EncodedRecording, motion: Motion) -> Outcome:
         """Finish a line and write its files under temporary names."""

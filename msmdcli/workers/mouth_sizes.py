@@ -4,7 +4,11 @@ The model says the trial speech (`shipped/speech`, synthetic voices) once in eve
 included; what its mouth then lacks, or has too much, against the reference's clips is the style's gain. So the gain
 belongs to the style: a line's quiet passage stays quiet, and neither a line's neighbours nor its own words change it.
 
-Gains of the tags that ship, as the shipped model is solved by default, come with the package
+A mean of mouths rests further open between the vowels than any of them, and its jaw and both lips are widest at once
+where theirs take turns. So what swings as far may open too far: then the opening is bent (`MouthScale`), narrower
+vowels that swing as far, until wide ones are near the reference's.
+
+Scales of the tags that ship, as the shipped model is solved by default, come with the package
 (`shipped/mouth_sizes.json`). Others are kept in the cache of styles.
 """
 
@@ -13,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.controls.articulation import Articulation, articulate
+from msmdcli.controls.articulation import PARTING, Articulation, MouthScale, articulate
 from msmdcli.controls.closures import close_lips
 from msmdcli.controls.smoothing import smooth_motion
 from msmdcli.media.audio import load_audio
@@ -30,12 +35,14 @@ from msmdcli.model.lines import Job
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import FeatureStore, StyleStore
 from msmdcli.model.style_codes import StyleCode, StyleEntry
+from msmdcli.motion.lip_contact import LipContact
 from msmdcli.motion.motion import Motion
 from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 from msmdcli.performance.mouth_size import (
     JAW,
     MouthSize,
+    belief,
     bounded,
     gains_of,
     has_size,
@@ -51,7 +58,7 @@ from msmdcli.workers.recordings import EncodedRecording, encoded
 
 TRIAL_SPEECH = SHIPPED / "speech"  # made by `python -m training.speech.make_trial_speech`
 SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.speech.make_mouth_sizes`
-VERSION = 6  # raise it when a change of the program changes gains
+VERSION = 7  # raise it when a change of the program changes scales
 ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact ...
 NEAR = 1.25  # ... but nearly: none is further from its first, or closures alone would drive it to its bound
 NATURAL = {
@@ -65,15 +72,17 @@ NATURAL = {
     "mouthUpperUpLeft": 0.98,
     "mouthUpperUpRight": 0.98,
 }
-WIDEST = 1.1  # of the jaw where it is wide, against the reference's: one that swings as far may still open too far
+WIDEST = 1.25  # of the opening where it is wide, against the reference's; on people's voices it is a tenth less
+BENT, HALVINGS = 1.8, 4  # the most that an opening is bent, and how finely that is looked for
+YIELDING = 0.95  # how far what parts the lips goes at least where a bend is not enough
+SHALLOW = 1.0  # mm: a mouth that opens less beyond its closed pose is not bent
 PLAIN = Articulation()
 
-Gains = NDArray[np.float32]  # [D] per channel of a rig, 1 where there is none
-SizeOf = Callable[[NDArray[np.floating]], MouthSize]
+SizeOf = Callable[[MouthScale], MouthSize]
 
 
 class MouthSizes:
-    """Finds gains, one per style and way of sampling.
+    """Finds scales, one per style and way of sampling.
 
     Args:
         engine: the model.
@@ -84,10 +93,10 @@ class MouthSizes:
         self._engine = engine
         self._store = store
         self._trial: Mapping[str, EncodedRecording] = {}
-        self._found: dict[str, Gains] = {}
+        self._found: dict[str, MouthScale] = {}
 
-    def gains(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True) -> Gains:
-        """The gains of a style's mouth.
+    def scale(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True) -> MouthScale:
+        """The scale of a style's mouth, of one row.
 
         Args:
             style: as the model sees it.
@@ -97,41 +106,68 @@ class MouthSizes:
         """
         rig = self._engine.bundle.rig
         if style.rest is None or not has_size(rig):
-            return np.ones(rig.size, np.float32)
+            return MouthScale.of(np.ones(rig.size, np.float32))
         described = self.described(clips, sampling, closures)
         if described in (shipped := shipped_sizes()):
-            return by_column(rig, shipped[described])
+            return of_plain(rig, shipped[described])
         key = self._key(style, described)
         if key not in self._found:
-            (found,) = self._store.recall(key, (rig.size,), lambda: [self.measured(style, clips, sampling, closures)])
-            self._found[key] = found
+
+            def encode() -> list[NDArray[np.float32]]:
+                found = self.measured(style, clips, sampling, closures)
+                return [found.gains[0], found.bend, found.wide]
+
+            self._found[key] = of_vectors(*self._store.recall(key, (rig.size, 1, 1), encode))
         return self._found[key]
 
-    def measured(self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True) -> Gains:
+    def measured(
+        self, style: StyleCode, clips: Sequence[Motion], sampling: Sampling, closures: bool = True
+    ) -> MouthScale:
         """The same, measured anew."""
         rig = self._engine.bundle.rig
-        found, columns = np.ones(rig.size), sized_columns(rig)
-        reference = size_of_clips(clips)
-        if reference.seconds > 0:
-            size = self._trial_in(style, sampling, closures)
-            plain = size(found)
-            first = gains_of(reference, plain, rig)
-            natural = np.array([NATURAL.get(name, 1.0) for name in rig.channels])
-            first[columns] = bounded(rig, (first * natural)[columns], columns)
-            wanted = plain.spread * first
+        columns, reference = sized_columns(rig), size_of_clips(clips)
+        unscaled = MouthScale.of(np.ones(rig.size))
+        if reference.seconds == 0:
+            return unscaled
+        size = self._trial_in(style, sampling, closures)
+        plain = size(unscaled)
+        first = gains_of(reference, plain, rig)
+        natural = np.array([NATURAL.get(name, 1.0) for name in rig.channels])
+        first[columns] = bounded(rig, (first * natural)[columns], columns)
+        wanted = plain.spread * first
+        closed = _closed_opening(style, rig)
+        wide = reference.opening - closed
+
+        def as_far(bend: float) -> MouthScale:
+            """Bent so far, with gains by which the channels spread as wanted."""
+            found = np.ones(rig.size)
             for _ in range(ROUNDS):
-                now = size(found).spread[columns]
+                now = size(MouthScale.of(found, bend, max(wide, SHALLOW))).spread[columns]
                 step = np.where(now > 0, wanted[columns] / np.where(now > 0, now, 1.0), 1.0)
                 near = np.clip(found[columns] * step, first[columns] / NEAR, first[columns] * NEAR)
                 found[columns] = bounded(rig, near, columns)
-            wide = size(found).open_jaw / reference.open_jaw if reference.open_jaw > 0 else 0.0
-            if wide > WIDEST:
-                jaw = rig.channels.index(JAW)
-                found[jaw] = bounded(rig, found[[jaw]] * WIDEST / wide, [jaw])[0]
-        return np.asarray(found, np.float32)
+            return MouthScale.of(found, bend, max(wide, SHALLOW))
+
+        widest = reference.opening * WIDEST ** (1 / belief(reference))
+
+        def beyond(scale: MouthScale) -> float:
+            """How much too wide it opens: 1 is just not."""
+            return (size(scale).opening - closed) / (widest - closed) if wide > SHALLOW else 0.0
+
+        found, low, high = as_far(1.0), 1.0, BENT
+        if beyond(found) <= 1:
+            return found
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if beyond(as_far(middle)) <= 1 else (middle, high)
+        found = as_far(high)
+        parting = [rig.channels.index(name) for name in PARTING if name in rig.channels]
+        gains = found.gains[0].copy()
+        gains[parting] = bounded(rig, gains[parting] * np.clip(1 / beyond(found), YIELDING, 1), parting)
+        return replace(found, gains=gains[None])
 
     def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> SizeOf:
-        """The trial speech in a style: what its size is with some gains [D]."""
+        """The trial speech in a style: what its size is with some scale."""
         engine, rest = self._engine, style.rest
         assert rest is not None
         if not self._trial:
@@ -143,10 +179,10 @@ class MouthSizes:
         ]
         said = {job.id: motion.resample(RATE) for job, motion in engine.animate(jobs)}
 
-        def size(gains: NDArray[np.floating]) -> MouthSize:
+        def size(scale: MouthScale) -> MouthSize:
             sizes = []
             for name, trial in self._trial.items():
-                motion, audio = smooth_motion(articulate(said[name], PLAIN, rest, gains[None]), None), trial.audio
+                motion, audio = smooth_motion(articulate(said[name], PLAIN, rest, scale), None), trial.audio
                 if closures and trial.heard is not None:
                     motion = close_lips(motion, trial.heard).motion
                 silent = frames_below_speech(audio.samples, audio.rate, RATE, motion.frames)
@@ -156,13 +192,13 @@ class MouthSizes:
         return size
 
     def described(self, clips: Sequence[Motion], sampling: Sampling, closures: bool = True) -> str:
-        """What decides the gains, whatever computes them: sha256."""
+        """What decides the scale, whatever computes them: sha256."""
         motions = [[str(clip.fps), hashlib.sha256(clip.values.tobytes()).hexdigest()] for clip in clips]
         model = [self._engine.bundle.sha256, sampling.description()]
         return _digest(["mouth size", VERSION, _speech(), model, motions, closures])
 
     def _key(self, style: StyleCode, described: str) -> str:
-        """What decides the gains to the last bit: sha256."""
+        """What decides the scale to the last bit: sha256."""
         return _digest([described, style.key, self._engine.device, self._engine.runtime.version])
 
 
@@ -177,42 +213,66 @@ def _speech() -> list[str]:
 
 @cache
 def shipped_sizes() -> dict[str, dict[str, float]]:
-    """Gains that come with the package, by `MouthSizes.described`: channel -> gain."""
+    """Scales that come with the package, by `MouthSizes.described`: see `plain`."""
     if not SHIPPED_SIZES.is_file():
         return {}
-    known: dict[str, dict[str, float]] = json.loads(SHIPPED_SIZES.read_text(encoding="utf-8"))["gains"]
+    known: dict[str, dict[str, float]] = json.loads(SHIPPED_SIZES.read_text(encoding="utf-8"))["scales"]
     return known
 
 
-def by_column(rig: Rig, by_channel: Mapping[str, float]) -> Gains:
-    """[D] gains of a rig's columns, from those of channels."""
-    return np.array([by_channel.get(name, 1.0) for name in rig.channels], np.float32)
+def of_vectors(gains: NDArray[np.floating], bend: NDArray[np.floating], wide: NDArray[np.floating]) -> MouthScale:
+    """A scale of gains [D], bend [1] and wide [1]."""
+    return MouthScale(gains[None], bend, wide)
 
 
-def by_channel(rig: Rig, by_column: Gains) -> dict[str, float]:
-    """Channel -> gain, without those that have no size."""
-    return {rig.channels[column]: round(float(by_column[column]), 4) for column in sorted(sized_columns(rig))}
+def of_plain(rig: Rig, found: Mapping[str, float]) -> MouthScale:
+    """A scale from what `plain` gives; a channel that is missing has no gain."""
+    gains = np.array([found.get(name, 1.0) for name in rig.channels], np.float32)
+    return MouthScale.of(gains, found.get("bend", 1.0), found.get("wide", 1.0))
 
 
-def gains_over_time(
-    field: StyleField, refs: Iterable[tuple[str, Path]], gains: Mapping[tuple[str, Path], Gains], motion: Motion
-) -> NDArray[np.float64]:
-    """[T or 1, D] the gains of the mouth over a line: of its styles, each with its share, as far as its intensity goes.
-    Shares are of the logarithm: half of 2 and half of 1/2 is 1.
+def plain(rig: Rig, scale: MouthScale) -> dict[str, float]:
+    """A scale of one row as plain data: channel -> gain of those that have a size; and its bend and wide."""
+    gains = {rig.channels[column]: round(float(scale.gains[0, column]), 4) for column in sorted(sized_columns(rig))}
+    return {**gains, "bend": round(float(scale.bend[0]), 4), "wide": round(float(scale.wide[0]), 3)}
+
+
+def _closed_opening(style: StyleCode, rig: Rig) -> float:
+    """mm between the lips of a style's closed mouth."""
+    contact = LipContact.of(rig)
+    if contact is None or style.rest is None:
+        return 0.0
+    return float(contact.middle(style.rest[None])[0])
+
+
+def scale_over_time(
+    field: StyleField, refs: Iterable[tuple[str, Path]], scales: Mapping[tuple[str, Path], MouthScale], motion: Motion
+) -> MouthScale:
+    """The scale of the mouth over a line: of its styles, each with its share, as far as its intensity goes. Shares are
+    of the logarithm: half of 2 and half of 1/2 is 1.
 
     Args:
         field: of the line.
         refs: `StyleRef.key` of all its styles.
-        gains: `StyleRef.key` -> of each style; one that is missing has none.
+        scales: `StyleRef.key` -> of each style; one that is missing has none.
         motion: of the model.
     """
     rig = motion.rig
     names = {key: str(number) for number, key in enumerate(refs)}
-    by_name = {name: gains[key] for key, name in names.items() if key in gains}
-    columns, total = sized_columns(rig), np.zeros((1, rig.size))
+    by_name = {name: scales[key] for key, name in names.items() if key in scales}
+    columns, jaw = sized_columns(rig), rig.channels.index(JAW)
+    gains, bend = np.zeros((1, rig.size)), np.zeros(1)
+    wide, share = np.zeros(1), np.full(1, 1e-9)
     for name, intensity, weight in field.shares_over_time(names, motion.frames, motion.fps, rig):
-        if name in by_name:
-            size = np.ones(rig.size)
-            size[columns] = bounded(rig, by_name[name][columns].astype(np.float64) ** intensity, columns)
-            total = total + np.atleast_2d(np.asarray(weight, np.float64)) * np.log(size)
-    return np.exp(total)
+        if (own := by_name.get(name)) is None:
+            continue
+        size = np.ones(rig.size)
+        size[columns] = bounded(rig, own.gains[0, columns].astype(np.float64) ** intensity, columns)
+        weights = np.atleast_2d(np.asarray(weight, np.float64))  # [T or 1, D or 1]
+        of_jaw = weights[:, min(jaw, weights.shape[1] - 1)]
+        gains = gains + weights * np.log(size)
+        bend = bend + of_jaw * intensity * np.log(own.bend[0])
+        wide, share = wide + of_jaw * np.log(own.wide[0]), share + of_jaw
+    rows = max(len(gains), len(bend))
+    bends, wides = (np.broadcast_to(values, rows) for values in (np.exp(np.maximum(bend, 0)), np.exp(wide / share)))
+    return MouthScale(np.exp(gains), bends, wides)

@@ -10,9 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from msmdcli.controls.articulation import MouthScale
 from msmdcli.controls.controls import NO_CONTROLS, Controls
 from msmdcli.controls.head import HeadMotion
 from msmdcli.errors import MsmdError
@@ -45,7 +43,7 @@ class LineTask:
         kept: groups of channels that run along with the original that is dubbed; see `msmdcli.performance.line.plan`.
         generated: groups whose movement is the model's.
         sampling: how it is solved, resolved; None is the engine's.
-        gains: `StyleRef.key` -> [D] by how much each channel of the mouth goes further, to go as far as the style's.
+        scales: `StyleRef.key` -> by how much the mouth goes further, to move as the style's; of one row.
     """
 
     id: str
@@ -66,7 +64,7 @@ class LineTask:
     kept: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()
     sampling: Sampling | None = None
-    gains: Mapping[tuple[str, Path], NDArray[np.float32]] = dataclasses.field(default_factory=dict)
+    scales: Mapping[tuple[str, Path], MouthScale] = dataclasses.field(default_factory=dict)
 
     @property
     def noise_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Measure the gains of the mouth for the tags that ship, by the shipped model at its defaults (`mouth_sizes`).
+"""Measure the scales of the mouth for the tags that ship, by the shipped model at its defaults (`mouth_sizes`).
 
     python -m training.speech.make_mouth_sizes      # when the model, a tag's clips or the trial speech have changed
 
@@ -15,7 +15,7 @@ from msmdcli.model.stores import StyleStore
 from msmdcli.paths import shipped_bundle
 from msmdcli.performance.mouth_size import VISEMES
 from msmdcli.styles.library import StyleLibrary
-from msmdcli.workers.mouth_sizes import SHIPPED_SIZES, VERSION, MouthSizes, by_channel
+from msmdcli.workers.mouth_sizes import SHIPPED_SIZES, VERSION, MouthSizes, plain
 
 
 def main() -> None:
@@ -28,11 +28,11 @@ def main() -> None:
         style = engine.encode_style(clips)
         for closures in (True, False):
             key = sizes.described(clips, engine.sampling, closures)
-            gains = by_channel(engine.bundle.rig, sizes.measured(style, clips, engine.sampling, closures))
-            found[key], names[key] = gains, tag
-            words = " ".join(f"{channel} {gains[channel]:.2f}" for channel in VISEMES)
+            scale = plain(engine.bundle.rig, sizes.measured(style, clips, engine.sampling, closures))
+            found[key], names[key] = scale, tag
+            words = " ".join(f"{name} {scale[name]:.2f}" for name in (*VISEMES, "bend"))
             print(f"{tag:16s} closures {'on' if closures else 'off':3s} {words}")
-    document = {"format_version": 2, "gains_version": VERSION, "gains": found, "tags": names}
+    document = {"format_version": 3, "scales_version": VERSION, "scales": found, "tags": names}
     SHIPPED_SIZES.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from msmdcli.controls.articulation import Articulation, articulate, parse_articulation
+from msmdcli.controls.articulation import Articulation, MouthScale, articulate, parse_articulation
 from msmdcli.errors import MsmdError
 from msmdcli.motion.lip_contact import LipContact
 from msmdcli.motion.motion import Motion
@@ -67,9 +67,9 @@ def test_a_style_whose_lips_do_less_closes_them_all_the_same(name: str) -> None:
     motion.values[40:44, RIG.index(name)] += 0.4
     motion.values[40:44, CLOSE] = 0
     motion.values[40:44, CLOSE] = (CONTACT.middle(motion.values[40:44]) - 0.2) / 38.94
-    gains = np.ones((1, RIG.size))
-    gains[0, RIG.index(name)] = 0.05
-    less = articulate(motion, Articulation(), rest, gains)
+    gains = np.ones(RIG.size)
+    gains[RIG.index(name)] = 0.05
+    less = articulate(motion, Articulation(), rest, MouthScale.of(gains))
     assert less.values[40:44, RIG.index(name)].max() < 0.05
     assert (CONTACT.middle(less.values)[40:44] < 0.4).all()
 
@@ -79,11 +79,33 @@ def test_a_gain_of_the_style_is_of_speech_and_leaves_moods() -> None:
     time = np.arange(100) / 25
     mood = 0.2 * np.sin(2 * np.pi * 0.25 * time)
     motion.values[:, SMILE] += mood.astype(np.float32)
-    gains = np.ones((1, RIG.size))
-    gains[0, SMILE] = 2.0
-    made = articulate(motion, Articulation(), rest, gains).values[20:80, SMILE]
+    gains = np.ones(RIG.size)
+    gains[SMILE] = 2.0
+    made = articulate(motion, Articulation(), rest, MouthScale.of(gains)).values[20:80, SMILE]
     syllables = 0.05 * np.sin(2 * np.pi * 2 * time)[20:80]
     np.testing.assert_allclose(made, 0.5 + mood[20:80] + 2 * syllables, atol=0.03)
+
+
+def test_a_bent_opening_keeps_its_widest_and_comes_to_rest_between() -> None:
+    motion, rest = talk()
+    closed = float(CONTACT.middle(rest[None])[0])
+    plain = CONTACT.middle(motion.values) - closed  # [T] mm
+    wide = float(plain.max())
+    bent = articulate(motion, Articulation(), rest, MouthScale.of(np.ones(RIG.size), bend=1.6, wide=wide))
+    opening = CONTACT.middle(bent.values) - closed
+    assert opening.max() == pytest.approx(wide, rel=0.02)
+    between = (plain > 0.3 * wide) & (plain < 0.6 * wide)
+    assert between.any() and (opening[between] < 0.85 * plain[between]).all()
+    assert (opening <= plain + 1e-3).all()
+    order = np.argsort(plain)
+    assert (np.diff(opening[order]) > -0.05 * wide).all()  # what is wider stays wider
+    upper = [RIG.index(name) for name in RIG.regions["upper"]]
+    np.testing.assert_array_equal(bent.values[:, upper], motion.values[:, upper])
+
+
+def test_a_bend_of_one_changes_nothing() -> None:
+    motion, rest = talk()
+    assert articulate(motion, Articulation(), rest, MouthScale.of(np.ones(RIG.size), bend=1.0, wide=5.0)) is motion
 
 
 def test_a_small_gain_does_not_lift_what_is_below_the_resting_mouth() -> None:

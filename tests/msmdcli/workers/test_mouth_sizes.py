@@ -1,4 +1,4 @@
-"""Each style's mouth as large as its clips', with the model that ships."""
+"""Each style's mouth moves as its clips' do, with the model that ships."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.performance.mouth_size import LEAST, size_of_clips
 from msmdcli.styles.field import Segment, StyleField, StyleRef
 from msmdcli.styles.library import StyleLibrary
-from msmdcli.workers.mouth_sizes import WIDEST, MouthSizes, by_channel, by_column, gains_over_time, shipped_sizes
+from msmdcli.workers.mouth_sizes import BENT, WIDEST, MouthSizes, of_plain, plain, scale_over_time, shipped_sizes
 
 AUDIO = Path(__file__).resolve().parents[3] / "examples" / "audio"
 SPOKEN = ("jawOpen", "mouthPucker", "mouthLowerDownLeft")
@@ -42,7 +42,7 @@ def spread(motion: Motion, name: str) -> float:
 def gains(animator: Animator, takes: list[Motion], sampling: Sampling | None = None) -> dict[str, float]:
     engine = animator.engine
     sizes = MouthSizes(engine, StyleStore(limit=0))
-    return by_channel(engine.bundle.rig, sizes.gains(engine.encode_style(takes), takes, sampling or engine.sampling))
+    return plain(engine.bundle.rig, sizes.scale(engine.encode_style(takes), takes, sampling or engine.sampling))
 
 
 @pytest.mark.parametrize("tag", ["surprised", "sad"])
@@ -56,7 +56,7 @@ def test_a_line_is_nearer_to_its_style_than_the_model_alone(animator: Animator, 
     assert off(Controls()) < 0.75 * off(Controls(mouth_size="generated"))
 
 
-def test_the_gains_that_ship_are_what_would_be_measured(animator: Animator) -> None:
+def test_the_scales_that_ship_are_what_would_be_measured(animator: Animator) -> None:
     """If this fails, the model, a tag or the trial speech has changed: python -m training.speech.make_mouth_sizes."""
     engine = animator.engine
     sizes = MouthSizes(engine, StyleStore(limit=0))
@@ -66,19 +66,40 @@ def test_the_gains_that_ship_are_what_would_be_measured(animator: Animator) -> N
     for tag in ("surprised", "sad"):
         takes = clips(animator, tag)
         style = engine.encode_style(takes)
-        measured, shipped = sizes.measured(style, takes, engine.sampling), sizes.gains(style, takes, engine.sampling)
-        np.testing.assert_allclose(shipped, measured, rtol=0.01, atol=1e-3)
+        measured, shipped = sizes.measured(style, takes, engine.sampling), sizes.scale(style, takes, engine.sampling)
+        np.testing.assert_allclose(shipped.gains, measured.gains, rtol=0.01, atol=1e-3)
+        np.testing.assert_allclose([*shipped.bend, *shipped.wide], [*measured.bend, *measured.wide], rtol=0.01)
 
 
-@pytest.mark.parametrize("tag", ["contemptuous", "surprised"])
-def test_a_jaw_that_swings_as_far_opens_no_wider_than_the_reference_s(animator: Animator, tag: str) -> None:
-    """A made jaw rests further open than a real one between the vowels, so the same swing would take it too far."""
+@pytest.mark.parametrize("tag", ["determined", "surprised"])
+def test_a_mouth_that_swings_as_far_opens_no_wider_than_the_reference_s(
+    animator: Animator, tag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A made mouth rests further open than a real one between the vowels, and its jaw and lips are widest at once: the
+    same swings would take it too far."""
     engine, takes = animator.engine, clips(animator, tag)
     sizes, style = MouthSizes(engine, StyleStore(limit=0)), engine.encode_style(takes)
     size = sizes._trial_in(style, engine.sampling, closures=True)
-    own = size_of_clips(takes)
-    made = size(sizes.gains(style, takes, engine.sampling))
-    assert 0.95 * own.open_jaw < made.open_jaw < 1.04 * WIDEST * own.open_jaw
+    own, scale = size_of_clips(takes), sizes.scale(style, takes, engine.sampling)
+    made, jaw = size(scale), animator.bundle.rig.index("jawOpen")
+    assert scale.bend[0] > 1.3
+    assert own.opening < made.opening < 1.15 * WIDEST * own.opening
+    monkeypatch.setattr("msmdcli.workers.mouth_sizes.WIDEST", 9.0)
+    unbent = size(sizes.measured(style, takes, engine.sampling))
+    assert made.opening < 0.97 * unbent.opening
+    assert made.spread[jaw] > 0.92 * unbent.spread[jaw]  # narrower vowels, hardly smaller ones
+
+
+def test_a_scale_is_kept_in_the_cache_of_styles(animator: Animator, tmp_path: Path) -> None:
+    engine, store = animator.engine, StyleStore(tmp_path, limit=10**6)
+    takes = [replace(take, values=take.values * np.float32(0.9)) for take in clips(animator, "determined")]
+    style = engine.encode_style(takes)
+    first = MouthSizes(engine, store).scale(style, takes, engine.sampling)
+    again = MouthSizes(engine, store)
+    again.measured = None  # type: ignore[assignment]  # it must not be asked
+    found = again.scale(style, takes, engine.sampling)
+    np.testing.assert_array_equal(found.gains, first.gains)
+    assert (found.bend, found.wide) == (first.bend, first.wide)
 
 
 def test_a_reference_that_goes_further_makes_the_mouth_go_further(animator: Animator, tmp_path: Path) -> None:
@@ -147,23 +168,32 @@ def test_mixes_segments_and_intensity_have_their_share(animator: Animator) -> No
     base = Path()
     wide, narrow = StyleRef("wide", base), StyleRef("narrow", base)
     rig = animator.bundle.rig
-    found = {
-        wide.key: by_column(rig, {"jawOpen": 1.44, "mouthPucker": 1.21}),
-        narrow.key: by_column(rig, {"jawOpen": 0.64}),
+    scales = {
+        wide.key: of_plain(rig, {"jawOpen": 1.44, "mouthPucker": 1.21, "bend": 1.69, "wide": 8.0}),
+        narrow.key: of_plain(rig, {"jawOpen": 0.64, "bend": 1.0, "wide": 2.0}),
     }
     motion = Motion(np.zeros((100, rig.size), np.float32), animator.bundle.fps, rig)
 
     def over(*segments: Segment, intensity: float = 1.0) -> np.ndarray:
-        over_all = gains_over_time(StyleField(segments, intensity), found, found, motion)
-        assert (over_all[:, rig.indices("upper")] == 1).all()
-        return over_all[:, [rig.index("jawOpen"), rig.index("mouthPucker")]]
+        """[T or 1, 4] gains of jaw and pucker, bend and wide."""
+        found = scale_over_time(StyleField(segments, intensity), scales, scales, motion)
+        assert (found.gains[:, rig.indices("upper")] == 1).all()
+        gains = found.gains[:, [rig.index("jawOpen"), rig.index("mouthPucker")]]
+        rows = max(len(gains), len(found.bend))
+        return np.column_stack([np.broadcast_to(gains, (rows, 2)), found.bend, found.wide])
 
-    assert over(Segment(0.0, (wide,)))[0].tolist() == pytest.approx([1.44, 1.21])
-    assert over(Segment(0.0, (wide,)), intensity=0.5)[0].tolist() == pytest.approx([1.2, 1.1])
+    assert over(Segment(0.0, (wide,)))[0].tolist() == pytest.approx([1.44, 1.21, 1.69, 8.0])
+    assert over(Segment(0.0, (wide,)), intensity=0.5)[0].tolist() == pytest.approx([1.2, 1.1, 1.3, 8.0])
     mixed = over(Segment(0.0, (replace(wide, weight=0.5), replace(narrow, weight=0.5))))
-    assert mixed[0, 0] == pytest.approx(1.2 * 0.8)
+    assert mixed[0].tolist() == pytest.approx([1.2 * 0.8, 1.1, 1.3, 4.0])
     changing = over(Segment(0.0, (wide,)), Segment(2.0, (narrow,), fade=0.4))
     assert changing[0, 0] == pytest.approx(1.44) and changing[-1, 0] == pytest.approx(0.64)
+    assert changing[0, 2] == pytest.approx(1.69) and changing[-1, 2] == pytest.approx(1.0)
     assert np.abs(np.diff(changing[:, 0])).max() < 0.15
     regional = over(Segment(0.0, (wide,), {"jaw": (narrow,)}))
-    assert regional[0].tolist() == pytest.approx([0.64, 1.21])
+    assert regional[0, :2].tolist() == pytest.approx([0.64, 1.21])
+
+
+def test_no_tag_is_bent_beyond_the_most() -> None:
+    for shipped in shipped_sizes().values():
+        assert 1 <= shipped["bend"] <= BENT and shipped["wide"] > 0
