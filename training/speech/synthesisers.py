@@ -90,7 +90,8 @@ ESPEAK_VARIANTS = (
 
 class Espeak:
     """The library keeps state that cannot be reset (the phase of its noise, the first event after a start), so every
-    utterance is spoken by a forked child that starts from one and the same state: it depends on nothing said before."""
+    utterance is spoken by a forked child that starts from one and the same state: it depends on nothing said before,
+    and on nobody else who draws from the C library's random numbers."""
 
     name = "espeak-ng"
 
@@ -149,6 +150,7 @@ class Espeak:
         if child == 0:
             try:
                 os.close(reader)
+                ctypes.CDLL(None).srand(1)  # its noise comes from rand(), of which others in this process have drawn
                 self._synthesise(name, "a", 1.0, 0.5)
                 samples, events = self._synthesise(name, text, tempo, pitch)
                 with os.fdopen(writer, "wb") as pipe:

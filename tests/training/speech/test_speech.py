@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -111,6 +112,17 @@ def test_espeak_says_the_same_whatever_it_said_before() -> None:
 
 
 @pytest.mark.slow
+def test_espeak_says_the_same_whoever_draws_random_numbers_beside_it() -> None:
+    """Libraries in the same process call rand(), too; espeak-ng's breath and flutter come from it."""
+    speaker = engine("espeak-ng")
+    voice = {v.id: v for v in speaker.voices()}["espeak-ng/ko+f2"]
+    before = speaker.speak(voice, "나무 구름 왕, 우유, 비 포도 비!", 0.61, 0.46)
+    ctypes.CDLL(None).srand(12345)
+    np.testing.assert_array_equal(
+        speaker.speak(voice, "나무 구름 왕, 우유, 비 포도 비!", 0.61, 0.46).samples, before.samples
+    )
+
+
 def test_espeak_says_every_line_in_known_phonemes() -> None:
     speaker, table, texts = engine("espeak-ng"), VisemeTable.load(), Texts()
     for language in ESPEAK_LANGUAGES:
