@@ -34,7 +34,7 @@ SPEAKS = 0.03  # per second: jaws that move less do not speak (silent takes to 0
 SMALLEST = 0.0005  # a channel that goes less far does not move
 LARGEST = 2.0  # of a gain: beyond, reference and model do not speak of the same mouth
 LEAST, LITTLE = 0.5, 0.05  # of a gain: of a viseme, and of what else a mouth does: a reference may not do it at all
-WIDE = 90  # per cent of the frames of speech: lips that are further apart say a wide vowel
+WIDE = 90  # per cent of the frames of speech: what is further open says a wide vowel
 DOUBT = 1.5  # seconds of speech of a reference in which half of the gain is believed
 
 
@@ -46,12 +46,13 @@ class MouthSize:
         spread: [D] standard deviation of each channel while speaking; of one that has moods (`controls.mood`), of what
             is faster than these.
         seconds: of speech in which it was seen.
-        opening: mm between the middles of the lips where they are wide open, the `WIDE`th percentile; 0 where nothing
-            tells.
+        open_jaw: how far the jaw is open where it is wide, the `WIDE`th percentile; 0 where there is none.
+        opening: mm between the middles of the lips, likewise.
     """
 
     spread: Array
     seconds: float
+    open_jaw: float = 0.0
     opening: float = 0.0
 
 
@@ -84,9 +85,12 @@ def size_of(motion: Motion, speaking: NDArray[np.bool_]) -> MouthSize:
         values[:, moods] -= slow(values[:, moods], float(motion.fps))
     padded = np.pad(values, ((SMOOTH // 2, SMOOTH // 2), (0, 0)), mode="edge")
     smooth = np.lib.stride_tricks.sliding_window_view(padded, SMOOTH, axis=0).mean(axis=-1)  # [T, D]
-    contact = LipContact.of(motion.rig)
-    opening = 0.0 if contact is None else max(float(np.percentile(contact.middle(smooth[speaking]), WIDE)), 0.0)
-    return MouthSize(smooth[speaking].std(axis=0), seconds, opening)
+    said, contact, open_jaw, opening = smooth[speaking], LipContact.of(motion.rig), 0.0, 0.0
+    if JAW in motion.rig.channels:
+        open_jaw = float(np.percentile(said[:, motion.rig.channels.index(JAW)], WIDE))
+    if contact is not None:
+        opening = max(float(np.percentile(contact.middle(said), WIDE)), 0.0)
+    return MouthSize(said.std(axis=0), seconds, open_jaw, opening)
 
 
 def nothing(rig: Rig) -> MouthSize:
@@ -122,7 +126,11 @@ def mean_size(sizes: Sequence[MouthSize]) -> MouthSize:
     if seconds == 0:
         return sizes[0]
     spread = np.sum([size.spread * size.seconds for size in sizes], axis=0) / seconds
-    return MouthSize(spread, seconds, sum(size.opening * size.seconds for size in sizes) / seconds)
+    jaw, opening = (
+        sum(wide * size.seconds for wide, size in zip(wides, sizes, strict=True)) / seconds
+        for wides in ([size.open_jaw for size in sizes], [size.opening for size in sizes])
+    )
+    return MouthSize(spread, seconds, jaw, opening)
 
 
 def gains_of(wanted: MouthSize, made: MouthSize, rig: Rig) -> Array:

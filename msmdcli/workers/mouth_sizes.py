@@ -41,6 +41,7 @@ from msmdcli.motion.rig import Rig
 from msmdcli.paths import SHIPPED
 from msmdcli.performance.mouth_size import (
     JAW,
+    SMALLEST,
     MouthSize,
     belief,
     bounded,
@@ -73,6 +74,7 @@ NATURAL = {
     "mouthUpperUpRight": 0.98,
 }
 WIDEST = 1.25  # of the opening where it is wide, against the reference's; on people's voices it is a tenth less
+WIDEST_JAW = 1.1  # of the jaw where it is wide, likewise
 BENT, HALVINGS = 1.8, 4  # the most that an opening is bent, and how finely that is looked for
 YIELDING = 0.95  # how far what parts the lips goes at least where a bend is not enough
 SHALLOW = 1.0  # mm: a mouth that opens less beyond its closed pose is not bent
@@ -154,16 +156,20 @@ class MouthSizes:
             """How much too wide it opens: 1 is just not."""
             return (size(scale).opening - closed) / (widest - closed) if wide > SHALLOW else 0.0
 
-        found, low, high = as_far(1.0), 1.0, BENT
-        if beyond(found) <= 1:
-            return found
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            low, high = (low, middle) if beyond(as_far(middle)) <= 1 else (middle, high)
-        found = as_far(high)
-        parting = [rig.channels.index(name) for name in PARTING if name in rig.channels]
-        gains = found.gains[0].copy()
-        gains[parting] = bounded(rig, gains[parting] * np.clip(1 / beyond(found), YIELDING, 1), parting)
+        found = as_far(1.0)
+        if beyond(found) > 1:
+            low, high = 1.0, BENT
+            for _ in range(HALVINGS):
+                middle = (low + high) / 2
+                low, high = (low, middle) if beyond(as_far(middle)) <= 1 else (middle, high)
+            found = as_far(high)
+        gains, jaw = found.gains[0].copy(), rig.channels.index(JAW)
+        if (still := beyond(found)) > 1:
+            parting = [rig.channels.index(name) for name in PARTING if name in rig.channels]
+            gains[parting] = bounded(rig, gains[parting] * max(1 / still, YIELDING), parting)
+        wide_jaw = size(replace(found, gains=gains[None])).open_jaw / max(reference.open_jaw, SMALLEST)
+        if reference.open_jaw > 0 and wide_jaw > WIDEST_JAW:
+            gains[jaw] = bounded(rig, gains[[jaw]] * WIDEST_JAW / wide_jaw, [jaw])[0]
         return replace(found, gains=gains[None])
 
     def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> SizeOf:

@@ -16,7 +16,16 @@ from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.performance.mouth_size import LEAST, size_of_clips
 from msmdcli.styles.field import Segment, StyleField, StyleRef
 from msmdcli.styles.library import StyleLibrary
-from msmdcli.workers.mouth_sizes import BENT, WIDEST, MouthSizes, of_plain, plain, scale_over_time, shipped_sizes
+from msmdcli.workers.mouth_sizes import (
+    BENT,
+    WIDEST,
+    WIDEST_JAW,
+    MouthSizes,
+    of_plain,
+    plain,
+    scale_over_time,
+    shipped_sizes,
+)
 
 AUDIO = Path(__file__).resolve().parents[3] / "examples" / "audio"
 SPOKEN = ("jawOpen", "mouthPucker", "mouthLowerDownLeft")
@@ -81,13 +90,13 @@ def test_a_mouth_that_swings_as_far_opens_no_wider_than_the_reference_s(
     sizes, style = MouthSizes(engine, StyleStore(limit=0)), engine.encode_style(takes)
     size = sizes._trial_in(style, engine.sampling, closures=True)
     own, scale = size_of_clips(takes), sizes.scale(style, takes, engine.sampling)
-    made, jaw = size(scale), animator.bundle.rig.index("jawOpen")
+    made, jaw = size(scale), animator.bundle.rig.index("jawOpen")  # vowels that swing as far are narrower, not smaller
     assert scale.bend[0] > 1.3
-    assert own.opening < made.opening < 1.15 * WIDEST * own.opening
+    assert own.opening < made.opening < 1.1 * WIDEST * own.opening
+    assert 0.9 * own.open_jaw < made.open_jaw < 1.04 * WIDEST_JAW * own.open_jaw
     monkeypatch.setattr("msmdcli.workers.mouth_sizes.WIDEST", 9.0)
     unbent = size(sizes.measured(style, takes, engine.sampling))
-    assert made.opening < 0.97 * unbent.opening
-    assert made.spread[jaw] > 0.92 * unbent.spread[jaw]  # narrower vowels, hardly smaller ones
+    assert made.opening / made.spread[jaw] < 0.96 * unbent.opening / unbent.spread[jaw]
 
 
 def test_a_scale_is_kept_in_the_cache_of_styles(animator: Animator, tmp_path: Path) -> None:
