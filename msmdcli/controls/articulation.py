@@ -45,6 +45,7 @@ WIDE = {  # from where on a gain counts less and less, and how far it takes a ch
     "mouthSmileLeft": (0.8, 1.0),
     "mouthSmileRight": (0.8, 1.0),
 }
+UNBOUNDED = 1e3  # mm: no lips part so far
 LEAST_OPEN = 1e-3  # a jaw that is opened less than this has nothing that mouthClose could follow
 EXPRESSION = ("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight")  # no dial on these
 MEET, APART = 0.6, 1.4  # mm: lips with a smaller gap meet, with a larger one they do not
@@ -85,32 +86,41 @@ class MouthScale:
     """By how much a mouth goes further, and how soon it comes to rest between its sounds, to move as its style's.
 
     Lips that are opened by a share s < 1 of `wide` are opened by `s ** bend` of it: the widest vowels stay, what lies
-    between them closes. T rows over a line, or one for all of it.
+    between them closes. Beyond `wide` they come to `most` softly. T rows over a line, or one for all of it.
 
     Attributes:
         gains: [T, D] of each channel about the closed mouth; 1 leaves it.
         bend: [T] from 1 on, which leaves the opening.
         wide: [T] mm by which the style's lips part in a wide vowel, from where its closed mouth holds them.
+        most: [T] mm by which they part at most, likewise.
     """
 
     gains: NDArray[np.floating]
     bend: NDArray[np.floating]
     wide: NDArray[np.floating]
+    most: NDArray[np.floating]
 
     @classmethod
-    def of(cls, gains: NDArray[np.floating], bend: float = 1.0, wide: float = 1.0) -> MouthScale:
+    def of(
+        cls, gains: NDArray[np.floating], bend: float = 1.0, wide: float = 1.0, most: float = UNBOUNDED
+    ) -> MouthScale:
         """One row, of gains [D]."""
-        return cls(np.asarray(gains)[None], np.array([bend]), np.array([wide]))
+        return cls(np.asarray(gains)[None], np.array([bend]), np.array([wide]), np.array([most]))
 
     @property
     def idle(self) -> bool:
         """Whether it changes nothing."""
-        return bool(np.all(self.gains == 1) and np.all(self.bend == 1))
+        return bool(np.all(self.gains == 1)) and not self.shapes
+
+    @property
+    def shapes(self) -> bool:
+        """Whether it changes how the opening goes, beside the gains."""
+        return bool(np.any(self.bend != 1) or np.any(self.most < UNBOUNDED))
 
     def taken(self, rows: Callable[[NDArray[np.floating]], NDArray[np.floating]]) -> MouthScale:
         """With each of its arrays [T, ...] exchanged for `rows` of it."""
-        bends = rows(np.stack([self.bend, self.wide], axis=1))  # [T, 2]
-        return MouthScale(rows(self.gains), bends[:, 0], bends[:, 1])
+        shape = rows(np.stack([self.bend, self.wide, self.most], axis=1))  # [T, 3]
+        return MouthScale(rows(self.gains), *shape.T)
 
 
 def parse_articulation(text: str) -> Articulation:
@@ -195,16 +205,18 @@ def articulate(
 
 
 def _bend(result: NDArray[np.float64], closed: NDArray[np.float64], rig: Rig, style: MouthScale) -> None:
-    """Close the mouth where it is neither shut nor wide open, by the style's bend; in place."""
+    """Close the mouth where it is neither shut nor wide open, and keep the widest within reach; in place."""
     contact = LipContact.of(rig)
-    if contact is None or np.all(style.bend == 1):
+    if contact is None or not style.shapes:
         return
     parting = [(int(column), mm) for column, mm in zip(contact.columns, contact.middle_parting, strict=True)]
     columns = [column for column, _ in parting if rig.channels[column] in PARTING]
     slope = np.array([mm for column, mm in parting if rig.channels[column] in PARTING])  # [n] mm by unit
     above = np.maximum(result[:, columns] - closed[:, columns], 0)  # [T, n]
-    share = ((above @ slope) / style.wide).clip(1e-6, 1)  # [T]
-    result[:, columns] -= (1 - share ** (style.bend - 1))[:, None] * above
+    opening = (above @ slope).clip(1e-6)  # [T] mm
+    bent = opening * (opening / style.wide).clip(0, 1) ** (style.bend - 1)
+    led = soft_end(bent, style.wide, style.most)
+    result[:, columns] -= (1 - led / opening)[:, None] * above
 
 
 def _keep_closed(result: NDArray[np.float64], values: NDArray[np.float64], rig: Rig) -> None:

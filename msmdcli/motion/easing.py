@@ -17,7 +17,9 @@ def smooth_step(u: T) -> T:
     return u * u * (3 - 2 * u)
 
 
-def soft_end(values: NDArray[np.float64], wide: float, end: float = 1.0) -> NDArray[np.float64]:
+def soft_end(
+    values: NDArray[np.float64], wide: float | NDArray[np.floating], end: float | NDArray[np.floating] = 1.0
+) -> NDArray[np.float64]:
     """Values of 0 to 1 and beyond, those above `wide` led into `end` without a corner."""
     room = end - wide
     return np.where(values > wide, wide + room * np.tanh(np.maximum(values - wide, 0) / room), values)

@@ -48,12 +48,14 @@ class MouthSize:
         seconds: of speech in which it was seen.
         open_jaw: how far the jaw is open where it is wide, the `WIDE`th percentile; 0 where there is none.
         opening: mm between the middles of the lips, likewise.
+        widest: mm between them where they are furthest apart.
     """
 
     spread: Array
     seconds: float
     open_jaw: float = 0.0
     opening: float = 0.0
+    widest: float = 0.0
 
 
 def sized_columns(rig: Rig) -> list[int]:
@@ -85,12 +87,14 @@ def size_of(motion: Motion, speaking: NDArray[np.bool_]) -> MouthSize:
         values[:, moods] -= slow(values[:, moods], float(motion.fps))
     padded = np.pad(values, ((SMOOTH // 2, SMOOTH // 2), (0, 0)), mode="edge")
     smooth = np.lib.stride_tricks.sliding_window_view(padded, SMOOTH, axis=0).mean(axis=-1)  # [T, D]
-    said, contact, open_jaw, opening = smooth[speaking], LipContact.of(motion.rig), 0.0, 0.0
+    said, contact = smooth[speaking], LipContact.of(motion.rig)
+    open_jaw = opening = widest = 0.0
     if JAW in motion.rig.channels:
         open_jaw = float(np.percentile(said[:, motion.rig.channels.index(JAW)], WIDE))
     if contact is not None:
-        opening = max(float(np.percentile(contact.middle(said), WIDE)), 0.0)
-    return MouthSize(said.std(axis=0), seconds, open_jaw, opening)
+        gap = contact.middle(said).clip(0)  # [T] mm
+        opening, widest = float(np.percentile(gap, WIDE)), float(gap.max())
+    return MouthSize(said.std(axis=0), seconds, open_jaw, opening, widest)
 
 
 def nothing(rig: Rig) -> MouthSize:
@@ -121,7 +125,7 @@ def speaks(clip: Motion) -> bool:
 
 
 def mean_size(sizes: Sequence[MouthSize]) -> MouthSize:
-    """Of several clips, each weighing as its speech."""
+    """Of several clips, each weighing as its speech; `widest` is that of all."""
     seconds = sum(size.seconds for size in sizes)
     if seconds == 0:
         return sizes[0]
@@ -130,7 +134,7 @@ def mean_size(sizes: Sequence[MouthSize]) -> MouthSize:
         sum(wide * size.seconds for wide, size in zip(wides, sizes, strict=True)) / seconds
         for wides in ([size.open_jaw for size in sizes], [size.opening for size in sizes])
     )
-    return MouthSize(spread, seconds, jaw, opening)
+    return MouthSize(spread, seconds, jaw, opening, max(size.widest for size in sizes))
 
 
 def gains_of(wanted: MouthSize, made: MouthSize, rig: Rig) -> Array:

@@ -6,7 +6,7 @@ belongs to the style: a line's quiet passage stays quiet, and neither a line's n
 
 A mean of mouths rests further open between the vowels than any of them, and its jaw and both lips are widest at once
 where theirs take turns. So what swings as far may open too far: then the opening is bent (`MouthScale`), narrower
-vowels that swing as far, until wide ones are near the reference's.
+vowels that swing as far, until wide ones are near the reference's; and no vowel is wider than its widest.
 
 Scales of the tags that ship, as the shipped model is solved by default, come with the package
 (`shipped/mouth_sizes.json`). Others are kept in the cache of styles.
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msmdcli.controls.articulation import PARTING, Articulation, MouthScale, articulate
+from msmdcli.controls.articulation import PARTING, UNBOUNDED, Articulation, MouthScale, articulate
 from msmdcli.controls.closures import close_lips
 from msmdcli.controls.smoothing import smooth_motion
 from msmdcli.media.audio import load_audio
@@ -59,7 +59,7 @@ from msmdcli.workers.recordings import EncodedRecording, encoded
 
 TRIAL_SPEECH = SHIPPED / "speech"  # made by `python -m training.speech.make_trial_speech`
 SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.speech.make_mouth_sizes`
-VERSION = 8  # raise it when a change of the program changes scales
+VERSION = 11  # raise it when a change of the program changes scales
 ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact ...
 NEAR = 1.25  # ... but nearly: none is further from its first, or closures alone would drive it to its bound
 NATURAL = {
@@ -76,9 +76,12 @@ NATURAL = {
 WIDEST = 1.25  # of the opening where it is wide, against the reference's; on people's voices it is a tenth less
 WIDEST_JAW = 1.1  # of the jaw where it is wide, likewise
 BENT, HALVINGS = 1.8, 4  # the most that an opening is bent, and how finely that is looked for
+LEAST_MOST, ROOM = 4.0, 1.1  # mm, and times `MouthScale.wide`: so far lips may part though the reference's never do
 YIELDING = 0.95  # how far what parts the lips goes at least where a bend is not enough
+WHOLE = 0.99  # share of styles with a scale from which on a line is held within their most
 SHALLOW = 1.0  # mm: a mouth that opens less beyond its closed pose is not bent
 PLAIN = Articulation()
+SHAPE = {"bend": 1.0, "wide": 1.0, "most": UNBOUNDED}  # of a scale, beside its gains, where it has none
 
 SizeOf = Callable[[MouthScale], MouthSize]
 
@@ -117,9 +120,9 @@ class MouthSizes:
 
             def encode() -> list[NDArray[np.float32]]:
                 found = self.measured(style, clips, sampling, closures)
-                return [found.gains[0], found.bend, found.wide]
+                return [found.gains[0], found.bend, found.wide, found.most]
 
-            self._found[key] = of_vectors(*self._store.recall(key, (rig.size, 1, 1), encode))
+            self._found[key] = of_vectors(*self._store.recall(key, (rig.size, 1, 1, 1), encode))
         return self._found[key]
 
     def measured(
@@ -170,7 +173,8 @@ class MouthSizes:
         wide_jaw = size(replace(found, gains=gains[None])).open_jaw / max(reference.open_jaw, SMALLEST)
         if reference.open_jaw > 0 and wide_jaw > WIDEST_JAW:
             gains[jaw] = bounded(rig, gains[[jaw]] * WIDEST_JAW / wide_jaw, [jaw])[0]
-        return replace(found, gains=gains[None])
+        most = max(reference.widest - closed, LEAST_MOST, ROOM * wide) if wide > SHALLOW else UNBOUNDED
+        return replace(found, gains=gains[None], most=np.array([most]))
 
     def _trial_in(self, style: StyleCode, sampling: Sampling, closures: bool) -> SizeOf:
         """The trial speech in a style: what its size is with some scale."""
@@ -226,21 +230,21 @@ def shipped_sizes() -> dict[str, dict[str, float]]:
     return known
 
 
-def of_vectors(gains: NDArray[np.floating], bend: NDArray[np.floating], wide: NDArray[np.floating]) -> MouthScale:
-    """A scale of gains [D], bend [1] and wide [1]."""
-    return MouthScale(gains[None], bend, wide)
+def of_vectors(gains: NDArray[np.floating], *shape: NDArray[np.floating]) -> MouthScale:
+    """A scale of gains [D] and its bend, wide and most [1]."""
+    return MouthScale(gains[None], *shape)
 
 
 def of_plain(rig: Rig, found: Mapping[str, float]) -> MouthScale:
     """A scale from what `plain` gives; a channel that is missing has no gain."""
     gains = np.array([found.get(name, 1.0) for name in rig.channels], np.float32)
-    return MouthScale.of(gains, found.get("bend", 1.0), found.get("wide", 1.0))
+    return MouthScale.of(gains, *(found.get(name, usual) for name, usual in SHAPE.items()))
 
 
 def plain(rig: Rig, scale: MouthScale) -> dict[str, float]:
-    """A scale of one row as plain data: channel -> gain of those that have a size; and its bend and wide."""
+    """A scale of one row as plain data: channel -> gain of those that have a size; and the names of `SHAPE`."""
     gains = {rig.channels[column]: round(float(scale.gains[0, column]), 4) for column in sorted(sized_columns(rig))}
-    return {**gains, "bend": round(float(scale.bend[0]), 4), "wide": round(float(scale.wide[0]), 3)}
+    return gains | {name: round(float(getattr(scale, name)[0]), 4) for name in SHAPE}
 
 
 def _closed_opening(style: StyleCode, rig: Rig) -> float:
@@ -268,7 +272,7 @@ def scale_over_time(
     by_name = {name: scales[key] for key, name in names.items() if key in scales}
     columns, jaw = sized_columns(rig), rig.channels.index(JAW)
     gains, bend = np.zeros((1, rig.size)), np.zeros(1)
-    wide, share = np.zeros(1), np.full(1, 1e-9)
+    reach, share = np.zeros((1, 2)), np.full(1, 1e-9)  # log of wide and most, and what share of the line has them
     for name, intensity, weight in field.shares_over_time(names, motion.frames, motion.fps, rig):
         if (own := by_name.get(name)) is None:
             continue
@@ -278,7 +282,9 @@ def scale_over_time(
         of_jaw = weights[:, min(jaw, weights.shape[1] - 1)]
         gains = gains + weights * np.log(size)
         bend = bend + of_jaw * intensity * np.log(own.bend[0])
-        wide, share = wide + of_jaw * np.log(own.wide[0]), share + of_jaw
+        reach = reach + of_jaw[:, None] * np.log([own.wide[0], own.most[0] * max(intensity, 1.0)])
+        share = share + of_jaw
     rows = max(len(gains), len(bend))
-    bends, wides = (np.broadcast_to(values, rows) for values in (np.exp(np.maximum(bend, 0)), np.exp(wide / share)))
-    return MouthScale(np.exp(gains), bends, wides)
+    wide, most = np.exp(reach / share[:, None]).T
+    shape = (np.exp(np.maximum(bend, 0)), wide, np.where(share > WHOLE, most, UNBOUNDED))
+    return MouthScale(np.exp(gains), *(np.broadcast_to(values, rows) for values in shape))

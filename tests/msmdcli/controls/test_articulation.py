@@ -103,6 +103,19 @@ def test_a_bent_opening_keeps_its_widest_and_comes_to_rest_between() -> None:
     np.testing.assert_array_equal(bent.values[:, upper], motion.values[:, upper])
 
 
+def test_the_widest_comes_to_the_most_softly() -> None:
+    motion, rest = talk()
+    closed = float(CONTACT.middle(rest[None])[0])
+    plain = CONTACT.middle(motion.values) - closed  # [T] mm
+    wide, most = 0.6 * float(plain.max()), 0.8 * float(plain.max())
+    held = articulate(motion, Articulation(), rest, MouthScale.of(np.ones(RIG.size), 1.0, wide, most))
+    opening = CONTACT.middle(held.values) - closed
+    assert 0.9 * most < opening.max() < most
+    np.testing.assert_allclose(opening[plain < wide], plain[plain < wide], atol=1e-4)
+    order = np.argsort(plain)
+    assert (np.diff(opening[order]) > -1e-4).all()
+
+
 def test_a_bend_of_one_changes_nothing() -> None:
     motion, rest = talk()
     assert articulate(motion, Articulation(), rest, MouthScale.of(np.ones(RIG.size), bend=1.0, wide=5.0)) is motion

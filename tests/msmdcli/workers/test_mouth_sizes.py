@@ -12,6 +12,7 @@ import pytest
 from msmdcli import Animator, Articulation, Controls
 from msmdcli.model.sampling import Sampling
 from msmdcli.model.stores import StyleStore
+from msmdcli.motion.lip_contact import LipContact
 from msmdcli.motion.motion import Motion, save_npz
 from msmdcli.performance.mouth_size import LEAST, size_of_clips
 from msmdcli.styles.field import Segment, StyleField, StyleRef
@@ -99,6 +100,17 @@ def test_a_mouth_that_swings_as_far_opens_no_wider_than_the_reference_s(
     assert made.opening / made.spread[jaw] < 0.96 * unbent.opening / unbent.spread[jaw]
 
 
+@pytest.mark.parametrize("tag", ["angry", "neutral"])
+def test_lips_part_no_further_than_the_reference_s_ever_do(animator: Animator, tag: str) -> None:
+    """Jaw and lips that are each as large as the reference's would peak together."""
+    contact = LipContact.of(animator.bundle.rig)
+    assert contact is not None
+    widest = max(float(contact.middle(take.values).max()) for take in clips(animator, tag))
+    controls = Controls(closures=False, articulation=Articulation(1.0, 1.0))
+    for _, motion in animator.animate_many(LINES, style=tag, controls=controls):
+        assert contact.middle(motion.values).max() < 1.05 * widest
+
+
 def test_a_scale_is_kept_in_the_cache_of_styles(animator: Animator, tmp_path: Path) -> None:
     engine, store = animator.engine, StyleStore(tmp_path, limit=10**6)
     takes = [replace(take, values=take.values * np.float32(0.9)) for take in clips(animator, "determined")]
@@ -108,7 +120,7 @@ def test_a_scale_is_kept_in_the_cache_of_styles(animator: Animator, tmp_path: Pa
     again.measured = None  # type: ignore[assignment]  # it must not be asked
     found = again.scale(style, takes, engine.sampling)
     np.testing.assert_array_equal(found.gains, first.gains)
-    assert (found.bend, found.wide) == (first.bend, first.wide)
+    assert (found.bend, found.wide, found.most) == (first.bend, first.wide, first.most)
 
 
 def test_a_reference_that_goes_further_makes_the_mouth_go_further(animator: Animator, tmp_path: Path) -> None:
@@ -178,23 +190,24 @@ def test_mixes_segments_and_intensity_have_their_share(animator: Animator) -> No
     wide, narrow = StyleRef("wide", base), StyleRef("narrow", base)
     rig = animator.bundle.rig
     scales = {
-        wide.key: of_plain(rig, {"jawOpen": 1.44, "mouthPucker": 1.21, "bend": 1.69, "wide": 8.0}),
-        narrow.key: of_plain(rig, {"jawOpen": 0.64, "bend": 1.0, "wide": 2.0}),
+        wide.key: of_plain(rig, {"jawOpen": 1.44, "mouthPucker": 1.21, "bend": 1.69, "wide": 8.0, "most": 16.0}),
+        narrow.key: of_plain(rig, {"jawOpen": 0.64, "bend": 1.0, "wide": 2.0, "most": 9.0}),
     }
     motion = Motion(np.zeros((100, rig.size), np.float32), animator.bundle.fps, rig)
 
     def over(*segments: Segment, intensity: float = 1.0) -> np.ndarray:
-        """[T or 1, 4] gains of jaw and pucker, bend and wide."""
+        """[T or 1, 5] gains of jaw and pucker, bend, wide and most."""
         found = scale_over_time(StyleField(segments, intensity), scales, scales, motion)
         assert (found.gains[:, rig.indices("upper")] == 1).all()
         gains = found.gains[:, [rig.index("jawOpen"), rig.index("mouthPucker")]]
         rows = max(len(gains), len(found.bend))
-        return np.column_stack([np.broadcast_to(gains, (rows, 2)), found.bend, found.wide])
+        return np.column_stack([np.broadcast_to(gains, (rows, 2)), found.bend, found.wide, found.most])
 
-    assert over(Segment(0.0, (wide,)))[0].tolist() == pytest.approx([1.44, 1.21, 1.69, 8.0])
-    assert over(Segment(0.0, (wide,)), intensity=0.5)[0].tolist() == pytest.approx([1.2, 1.1, 1.3, 8.0])
+    assert over(Segment(0.0, (wide,)))[0].tolist() == pytest.approx([1.44, 1.21, 1.69, 8.0, 16.0])
+    assert over(Segment(0.0, (wide,)), intensity=1.5)[0, 4] == pytest.approx(24.0)  # a stronger style opens further
+    assert over(Segment(0.0, (wide,)), intensity=0.5)[0].tolist() == pytest.approx([1.2, 1.1, 1.3, 8.0, 16.0])
     mixed = over(Segment(0.0, (replace(wide, weight=0.5), replace(narrow, weight=0.5))))
-    assert mixed[0].tolist() == pytest.approx([1.2 * 0.8, 1.1, 1.3, 4.0])
+    assert mixed[0].tolist() == pytest.approx([1.2 * 0.8, 1.1, 1.3, 4.0, 12.0])
     changing = over(Segment(0.0, (wide,)), Segment(2.0, (narrow,), fade=0.4))
     assert changing[0, 0] == pytest.approx(1.44) and changing[-1, 0] == pytest.approx(0.64)
     assert changing[0, 2] == pytest.approx(1.69) and changing[-1, 2] == pytest.approx(1.0)
