@@ -59,7 +59,7 @@ from msmdcli.workers.recordings import EncodedRecording, encoded
 
 TRIAL_SPEECH = SHIPPED / "speech"  # made by `python -m training.speech.make_trial_speech`
 SHIPPED_SIZES = SHIPPED / "mouth_sizes.json"  # made by `python -m training.speech.make_mouth_sizes`
-VERSION = 11  # raise it when a change of the program changes scales
+VERSION = 11  # raise it, and `batch.planned.MOTION_VERSION`, when a change of the program changes scales
 ROUNDS = 3  # of gain and measure: closures answer to no gain, so the first is not exact ...
 NEAR = 1.25  # ... but nearly: none is further from its first, or closures alone would drive it to its bound
 NATURAL = {
@@ -122,7 +122,8 @@ class MouthSizes:
                 found = self.measured(style, clips, sampling, closures)
                 return [found.gains[0], found.bend, found.wide, found.most]
 
-            self._found[key] = of_vectors(*self._store.recall(key, (rig.size, 1, 1, 1), encode))
+            gains, *shape = self._store.recall(key, (rig.size, 1, 1, 1), encode)
+            self._found[key] = MouthScale(gains[None], *shape)
         return self._found[key]
 
     def measured(
@@ -135,11 +136,11 @@ class MouthSizes:
         if reference.seconds == 0:
             return unscaled
         size = self._trial_in(style, sampling, closures)
-        plain = size(unscaled)
-        first = gains_of(reference, plain, rig)
+        generated = size(unscaled)
+        first = gains_of(reference, generated, rig)
         natural = np.array([NATURAL.get(name, 1.0) for name in rig.channels])
         first[columns] = bounded(rig, (first * natural)[columns], columns)
-        wanted = plain.spread * first
+        wanted = generated.spread * first
         closed = _closed_opening(style, rig)
         wide = reference.opening - closed
 
@@ -228,11 +229,6 @@ def shipped_sizes() -> dict[str, dict[str, float]]:
         return {}
     known: dict[str, dict[str, float]] = json.loads(SHIPPED_SIZES.read_text(encoding="utf-8"))["scales"]
     return known
-
-
-def of_vectors(gains: NDArray[np.floating], *shape: NDArray[np.floating]) -> MouthScale:
-    """A scale of gains [D] and its bend, wide and most [1]."""
-    return MouthScale(gains[None], *shape)
 
 
 def of_plain(rig: Rig, found: Mapping[str, float]) -> MouthScale:

@@ -108,7 +108,7 @@ def test_graphs_and_lines_agree_with_pytorch(
     _, folder, parities = exported(variant, **changes)
     assert {"audio_encoder", "conditioner", "denoiser", "whole line"} <= set(parities)
     for name, parity in parities.items():  # processors round float32 differently: to 1.2e-5 were seen
-        assert parity.relative < (1e-4 if name in ("whole line", "audio_encoder") else 3e-5), parity
+        assert parity.relative < (1e-4 if name in ("whole line", "audio_encoder") else 2e-5), parity
     bundle = Bundle.load(folder)
     assert bundle.model["variant"] == variant and (bundle.normalisation.std[-1] == 0)
     assert bundle.defaults["guidance"] == {"audio": 0.3, "style": 0.0}

@@ -31,8 +31,7 @@ def lip_gap(rig: Rig) -> tuple[Array, float]:
 
 @lru_cache(maxsize=4)
 def _measured(path: Path, rig: Rig) -> tuple[Array, float]:
-    """`lip_gap` of a head's file: asked for with every performance that is made, and reading it costs as much as all
-    the rest of that."""
+    """`lip_gap` of a head's file: every performance asks for it, and reading the file costs nearly as much as one."""
     head = load_head(path, rig)
     upper, lower = head.mid_lips
     slope = np.zeros(rig.size, np.float32)

@@ -106,8 +106,7 @@ def test_lips_part_no_further_than_the_reference_s_ever_do(animator: Animator, t
     contact = LipContact.of(animator.bundle.rig)
     assert contact is not None
     widest = max(float(contact.middle(take.values).max()) for take in clips(animator, tag))
-    controls = Controls(closures=False, articulation=Articulation(1.0, 1.0))
-    for _, motion in animator.animate_many(LINES, style=tag, controls=controls):
+    for _, motion in animator.animate_many(LINES, style=tag, controls=Controls(closures=False)):
         assert contact.middle(motion.values).max() < 1.05 * widest
 
 

@@ -111,9 +111,8 @@ def test_espeak_says_the_same_whatever_it_said_before() -> None:
     assert next(p.symbol for p in first.phones if p.symbol) == "b"
 
 
-@pytest.mark.slow
 def test_espeak_says_the_same_whoever_draws_random_numbers_beside_it() -> None:
-    """Libraries in the same process call rand(), too; espeak-ng's breath and flutter come from it."""
+    """Libraries in the same process call rand(), too, and espeak-ng's noise comes from it."""
     speaker = engine("espeak-ng")
     voice = {v.id: v for v in speaker.voices()}["espeak-ng/ko+f2"]
     before = speaker.speak(voice, "나무 구름 왕, 우유, 비 포도 비!", 0.61, 0.46)
@@ -123,6 +122,7 @@ def test_espeak_says_the_same_whoever_draws_random_numbers_beside_it() -> None:
     )
 
 
+@pytest.mark.slow
 def test_espeak_says_every_line_in_known_phonemes() -> None:
     speaker, table, texts = engine("espeak-ng"), VisemeTable.load(), Texts()
     for language in ESPEAK_LANGUAGES:
