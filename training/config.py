@@ -62,8 +62,9 @@ class RecipeConfig:
     performed_hours: float = 0.0  # synthetic speech performed whole in random manners (`training.speech.performed`)
     speech_hours: float = 0.0  # synthetic speech (`training.speech.speech`)
     speech_seed: int = 0
-    # Synthesisers. Piper is left out: its voice was tuned from recordings whose terms it does not state.
-    speech_engines: tuple[str, ...] = ("espeak-ng", "flite", "festival")
+    # Synthesisers; those that are not installed are told and left out. Piper is not among them: its voice was tuned
+    # from recordings whose terms it does not state.
+    speech_engines: tuple[str, ...] = ("espeak-ng", "flite", "festival", "kokoro")
 
 
 @dataclass(frozen=True)

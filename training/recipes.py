@@ -114,6 +114,7 @@ def _tracks(corpus: Path, out: Path, talk: Talk, jobs: int) -> Path | None:
 def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
     from training.speech.speech import build
 
+    _tell_missing(recipe, talk)
     talk(f"Synthesising {recipe.speech_hours:g} h of speech in {folder} (what is there is kept)")
     minutes = 0.0
     for row in build(folder, recipe.speech_hours, recipe.speech_seed, jobs, recipe.speech_engines):
@@ -126,6 +127,7 @@ def _speech(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
 def _performed(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Path:
     from training.speech.performed import build
 
+    _tell_missing(recipe, talk)
     talk(f"Performing {recipe.performed_hours:g} h of synthetic speech in {folder} (what is there is kept)")
     before = 0.0
     for seconds in build(folder, recipe.performed_hours, recipe.speech_seed, recipe.speech_engines, jobs):
@@ -133,3 +135,12 @@ def _performed(folder: Path, recipe: RecipeConfig, talk: Talk, jobs: int) -> Pat
             talk(f"  {seconds / 60:.0f} minutes of {60 * recipe.performed_hours:.0f}")
         before = seconds
     return folder
+
+
+def _tell_missing(recipe: RecipeConfig, talk: Talk) -> None:
+    """Which of a recipe's synthesisers are not installed here: other voices speak then, and the model is another."""
+    from training.speech.synthesisers import find_engines
+
+    _, missing = find_engines(recipe.speech_engines)
+    for why in missing:
+        talk(f"Without one of the preset's synthesisers: {why}")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from made_data import make_data
 
-from training.config import TrainConfig, load_config, states_sources
-from training.recipes import for_own_data
+from training.config import RecipeConfig, TrainConfig, load_config, states_sources
+from training.recipes import for_own_data, recipe_data
+from training.speech import performed
 
 
 def own(tmp_path: Path, rig: str, said: list[str]) -> TrainConfig:
@@ -55,3 +56,13 @@ def test_a_rig_without_lips_has_no_mouth_to_hear(tmp_path: Path, rig: str) -> No
     config = own(tmp_path, rig, said)
     assert (config.model.mouth_width, config.ear.width, config.loss.gap, config.loss.mouth_added) == (0, 0, 0, 0)
     assert any(rig in line for line in said)
+
+
+def test_a_synthesiser_that_a_recipe_names_and_nobody_installed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MSMD_KOKORO", str(tmp_path / "nothing"))
+    monkeypatch.setattr(performed, "build", lambda *_: iter(()))
+    said: list[str] = []
+    recipe_data(RecipeConfig(performed_hours=1, speech_engines=("kokoro",)), tmp_path, said.append)
+    assert "Kokoro is not installed" in said[0] and str(tmp_path / "nothing") in said[0]

@@ -304,6 +304,7 @@ def _write_index(out: Path, lines: Sequence[dict[str, Any]], who: Cast, seed: in
         "performances": PERFORMANCES,
         "languages": dict(Counter(line["language"] for line in lines).most_common()),
         "engines": {name: engine.version for name, engine in who.engines.items()},
+        "missing": list(who.missing),
         "voices": {v.id: {"licence": v.licence, "language": v.language} for v in who.voices if v.id in used},
     }
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

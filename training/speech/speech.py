@@ -138,10 +138,9 @@ class Cast:
 def cast(only: Sequence[str] = ()) -> Cast:
     """Every voice that is installed and that there are texts for; `only` names engines to keep."""
     texts = Texts()
-    engines, missing = find_engines()
     if unknown := set(only) - set(ENGINE_SHARE):
         raise MsmdError(f"no speech engine is called {sorted(unknown)[0]!r}", hint=f"known: {', '.join(ENGINE_SHARE)}")
-    engines = {n: e for n, e in engines.items() if not only or n in only}
+    engines, missing = find_engines(only)
     voices = [v for e in engines.values() for v in e.voices() if texts.covers(v.language)]
     if not voices:
         raise MsmdError("no speech synthesiser is installed", hint="; ".join(missing))

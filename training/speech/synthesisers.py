@@ -1,12 +1,13 @@
 """Voices: speech synthesisers that say when each phoneme sounds.
 
-Four engines, each optional: whatever is installed is used, the rest is named as missing.
+Five engines, each optional: whatever is installed is used, the rest is named as missing.
 
 - espeak-ng (library `libespeak-ng`, through its phoneme events): some 20 languages and many timbres, robotic.
 - flite (program `flite -psdur`): three English voices built from recordings.
 - Festival (program `festival`, segments of the utterance): whatever voices are installed, made of recorded diphones.
 - Piper (package `piper-tts` and a voice package): a neural voice; the durations that its network chose are read out
   of the graph.
+- Kokoro (`training.speech.kokoro`): many natural voices, likewise.
 
 `speak` returns the sound and its phones in IPA. Only the times differ in exactness: those of the first three are the
 synthesiser's own segment borders, Piper's are good to about 20 ms.
@@ -39,11 +40,17 @@ from training.speech.voices import Spoken, Synthesiser, Voice, is_mark, marks_jo
 _SPEECH_TIMEOUT = 120  # seconds for one call of an external synthesiser
 
 
-def find_engines() -> tuple[dict[str, Synthesiser], list[str]]:
-    """Engines that work here, and for each that does not one line that says what to install."""
+def find_engines(only: Sequence[str] = ()) -> tuple[dict[str, Synthesiser], list[str]]:
+    """Engines that work here, and for each that does not one line that says what to install.
+
+    Args:
+        only: names of the engines that are looked for; empty: all.
+    """
     engines: dict[str, Synthesiser] = {}
     missing: list[str] = []
     for make in (Espeak, Flite, Festival, Piper, Kokoro):
+        if only and make.name not in only:
+            continue
         try:
             engine = make()
         except MsmdError as error:

@@ -21,7 +21,7 @@ RIG = Rig.load("arkit52")
 
 @pytest.fixture
 def beeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "find_engines", lambda: ({"flite": Beeps()}, []))
+    monkeypatch.setattr(speech, "find_engines", lambda only=(): ({"flite": Beeps()}, []))
 
 
 def rows(folder: Path) -> list[dict[str, object]]:

@@ -58,7 +58,7 @@ class Beeps:
 
 @pytest.fixture
 def beeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "find_engines", lambda: ({"flite": Beeps()}, ["piper is not installed"]))
+    monkeypatch.setattr(speech, "find_engines", lambda only=(): ({"flite": Beeps()}, ["piper is not installed"]))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -255,7 +255,7 @@ def test_without_any_synthesiser_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        speech, "find_engines", lambda: ({}, ["flite is not installed (Debian: apt-get install flite)"])
+        speech, "find_engines", lambda only=(): ({}, ["flite is not installed (Debian: apt-get install flite)"])
     )
     assert main(["--out", str(tmp_path), "--hours", "0.01"]) == 1
     said = capsys.readouterr().err
@@ -287,6 +287,6 @@ def test_a_voice_that_cannot_speak_makes_room_for_another_one(tmp_path: Path, mo
                 raise MsmdError("festival failed: no phoneme 'a'")
             return super().speak(voice, text, tempo, pitch)
 
-    monkeypatch.setattr(speech, "find_engines", lambda: ({"flite": Broken()}, []))
+    monkeypatch.setattr(speech, "find_engines", lambda only=(): ({"flite": Broken()}, []))
     rows = list(build(tmp_path, 0.02, seed=0))
     assert {row["speaker"].split("@")[0] for row in rows} == {"beeps/high"}
