@@ -11,6 +11,7 @@ import numpy as np
 
 from msmdcli.errors import MsmdError
 from msmdcli.media.audio import load_audio
+from msmdcli.motion.motion import load_npz
 from training.speech.synthesisers import Espeak
 from training.speech.visemes import Phone, VisemeTable, covered
 from training.speech.voices import with_levels
@@ -21,6 +22,9 @@ ALIGNER_LAYER = 3  # of whisper tiny's 4; the middle layers know most about phon
 # other sources gives).
 PICTURE_DELAY = 0.060
 HELD_OUT_EVERY = 5
+# Raised lips are taken from MediaPipe's scores: as solved from landmarks they are this speaker's own (validation people
+# in the wild: a straight line that the table teaches has 0.32 of their lower lip, 0.37 with the scores).
+SCORED = ("mouthLowerDown", "mouthUpperUp")
 LOWEST_SCORE = 0.45  # mean log-likelihood ratio per frame below which an alignment is not trusted
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 GRID_WORDS: tuple[dict[str, str] | None, ...] = (
@@ -71,9 +75,8 @@ class Aligner:
         for line in (speech / "index.jsonl").read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
             x = _with_neighbours(self.features(load_audio(speech / entry["audio"]).samples))
-            phones = [
-                Phone(*p) for p in json.loads((speech / "phones" / f"{entry['id']}.json").read_text(encoding="utf-8"))
-            ]
+            written = speech / (entry.get("phones") or f"phones/{entry['id']}.json")
+            phones = [Phone(*p) for p in json.loads(written.read_text(encoding="utf-8"))]
             segments = self.table.segments(phones)
             ends, classes = np.array([p.end for _, p in segments]), np.array([c for c, _ in segments])
             middle = (np.arange(len(x)) + 0.5) * FEATURE_SECONDS
@@ -169,8 +172,15 @@ def encoder_features(layer: int = ALIGNER_LAYER) -> Callable[[np.ndarray], np.nd
     return features
 
 
-def read_takes(clips: Path, tracked: Path, aligner: Aligner) -> list[AlignedTake]:
-    """All GRID clips of a folder that could be aligned well, with the channels that the tracker gives for them."""
+def read_takes(clips: Path, tracked: Path, scores: Path, aligner: Aligner) -> list[AlignedTake]:
+    """All GRID clips of a folder that could be aligned well, with the channels that a tracker gives for them.
+
+    Args:
+        clips: the recordings.
+        tracked: their motion, as `training.faces.corpus_tracks` solves it from landmarks.
+        scores: MediaPipe's scores of them, from which the channels `SCORED` are taken.
+        aligner: lays the phones.
+    """
     english = Espeak()
     voice = next(v for v in english.voices() if v.id == "espeak-ng/en-gb")
     known: dict[str, list[str]] = {}
@@ -183,12 +193,12 @@ def read_takes(clips: Path, tracked: Path, aligner: Aligner) -> list[AlignedTake
 
     takes = []
     for path in sorted(clips.glob("*.mp4")):
-        track_path = tracked / f"{path.stem}.npz"
+        track, scored = tracked / f"{path.stem}.npz", scores / f"{path.stem}.npz"
         try:
             words = grid_sentence(path.stem.split("_")[-1])
         except MsmdError:
             continue
-        if not track_path.is_file():
+        if not (track.is_file() and scored.is_file()):
             continue
         samples = load_audio(path).samples
         phones, score = aligner.align(samples, [spell(w) for w in words])
@@ -198,17 +208,25 @@ def read_takes(clips: Path, tracked: Path, aligner: Aligner) -> list[AlignedTake
         phones = with_levels(
             covered([replace(p, end=min(p.end, seconds)) for p in phones if p.start < seconds], seconds), samples, RATE
         )
-        track = np.load(track_path, allow_pickle=False)
-        names = [str(n) for n in track["names"]]
-        shapes = track["blendshapes"].astype(np.float64)
-        values = np.stack([_unsided(shapes, names, channel) for channel in aligner.table.unsided], axis=1)  # [T, C]
-        times = np.arange(len(values)) / float(track["fps"]) - PICTURE_DELAY
-        good = track["found"] & (times > 0) & (times < seconds)
+        solved = load_npz(track)
+        with np.load(scored, allow_pickle=False) as other:
+            names, shapes = [str(n) for n in other["names"]], other["blendshapes"].astype(np.float64)
+            found = other["found"]
+        frames = min(solved.frames, len(shapes))
+        curves = [
+            _unsided(shapes, names, channel)
+            if channel in SCORED
+            else _unsided(solved.values, solved.rig.channels, channel)
+            for channel in aligner.table.unsided
+        ]
+        values = np.stack([curve[:frames] for curve in curves], axis=1).astype(np.float64)  # [T, C]
+        times = np.arange(frames) / float(solved.fps) - PICTURE_DELAY
+        good = found[:frames] & (times > 0) & (times < seconds)
         takes.append(AlignedTake(path.stem, phones, times[good], values[good]))
     if len(takes) < 2 * HELD_OUT_EVERY:
         raise MsmdError(
             f"only {len(takes)} usable GRID clips in {clips}",
-            hint="--clips and --tracked name the folders with the clips and tracks",
+            hint="--clips, --tracked and --scores name the folders with the clips and tracks",
         )
     return takes
 

@@ -10,7 +10,8 @@ of them as the style reference of another can learn the manner from nothing but 
 Written to DIR:
 
     index.jsonl           one object per performance: id, audio, motion, known (null: all channels), manner,
-                          speaker, source "performed", mouth, phones, voice, language, seconds, fps, split, text
+                          speaker, source "performed", mouth, phones, voice, language, seconds, fps, split, text,
+                          visemes (sha256 of the viseme table that performed it)
     audio/<id>.flac       16 kHz mono
     motion/<id>.npz       rig arkit52 at 25 fps, one per performance
     mouth/<id>.npz        what the ear learns: `curves` float16 [T, M], the mouth of the same phones in a plain voice;
@@ -200,33 +201,41 @@ def performed(
 def write_clip(
     who: Cast, texts: Texts, table: VisemeTable, rig: Rig, seed: int, number: int, out: Path
 ) -> list[dict[str, Any]]:
-    """Speak clip `number`, perform it in `PERFORMANCES` manners, and return its lines of the index; a clip that is
-    there is kept."""
+    """Speak clip `number`, perform it in `PERFORMANCES` manners, and return its lines of the index. A clip that is
+    there is kept; one that was performed by another viseme table keeps its sound and is performed anew."""
     name = f"performed_{seed}_{number:05d}"
     entry = out / "entries" / f"{name}.json"
-    if entry.exists():
-        rows: list[dict[str, Any]] = json.loads(entry.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = json.loads(entry.read_text(encoding="utf-8")) if entry.exists() else []
+    if rows and rows[0].get("visemes") == table.digest:
         return rows
-    clip = spoken_clip(who, texts, table, 1_000_000 + seed, number)
-    frames = frame_count(Fraction(len(clip.samples), RATE), FPS)
-    phones = [[p.symbol, round(p.start, 4), round(p.end, 4), round(p.level, 1)] for p in clip.phones]
     for folder in ("audio", "motion", "mouth", "phones", "entries"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    save_mouth(out / f"mouth/{name}.npz", clip.phones, frames, table)
-    (out / f"phones/{name}.json").write_text(json.dumps(phones, ensure_ascii=False), encoding="utf-8")
-    soundfile.write(out / f"audio/{name}.flac", clip.samples, RATE, format="FLAC", subtype="PCM_16")
+    if rows:
+        said = rows[0]
+    else:
+        clip = spoken_clip(who, texts, table, 1_000_000 + seed, number)
+        written = [[p.symbol, round(p.start, 4), round(p.end, 4), round(p.level, 1)] for p in clip.phones]
+        (out / f"phones/{name}.json").write_text(json.dumps(written, ensure_ascii=False), encoding="utf-8")
+        soundfile.write(out / f"audio/{name}.flac", clip.samples, RATE, format="FLAC", subtype="PCM_16")
+        said = {
+            "speaker": clip.voice.id, "voice": f"{clip.voice.id}@{clip.shift:.2f}", "language": clip.voice.language,
+            "seconds": round(len(clip.samples) / RATE, 4), "text": clip.text,
+        }  # fmt: skip
+    phones = [Phone(*p) for p in json.loads((out / f"phones/{name}.json").read_text(encoding="utf-8"))]
+    frames = frame_count(Fraction(soundfile.info(out / f"audio/{name}.flac").frames, RATE), FPS)
+    save_mouth(out / f"mouth/{name}.npz", phones, frames, table)
     rows = []
     for take in range(PERFORMANCES):
         group = number // CLIPS * PERFORMANCES + take
-        motion = performed(clip.phones, draw_performance(manner_rng(seed, group)), f"{name}/{take}", frames, rig, table)
+        motion = performed(phones, draw_performance(manner_rng(seed, group)), f"{name}/{take}", frames, rig, table)
         save_npz(out / f"motion/{name}_{take}.npz", motion)
         rows.append({
             "id": f"{name}_{take}", "audio": f"audio/{name}.flac", "motion": f"motion/{name}_{take}.npz", "known": None,
-            "mouth": f"mouth/{name}.npz", "phones": f"phones/{name}.json", "manner": f"{seed}/{group}",
-            "speaker": clip.voice.id, "source": SOURCE, "voice": f"{clip.voice.id}@{clip.shift:.2f}",
-            "language": clip.voice.language, "seconds": round(len(clip.samples) / RATE, 4), "fps": f"{FPS}/1",
+            "mouth": f"mouth/{name}.npz", "phones": f"phones/{name}.json", "visemes": table.digest,
+            "manner": f"{seed}/{group}", "speaker": said["speaker"], "source": SOURCE, "voice": said["voice"],
+            "language": said["language"], "seconds": said["seconds"], "fps": f"{FPS}/1",
             "split": "heldout" if number // CLIPS % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 else "train",
-            "text": clip.text,
+            "text": said["text"],
         })  # fmt: skip
     part = entry.with_name("." + entry.name)
     part.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")

@@ -17,6 +17,8 @@ Curves are computed at the wanted times directly, so any frame rate is exact.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -130,10 +132,12 @@ class VisemeTable:
     """The classes of ``visemes.yaml`` and the movement between them.
 
     `unsided` are the channels as the table names them (C of them), `channels` those of the rig, Left and Right apart.
+    `digest` names the content of the document that it was read from.
     """
 
     def __init__(self, raw: Mapping[str, Any], source: str = "visemes.yaml") -> None:
         self.source = source
+        self.digest = hashlib.sha256(json.dumps(raw).encode()).hexdigest()[:16]
         if raw.get("format_version") != FORMAT_VERSION:
             raise MsmdError(
                 f"viseme table {source} has format_version {raw.get('format_version')!r}",

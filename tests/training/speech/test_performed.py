@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from msmdcli.motion.motion import load_npz
 from msmdcli.motion.rig import Rig
@@ -14,7 +15,7 @@ from tests.training.speech.test_speech import Beeps, files
 from training.speech import speech
 from training.speech.kokoro import trimmed
 from training.speech.performed import CLIPS, PERFORMANCES, build, draw_performance, manner_rng
-from training.speech.visemes import Phone
+from training.speech.visemes import TABLE, Phone, VisemeTable
 
 RIG = Rig.load("arkit52")
 
@@ -70,6 +71,24 @@ def test_several_processes_make_the_same_set(tmp_path: Path) -> None:
     for name in one:
         if not name.startswith("mouth"):  # zip archives carry the time
             assert one[name] == three[name], name
+
+
+@pytest.mark.usefixtures("beeps")
+def test_another_viseme_table_performs_the_same_sounds_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    list(build(tmp_path / "kept", 0.002, seed=1))
+    before = files(tmp_path / "kept")
+    raw = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    raw["articulators"]["jaw"]["ahead"] += 0.04
+    other = VisemeTable(raw)
+    monkeypatch.setattr(VisemeTable, "load", lambda *_: other)
+    list(build(tmp_path / "kept", 0.002, seed=1))
+    list(build(tmp_path / "fresh", 0.002, seed=1))
+    after, fresh = files(tmp_path / "kept"), files(tmp_path / "fresh")
+    assert after.keys() == fresh.keys() == before.keys()
+    for name in fresh:
+        if not name.startswith("mouth"):  # zip archives carry the time
+            assert after[name] == fresh[name], name
+            assert (after[name] == before[name]) == name.startswith(("audio", "phones", "meta")), name
 
 
 def test_manners_are_drawn_by_number_and_stay_in_range() -> None:
