@@ -22,9 +22,10 @@ ALIGNER_LAYER = 3  # of whisper tiny's 4; the middle layers know most about phon
 # other sources gives).
 PICTURE_DELAY = 0.060
 HELD_OUT_EVERY = 5
-# Raised lips are taken from MediaPipe's scores: as solved from landmarks they are this speaker's own (validation people
-# in the wild: a straight line that the table teaches has 0.32 of their lower lip, 0.37 with the scores).
-SCORED = ("mouthLowerDown", "mouthUpperUp")
+# Taken from MediaPipe's scores. Raised lips, since as solved from landmarks they are this speaker's own (validation
+# people in the wild: a straight line that the table teaches has 0.32 of their lower lip, 0.37 with the scores); pressed
+# lips, since landmarks do not tell them (held-out clips of the speaker: 0.05).
+SCORED = ("mouthLowerDown", "mouthUpperUp", "mouthPress")
 LOWEST_SCORE = 0.45  # mean log-likelihood ratio per frame below which an alignment is not trusted
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 GRID_WORDS: tuple[dict[str, str] | None, ...] = (

@@ -17,8 +17,8 @@ measures it, and when, is learnt from recordings whose words are known: speaker 
 The tracks are today's (`training.faces.corpus_tracks`), so that a channel means the same on made mouths and on the
 tracked ones that a model learns from and is measured on. Fitted to MediaPipe's scores, as this table was before,
 `mouthFunnel` went with `mouthPucker`, where solved faces have it go with the jaw: of validation people in the wild a
-straight line taught by made mouths alone had -0.10 of it, and has 0.18. Only raised lips are still MediaPipe's
-(`training.speech.alignment.SCORED`).
+straight line taught by made mouths alone had -0.10 of it, and has 0.18. Only raised and pressed lips are still
+MediaPipe's (`training.speech.alignment.SCORED`).
 
 Per channel only the shape is taken from the speaker; its overall size stays the hand table's, since one person's
 amplitude (and one camera's) is not everybody's. Every fifth clip is held out; the correlations reported are theirs.
@@ -200,9 +200,9 @@ Visual phonemes: what the mouth does for each sound of speech. Read by training/
 model; the keys are explained in visemes_hand.yaml.
 
 Made by `python -m training.speech.viseme_fit` from visemes_hand.yaml (sha256 {digest}) and {seen} clips of speaker s1
-of the GRID corpus (Cooke, Barker, Cunningham, Shao 2006, CC BY 4.0), tracked by solver {solver} (raised lips:
-MediaPipe's scores). Do not edit: change visemes_hand.yaml and fit again. Correlation with {unseen} clips held out,
-hand table -> this one:
+of the GRID corpus (Cooke, Barker, Cunningham, Shao 2006, CC BY 4.0), tracked by solver {solver} (raised and pressed
+lips: MediaPipe's scores). Do not edit: change visemes_hand.yaml and fit again. Correlation with {unseen} clips held
+out, hand table -> this one:
 {report}"""
 
 
