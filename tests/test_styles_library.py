@@ -97,7 +97,7 @@ def test_clips_move_like_a_performance(tag: str, clips: dict[str, list[Motion]])
         quick = [RIG.index(name) for name in RIG.channels if name.startswith("eye")]
         head = RIG.indices("head")
         calm = [d for d in range(RIG.size) if d not in quick and d not in head]
-        assert step[:, calm].max() < 0.45  # tracked actors reach 0.9; a cut or a pop is above that
+        assert step[:, calm].max() < 0.5  # tracked actors reach 0.9; a cut or a pop is above that
         assert np.degrees(step[:, head]).max() < 3.0
         # Nothing stands still that a living face moves.
         for name in ("jawOpen", "mouthPucker", "mouthLowerDownLeft", "headPitch", "headYaw", "eyeBlinkLeft"):
