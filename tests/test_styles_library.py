@@ -15,14 +15,14 @@ from msmdcli.motion.rig import Rig
 from msmdcli.paths import shipped_styles
 from msmdcli.styles.library import StyleLibrary, check_style, read_style
 from training.speech.acted_manner import ActedManner
-from training.speech.make_styles import FPS, main, make_clip, read_tags, read_takes
+from training.speech.make_styles import FPS, VISEMES, main, make_clip, read_tags, read_takes
 from training.speech.performance import perform
 from training.speech.shapes import pulse
 from training.speech.stress import Stress, emphasis, retimed, speaking, stressed
 from training.speech.visemes import Phone, VisemeTable
 
 RIG = Rig.load("arkit52")
-TABLE = VisemeTable.load()
+TABLE = VisemeTable.load(VISEMES)
 TAGS, TAKES = read_tags(), read_takes()
 EMOTIONS = {"neutral", "happy", "angry", "sad", "fearful", "disgusted", "surprised", "contemptuous"}
 
@@ -97,7 +97,7 @@ def test_clips_move_like_a_performance(tag: str, clips: dict[str, list[Motion]])
         quick = [RIG.index(name) for name in RIG.channels if name.startswith("eye")]
         head = RIG.indices("head")
         calm = [d for d in range(RIG.size) if d not in quick and d not in head]
-        assert step[:, calm].max() < 0.5  # tracked actors reach 0.9; a cut or a pop is above that
+        assert step[:, calm].max() < 0.45  # tracked actors reach 0.9; a cut or a pop is above that
         assert np.degrees(step[:, head]).max() < 3.0
         # Nothing stands still that a living face moves.
         for name in ("jawOpen", "mouthPucker", "mouthLowerDownLeft", "headPitch", "headYaw", "eyeBlinkLeft"):

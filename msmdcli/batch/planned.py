@@ -22,7 +22,7 @@ from msmdcli.motion.curve_map import CurveMap
 from msmdcli.styles.field import NO_STYLE, StyleField
 from msmdcli.styles.library import StyleLibrary, StyleReference
 
-MOTION_VERSION = 7  # raise it when a change of the program changes the motion of a line: all lines are made again
+MOTION_VERSION = 8  # raise it when a change of the program changes the motion of a line: all lines are made again
 DEFAULT_FORMATS = ("livelink-csv",)
 ENGINES = ("local", "ray")
 UNKNOWN_SECONDS = 4.0  # taken for the duration of a recording whose header does not say it

@@ -9,7 +9,7 @@ and all tags say the same: they differ in nothing but manner. Written per tag:
     OUT/<tag>/style.yaml        what it is, its licence, this command, sha256 of the clips
     OUT/<tag>/<take>.npz        motion, rig arkit52, 25 fps
 
-The clips depend on the three YAML files alone (visemes, manners, takes); no synthesiser is needed. `--speak` speaks the
+The clips depend on three YAML files alone (``style_visemes.yaml``, manners, takes); no synthesiser is needed. `--speak` speaks the
 takes anew with espeak-ng and rewrites ``style_takes.yaml``: for another text, not to reproduce the library.
 """
 
@@ -41,6 +41,7 @@ from training.speech.visemes import Phone, VisemeTable, covered
 
 MANNERS = Path(__file__).with_name("style_manners.yaml")
 TAKES = Path(__file__).with_name("style_takes.yaml")
+VISEMES = Path(__file__).with_name("style_visemes.yaml")
 FORMAT_VERSION = 1  # of both files
 FPS = Fraction(25)
 LEAD, TAIL = 0.35, 0.45  # seconds of silence around a take
@@ -207,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.speak:
             speak_takes()
         tags, takes = read_tags(), read_takes()
-        rig, table = Rig.load("arkit52"), VisemeTable.load()
+        rig, table = Rig.load("arkit52"), VisemeTable.load(VISEMES)
         for name in options.tags or tags:
             if name not in tags:
                 raise MsmdError(f"{MANNERS.name} has no tag {name!r}", hint=did_you_mean(name, tags))
