@@ -9,8 +9,8 @@ and all tags say the same: they differ in nothing but manner. Written per tag:
     OUT/<tag>/style.yaml        what it is, its licence, this command, sha256 of the clips
     OUT/<tag>/<take>.npz        motion, rig arkit52, 25 fps
 
-The clips depend on three YAML files alone (``style_visemes.yaml``, manners, takes); no synthesiser is needed. `--speak` speaks the
-takes anew with espeak-ng and rewrites ``style_takes.yaml``: for another text, not to reproduce the library.
+The clips depend on three YAML files alone (``style_visemes.yaml``, manners, takes); no synthesiser is needed. `--speak`
+speaks the takes anew with espeak-ng and rewrites ``style_takes.yaml``: for another text, not to reproduce the library.
 """
 
 from __future__ import annotations
