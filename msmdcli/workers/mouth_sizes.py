@@ -73,7 +73,7 @@ NATURAL = {
     "mouthUpperUpLeft": 0.98,
     "mouthUpperUpRight": 0.98,
 }
-WIDEST = 1.25  # of the opening where it is wide, against the reference's; on people's voices it is a tenth less
+WIDEST = 1.25  # of the opening where it is wide, against the reference's; on people's voices a tenth to a fifth less
 WIDEST_JAW = 1.1  # of the jaw where it is wide, likewise
 BENT, HALVINGS = 1.8, 4  # the most that an opening is bent, and how finely that is looked for
 LEAST_MOST, ROOM = 4.0, 1.1  # mm, and times `MouthScale.wide`: so far lips may part though the reference's never do

